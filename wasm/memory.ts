@@ -1,0 +1,91 @@
+/** A WASM module's linear memory: a bump arena of aligned allocations, typed views and branded pointers. */
+
+/** Element types that a pointer in a C header may have. */
+export type Elem = "f32" | "f64" | "u8" | "i8" | "u16" | "i16" | "u32" | "i32";
+
+/** An address in linear memory that points to elements of type `E`; a plain number is not accepted for it. */
+export type Ptr<E extends Elem> = number & { readonly __elem: E };
+
+const VIEWS = {
+  f32: Float32Array,
+  f64: Float64Array,
+  u8: Uint8Array,
+  i8: Int8Array,
+  u16: Uint16Array,
+  i16: Int16Array,
+  u32: Uint32Array,
+  i32: Int32Array,
+} as const;
+
+/** The view type of an element type: `View<"f32">` is a `Float32Array`. */
+export type View<E extends Elem> = InstanceType<(typeof VIEWS)[E]>;
+
+const PAGE = 65536;
+const MAX_PAGES = 65536; // 4 GiB, all that a 32-bit memory can address
+const ALIGN = 16; // one SIMD register
+
+/** What every module built by `wasm/build.ts` exports besides its kernels. */
+export interface ModuleExports {
+  readonly __heap_base: WebAssembly.Global;
+}
+
+/** Linear memory of one module. Allocations live as long as the arena; `mark` and `release` free in stack order. */
+export class Memory<X extends ModuleExports> {
+  readonly kernels: X;
+  readonly #memory: WebAssembly.Memory;
+  #top: number;
+
+  private constructor(memory: WebAssembly.Memory, kernels: X) {
+    this.#memory = memory;
+    this.kernels = kernels;
+    this.#top = Number(kernels.__heap_base.value);
+  }
+
+  /** Instantiates the module at `url`. */
+  static async load<X extends ModuleExports>(url: URL): Promise<Memory<X>> {
+    const memory = new WebAssembly.Memory({ initial: 32, maximum: MAX_PAGES });
+    const { instance } = await WebAssembly.instantiateStreaming(fetch(url), { env: { memory } });
+    return new Memory(memory, instance.exports as unknown as X);
+  }
+
+  /** Bytes allocated so far, the module's own data included. */
+  get bytes(): number {
+    return this.#top;
+  }
+
+  /** `count` zeroed elements. Throws RangeError when the 4 GiB of a 32-bit memory are used up. */
+  alloc<E extends Elem>(elem: E, count: number): Ptr<E> {
+    const start = Math.ceil(this.#top / ALIGN) * ALIGN;
+    const end = start + count * VIEWS[elem].BYTES_PER_ELEMENT;
+    const missing = Math.ceil(end / PAGE) - this.#memory.buffer.byteLength / PAGE;
+    if (end > MAX_PAGES * PAGE) {
+      throw new RangeError(`Cannot allocate ${end - start} bytes as a WASM memory ends at 4 GiB: use more stages`);
+    }
+    if (missing > 0) this.#memory.grow(missing);
+    this.#top = end;
+    new Uint8Array(this.#memory.buffer, start, end - start).fill(0);
+    return start as Ptr<E>;
+  }
+
+  /** A copy of `values` in linear memory. */
+  copy<E extends Elem>(elem: E, values: ArrayLike<number>): Ptr<E> {
+    const ptr = this.alloc(elem, values.length);
+    this.view(elem, ptr, values.length).set(values);
+    return ptr;
+  }
+
+  /** A view of `count` elements. Growing the memory detaches it: make it where it is used, do not keep it. */
+  view<E extends Elem>(elem: E, ptr: Ptr<E>, count: number): View<E> {
+    return new VIEWS[elem](this.#memory.buffer, ptr, count) as View<E>;
+  }
+
+  /** The end of what is allocated, to be given to `release`. */
+  mark(): number {
+    return this.#top;
+  }
+
+  /** Frees everything allocated since `mark`. */
+  release(mark: number): void {
+    this.#top = mark;
+  }
+}
