@@ -1,4 +1,5 @@
 /** Builds every C module of this folder: NAME.c and NAME.h become NAME.wasm and NAME.ts, its typed bindings. */
+import { fileURLToPath } from "node:url";
 import { bindings } from "./bindings.ts";
 
 export const MODULES = ["kernels", "tokenizer", "sampler"] as const;
@@ -19,11 +20,12 @@ const FLAGS = [
   "-Wl,--export=__heap_base",
 ];
 
+const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
+
 /** Compiles one module into `out`; the functions that its header declares are its exports. */
 export async function compile(name: string, exports: readonly string[], out: string): Promise<void> {
-  const source = new URL(`./${name}.c`, import.meta.url).pathname;
   const exported = `-sEXPORTED_FUNCTIONS=${exports.map((e) => `_${e}`).join(",")}`;
-  const command = new Deno.Command("emcc", { args: [source, ...FLAGS, exported, "-o", out] });
+  const command = new Deno.Command("emcc", { args: [path(`./${name}.c`), ...FLAGS, exported, "-o", out] });
   const { success, stderr } = await command.output();
   if (!success) throw new Error(`emcc failed on ${name}.c:\n${new TextDecoder().decode(stderr)}`);
 }
@@ -32,7 +34,7 @@ export async function compile(name: string, exports: readonly string[], out: str
 export async function generate(name: string): Promise<{ source: string; exports: string[] }> {
   const header = await Deno.readTextFile(new URL(`./${name}.h`, import.meta.url));
   const { source, exports } = bindings(name, header);
-  const config = new URL("../deno.json", import.meta.url).pathname;
+  const config = path("../deno.json");
   const fmt = new Deno.Command(Deno.execPath(), {
     args: ["fmt", "--quiet", "--ext", "ts", "--config", config, "-"],
     stdin: "piped",
@@ -49,6 +51,6 @@ if (import.meta.main) {
   for (const name of wanted) {
     const { source, exports } = await generate(name);
     await Deno.writeTextFile(new URL(`./${name}.ts`, import.meta.url), source);
-    await compile(name, exports, new URL(`./${name}.wasm`, import.meta.url).pathname);
+    await compile(name, exports, path(`./${name}.wasm`));
   }
 }

@@ -20,6 +20,8 @@ const VIEWS = {
 /** The view type of an element type: `View<"f32">` is a `Float32Array`. */
 export type View<E extends Elem> = InstanceType<(typeof VIEWS)[E]>;
 
+type ViewConstructor<E extends Elem> = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => View<E>;
+
 const PAGE = 65536;
 const MAX_PAGES = 65536; // 4 GiB, all that a 32-bit memory can address
 const ALIGN = 16; // one SIMD register
@@ -76,7 +78,8 @@ export class Memory<X extends ModuleExports> {
 
   /** A view of `count` elements. Growing the memory detaches it: make it where it is used, do not keep it. */
   view<E extends Elem>(elem: E, ptr: Ptr<E>, count: number): View<E> {
-    return new VIEWS[elem](this.#memory.buffer, ptr, count) as View<E>;
+    const Constructor = VIEWS[elem] as unknown as ViewConstructor<E>;
+    return new Constructor(this.#memory.buffer, ptr, count);
   }
 
   /** The end of what is allocated, to be given to `release`. */
