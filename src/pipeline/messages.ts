@@ -1,0 +1,212 @@
+/** Every message there is: between the engine and its stages, and between the process and its engine. */
+
+// ---------------------------------------------------------------- steps: engine → stages → engine
+
+/** Half-open range of layers, `[start, end)`. */
+export interface LayerRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Consecutive rows of a step that continue one sequence. A segment that starts at position 0 starts from an empty state. */
+export interface Segment {
+  /** Where the sequence's linear state and KV live, on every stage. */
+  readonly slot: number;
+  /** Absolute position of the first row. */
+  readonly start: number;
+  readonly rows: number;
+}
+
+/** One pass of some tokens through all layers: prefill and decode rows alike, T rows in all. */
+export interface Step {
+  readonly id: number;
+  /** Rows in order; their counts sum to T. No slot occurs twice. */
+  readonly segments: readonly Segment[];
+  /** Rows whose logits are wanted, ascending, [R]; may be empty. */
+  readonly outputs: Uint32Array;
+}
+
+/** The likeliest tokens of R rows, by falling logit (ties to the lower id). */
+export interface Candidates {
+  /** K, the candidates of each row. */
+  readonly perRow: number;
+  /** [R, K] token ids. */
+  readonly ids: Uint32Array;
+  /** [R, K] */
+  readonly logits: Float32Array;
+  /** [R] ln Σ exp(logit) over the whole vocabulary. */
+  readonly logSumExp: Float32Array;
+}
+
+/** What a stage receives: from the engine (`tokens`) or from the stage before (`hidden`). Others pass through to the last stage. */
+export type ToStage =
+  | { readonly type: "tokens"; readonly step: Step; readonly tokens: Uint32Array }
+  | { readonly type: "hidden"; readonly step: Step; readonly hidden: Float32Array }
+  /** Asks for the whole logits of the step that ran last, while no other has begun. */
+  | { readonly type: "logits"; readonly id: number }
+  | { readonly type: "failed"; readonly id: number; readonly reason: string };
+
+/** What the engine hears from the last stage. A `failed` of any stage travels on to the end. */
+export type FromStage =
+  | { readonly type: "candidates"; readonly id: number; readonly candidates: Candidates }
+  /** logits: [R, V] */
+  | { readonly type: "logits"; readonly id: number; readonly logits: Float32Array }
+  | { readonly type: "failed"; readonly id: number; readonly reason: string };
+
+// ---------------------------------------------------------------- opening a stage
+
+export type DecayConvention = "serving" | "hf" | "mlx";
+export type BackendName = "webgpu" | "wasm";
+export type GpuProvider = "deno" | "wgpu-native" | "dawn";
+
+/** What every stage of a pipeline must know; equal on all of them but for `layers`. */
+export interface StageOptions {
+  /** Directory of the checkpoint. */
+  readonly model: string;
+  readonly layers: LayerRange;
+  readonly backend: BackendName;
+  readonly gpu: GpuProvider;
+  readonly decay: DecayConvention;
+  /** As on the command line, `yarn:4`; null leaves the checkpoint's own. */
+  readonly ropeScaling: string | null;
+  /** Sequences that may be in flight. */
+  readonly slots: number;
+  /** Positions a slot can hold. */
+  readonly context: number;
+  /** Most rows of one step. */
+  readonly maxRows: number;
+}
+
+/** What a stage says of itself once it is open. */
+export interface StageInfo {
+  readonly layers: LayerRange;
+  readonly backend: BackendName;
+  /** The device's own name, `NVIDIA H100 80GB HBM3`, or `CPU (WASM SIMD)`. */
+  readonly device: string;
+  readonly weightBytes: number;
+  /** Linear states and KV cache of all slots. */
+  readonly stateBytes: number;
+}
+
+/** Main thread or engine worker → stage worker, once: options and the two ports of the stage. */
+export interface OpenStage {
+  readonly type: "open";
+  readonly options: StageOptions;
+  readonly input: MessagePort;
+  readonly output: MessagePort;
+}
+
+/** Stage worker → whoever opened it. */
+export type StageEvent =
+  | { readonly type: "loading"; readonly loadedBytes: number; readonly totalBytes: number }
+  | { readonly type: "opened"; readonly info: StageInfo }
+  | { readonly type: "failed"; readonly reason: string };
+
+// ---------------------------------------------------------------- requests: process → engine → process
+
+/** How the next token is chosen. Temperature 0 is greedy. Neutral values: 1, 0, 1, 0, 1, 0, 0. */
+export interface SamplingParams {
+  readonly temperature: number;
+  /** Keep the k likeliest; 0 keeps all. */
+  readonly topK: number;
+  /** Keep the smallest set of likeliest tokens whose mass reaches p. */
+  readonly topP: number;
+  /** Drop tokens less likely than p times the likeliest. */
+  readonly minP: number;
+  /** Divides positive and multiplies negative logits of tokens in the prompt or the answer. */
+  readonly repetitionPenalty: number;
+  /** Subtracted once from the logit of every token of the answer. */
+  readonly presencePenalty: number;
+  /** Subtracted from a logit for every time its token occurred in the answer. */
+  readonly frequencyPenalty: number;
+  /** Pairs of token id and what is added to its logit. */
+  readonly logitBias: readonly (readonly [id: number, bias: number])[];
+  /** Any 53-bit integer; the same seed gives the same text whatever else runs. */
+  readonly seed: number;
+}
+
+/** Closes a thought: unless `end` was generated within the first `budget` tokens, `close` is forced after them. */
+export interface ThinkingBudget {
+  readonly budget: number;
+  readonly end: Uint32Array;
+  readonly close: Uint32Array;
+}
+
+export interface GenerateRequest {
+  readonly prompt: Uint32Array;
+  readonly maxTokens: number;
+  /** Tokens that end the answer; they are reported as the last token. */
+  readonly stopTokens: readonly number[];
+  readonly sampling: SamplingParams;
+  /** Log-probabilities to report: null for none, else how many alternatives (0 reports the chosen token's only). */
+  readonly logprobs: number | null;
+  readonly thinking: ThinkingBudget | null;
+}
+
+export interface ScoreRequest {
+  readonly tokens: Uint32Array;
+  /** Also return every position's logits. */
+  readonly logits: boolean;
+  /** Rows of each step, used in turn again and again; empty for the engine's own chunks. [1] reads token by token. */
+  readonly chunks: readonly number[];
+}
+
+/** One generated token. Log-probabilities are of the distribution before temperature and truncation. */
+export interface GeneratedToken {
+  readonly id: number;
+  readonly logprob?: number;
+  /** By falling probability. */
+  readonly top?: readonly (readonly [id: number, logprob: number])[];
+}
+
+/** Why a generation ended: a stop token, `maxTokens` or the context's end, or its caller's wish. */
+export type EngineFinish = "stop" | "length" | "abort";
+
+export interface GenerateStats {
+  readonly promptTokens: number;
+  readonly generatedTokens: number;
+  /** From submission to the first token. */
+  readonly prefillMillis: number;
+  /** From the first token to the last. */
+  readonly decodeMillis: number;
+}
+
+/** A stretch of scored positions. */
+export interface ScoreRows {
+  /** Position of the first row. */
+  readonly first: number;
+  /** ln p(token at first + i | tokens before it); NaN for position 0. */
+  readonly logprobs: Float64Array;
+  /** [rows, V], when asked for. */
+  readonly logits: Float32Array | null;
+}
+
+export interface EngineOptions extends Omit<StageOptions, "layers"> {
+  /** One range a stage, in order, covering all layers. */
+  readonly layers: readonly LayerRange[];
+}
+
+export interface EngineInfo {
+  readonly stages: readonly StageInfo[];
+  readonly context: number;
+  readonly slots: number;
+  readonly vocabulary: number;
+}
+
+/** Process → engine worker. Ids are the sender's and name one request until it finished or failed. */
+export type ToEngine =
+  | { readonly type: "open"; readonly options: EngineOptions }
+  | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
+  | { readonly type: "score"; readonly id: number; readonly request: ScoreRequest }
+  | { readonly type: "abort"; readonly id: number }
+  | { readonly type: "close" };
+
+/** Engine worker → process. */
+export type FromEngine =
+  | { readonly type: "loading"; readonly loadedBytes: number; readonly totalBytes: number }
+  | { readonly type: "opened"; readonly info: EngineInfo }
+  | { readonly type: "token"; readonly id: number; readonly token: GeneratedToken }
+  | { readonly type: "scored"; readonly id: number; readonly rows: ScoreRows }
+  | { readonly type: "finished"; readonly id: number; readonly finish: EngineFinish; readonly stats: GenerateStats }
+  /** id null: the engine itself is broken and every request with it. */
+  | { readonly type: "failed"; readonly id: number | null; readonly reason: string };
