@@ -1,0 +1,151 @@
+/** Who computes: the operations of the model, recorded once into a plan and run for every step. */
+import type { Segment } from "../pipeline/messages.ts";
+import type { DataType, Tensor, Weight } from "./tensor.ts";
+
+/** A weight with its bias `[N]`, where the checkpoint has one. */
+export interface Linear {
+  readonly weight: Weight;
+  readonly bias: Tensor | null;
+}
+
+/** RMSNorm: `weight ⊙ x / sqrt(mean(x²) + eps)` over the last axis (spec c.1). weight: [H] */
+export interface Norm {
+  readonly weight: Tensor;
+  readonly eps: number;
+}
+
+/** From the fused projection to q, k and v (spec c.2, c.3), rows ordered [heads q, kvHeads k, kvHeads v], each of headDim. */
+export interface Heads {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** SiLU over all of qkv, before the norms. */
+  readonly silu: boolean;
+  /** Norms of every q and k head, weights [headDim]; before the rotation. */
+  readonly queryNorm: Norm | null;
+  readonly keyNorm: Norm | null;
+  /** Cosines and sines of every position, [context, 2, rotaryDim / 2]; channel j turns with j + rotaryDim / 2. null: no rotation. */
+  readonly rope: Tensor | null;
+}
+
+/** The linear layers' recurrence and what follows it (spec c.6, c.7). */
+export interface LinearAttention extends Heads {
+  /** ln of the state's factor per token, one a head, all ≤ 0. */
+  readonly logDecay: readonly number[];
+  /** Norm in `groups` equal pieces, weight [heads · headDim]. */
+  readonly groupNorm: Norm;
+  readonly groups: number;
+}
+
+/** How experts are chosen (spec c.9). Ties go to the lower index, for groups and for experts. */
+export interface Router {
+  readonly score: "sigmoid" | "softmax";
+  readonly groups: number;
+  readonly groupsKept: number;
+  readonly perToken: number;
+  readonly normalize: boolean;
+  readonly scale: number;
+  /** [E], added to the scores to choose with; not to the weights. */
+  readonly bias: Tensor | null;
+}
+
+/** The choice of K experts for each row. */
+export interface Routing {
+  /** u32 [T, K], by falling selection score */
+  readonly ids: Tensor;
+  /** f32 [T, K] */
+  readonly weights: Tensor;
+}
+
+/** The likeliest tokens of each output row. */
+export interface CandidateTensors {
+  /** u32 [R, K], by falling logit, ties to the lower id */
+  readonly ids: Tensor;
+  /** f32 [R, K] */
+  readonly logits: Tensor;
+  /** f32 [R] */
+  readonly logSumExp: Tensor;
+}
+
+/**
+ * The operations, in the order in which a stage records them. T rows are a step's tokens, R its output rows; H hidden, N output
+ * width, I expert width, E experts, K experts a token, V vocabulary. Tensors hold the most rows that a step may have.
+ * Accumulation is f32 and never depends on which other rows are in the step.
+ */
+export interface Ops {
+  /** hidden[t] = table[token t]: hidden[T, H], table[V, H] */
+  embed(hidden: Tensor, table: Weight): void;
+  /** hidden[t] = the rows that came from the stage before: hidden[T, H] */
+  receive(hidden: Tensor): void;
+  /** outs[i] = norm(hidden) @ W_i^T + b_i: outs[i][T, N_i], hidden[T, H], W_i[N_i, H] */
+  project(outs: readonly Tensor[], hidden: Tensor, norm: Norm, maps: readonly Linear[]): void;
+  /** hidden += x @ W^T + b: hidden[T, H], x[T, N], W[H, N] */
+  projectAdd(hidden: Tensor, x: Tensor, map: Linear): void;
+  /**
+   * out = groupNorm(o) ⊙ sigmoid(gate), with o_t = D^(-1/2) q_t S_t and S_t = exp(g) S_(t-1) + k_t ⊗ v_t in every segment's slot:
+   * out[T, heads · D], qkv[T, 3 · heads · D] (clobbered), gate[T, heads · D], state[slots, heads, D(k), D(v)]
+   */
+  linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void;
+  /**
+   * Appends k and v to the caches, then causal attention over the slot's positions, scale D^(-1/2); q head h reads kv head
+   * floor(h / (heads / kvHeads)): out[T, heads · D], qkv[T, (heads + 2 kvHeads) · D] (clobbered), keys and values [slots, context, kvHeads, D]
+   */
+  softmaxAttention(out: Tensor, qkv: Tensor, keys: Tensor, values: Tensor, how: Heads): void;
+  /** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden): out[T, I], gate and up [I, H] */
+  gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void;
+  /** Chooses experts from the scores of norm(hidden) @ map^T: map[E, H] */
+  route(routing: Routing, hidden: Tensor, norm: Norm, map: Weight, how: Router): void;
+  /** out[t, k] = silu(n_t @ gate[e]^T) ⊙ (n_t @ up[e]^T), n = norm(hidden), e = ids[t, k]: out[T, K, I], gate and up [E, I, H] */
+  expertsGateUp(out: Tensor, hidden: Tensor, norm: Norm, routing: Routing, gate: Weight, up: Weight): void;
+  /** hidden[t] += Σ_k weights[t, k] · (x[t, k] @ down[e]^T), e = ids[t, k]: hidden[T, H], x[T, K, I], down[E, H, I] */
+  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void;
+  /** logits[r] = norm(hidden[outputs[r]]) @ map^T: logits[R, V], map[V, H] */
+  head(logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void;
+  /** The K likeliest of each row, and its log-sum-exp: logits[R, V] */
+  candidates(out: CandidateTensors, logits: Tensor): void;
+}
+
+/** What a plan is recorded for: steps of at most so many rows, segments and outputs. */
+export interface Capacity {
+  readonly rows: number;
+  readonly segments: number;
+  readonly outputs: number;
+}
+
+/** A recorded sequence of operations, made and run by one backend. */
+export interface Plan {
+  readonly capacity: Capacity;
+}
+
+/** What changes from step to step. */
+export interface StepInput {
+  readonly segments: readonly Segment[];
+  /** [R] rows, ascending */
+  readonly outputs: Uint32Array;
+  /** Token ids [T] for a plan that embeds, hidden rows [T, H] for one that receives. */
+  readonly rows: Uint32Array | Float32Array;
+}
+
+/** A tensor's first elements, to be read back after a run. */
+export interface Read {
+  readonly tensor: Tensor;
+  readonly elements: number;
+}
+
+/** A device with its memory. Everything it made is freed with it. */
+export interface Backend extends Disposable {
+  /** The device's own name. */
+  readonly device: string;
+  /** Bytes of all tensors made so far, padding included. */
+  readonly bytes: number;
+  /** A tensor of zeros. Throws RangeError if the device cannot hold it, naming what to change. */
+  tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor;
+  /** Writes `bytes` from the element `offset` on; both ends fall on multiples of 4 bytes. Resolves when `bytes` may be reused. */
+  write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void>;
+  /** Calls `build` once and keeps what it recorded. */
+  record(capacity: Capacity, build: (ops: Ops) => void): Plan;
+  /** Runs a plan for one step and reads some tensors back, in the order of `reads`. */
+  run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
+  /** Reads tensors as the last run left them. */
+  read(reads: readonly Read[]): Promise<ArrayBuffer[]>;
+}

@@ -1,0 +1,40 @@
+/** Tensors: an element type and a row-major shape; where the bytes lie is the backend's own business. */
+
+/** Element types of weights, as checkpoints store them. Kernels widen them to f32 where they use them. */
+export type WeightType = "f32" | "bf16" | "f16" | "f8_e4m3";
+
+/** Element types of tensors. Activations and state are f32, indices u32. */
+export type DataType = WeightType | "u32";
+
+/** Bytes of one element. */
+export const ELEMENT_BYTES: Readonly<Record<DataType, number>> = { f32: 4, u32: 4, bf16: 2, f16: 2, f8_e4m3: 1 };
+
+/** A tensor of some backend. Only the backend that made it can use it. */
+export interface Tensor {
+  readonly label: string;
+  readonly dtype: DataType;
+  /** Row-major. */
+  readonly shape: readonly number[];
+}
+
+/** Rows and columns of the weights that share one factor. */
+export type Block = readonly [rows: number, columns: number];
+
+/**
+ * A matrix, or a stack of equal matrices, `[…, N, K]` with K a multiple of 4, applied as `x @ W^T`.
+ * With `scales`, f32 `[…, ceil(N / block[0]), ceil(K / block[1])]`, a value is its code times its block's factor (spec d.1).
+ */
+export interface Weight {
+  readonly values: Tensor;
+  readonly scales: { readonly factors: Tensor; readonly block: Block } | null;
+}
+
+/** Elements of a shape. */
+export function elements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** Bytes of a tensor, without padding. */
+export function byteLength(tensor: Tensor): number {
+  return elements(tensor.shape) * ELEMENT_BYTES[tensor.dtype];
+}
