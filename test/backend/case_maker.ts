@@ -1,0 +1,117 @@
+/** Makes the same seeded tensors on any backend. */
+import type { Backend, Linear, Norm, StepInput } from "../../src/backend/backend.ts";
+import { type Block, elements, type Tensor, type Weight, type WeightType } from "../../src/backend/tensor.ts";
+
+/** Uniform in [-1, 1), by mulberry32: the same on every machine. */
+export function random(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
+  };
+}
+
+/** `values` in a storage type; codes of FP8 are random ones, NaN excepted. */
+function encode(type: WeightType, values: Float32Array): Uint8Array {
+  if (type === "f32") return new Uint8Array(values.buffer);
+  if (type === "f16") return new Uint8Array(new Float16Array(values).buffer);
+  if (type === "bf16") {
+    const words = new Uint32Array(values.buffer);
+    return new Uint8Array(Uint16Array.from(words, (word) => word >>> 16).buffer);
+  }
+  return Uint8Array.from(values, (value) => {
+    const code = Math.floor((value + 1) * 128) & 0xff;
+    return (code & 0x7f) === 0x7f ? code - 1 : code;
+  });
+}
+
+/** Tensors of one case, on one backend. The same calls in the same order give the same values. */
+export class CaseMaker {
+  readonly #random: () => number;
+  readonly #writes: Promise<void>[] = [];
+
+  constructor(readonly backend: Backend, seed: number) {
+    this.#random = random(seed);
+  }
+
+  /** Resolves when every value is where it belongs. */
+  async written(): Promise<void> {
+    await Promise.all(this.#writes);
+  }
+
+  #values(count: number, spread: number, centre = 0): Float32Array {
+    return Float32Array.from({ length: count }, () => centre + spread * this.#random());
+  }
+
+  #filled(label: string, type: WeightType, shape: readonly number[], values: Float32Array): Tensor {
+    const tensor = this.backend.tensor(label, type, shape);
+    this.#writes.push(this.backend.write(tensor, 0, encode(type, values)));
+    return tensor;
+  }
+
+  /** Zeros. */
+  empty(label: string, shape: readonly number[], type: "f32" | "u32" = "f32"): Tensor {
+    return this.backend.tensor(label, type, shape);
+  }
+
+  /** f32, within `spread` of `centre`. */
+  vector(label: string, shape: readonly number[], spread = 1, centre = 0): Tensor {
+    return this.#filled(label, "f32", shape, this.#values(elements(shape), spread, centre));
+  }
+
+  /** f32 values of one's own. */
+  given(label: string, shape: readonly number[], values: readonly number[]): Tensor {
+    return this.#filled(label, "f32", shape, Float32Array.from(values));
+  }
+
+  norm(size: number, eps = 1e-6): Norm {
+    return { weight: this.vector("norm", [size], 0.5, 1), eps };
+  }
+
+  /** Products with rows of size 1 are of size 1. `equalRows` makes rows n and n + 1 equal for every even n: ties. */
+  weight(type: WeightType, shape: readonly number[], block: Block = [128, 128], equalRows = false): Weight {
+    const [N, K] = shape.slice(-2) as [number, number];
+    const spread = type === "f8_e4m3" ? 1 : Math.sqrt(3 / K);
+    const values = this.#values(elements(shape), spread);
+    if (equalRows) { for (let n = 0; n + 1 < N; n += 2) values.copyWithin((n + 1) * K, n * K, (n + 1) * K); }
+    const tensor = this.#filled(`${type} weight`, type, shape, values);
+    if (type !== "f8_e4m3") return { values: tensor, scales: null };
+    const blocks = [...shape.slice(0, -2), Math.ceil(N / block[0]), Math.ceil(K / block[1])];
+    return {
+      values: tensor,
+      scales: { factors: this.vector("factors", blocks, 0.004 / Math.sqrt(K), 0.008 / Math.sqrt(K)), block },
+    };
+  }
+
+  linear(type: WeightType, shape: readonly number[], bias = false): Linear {
+    return { weight: this.weight(type, shape), bias: bias ? this.vector("bias", [shape.at(-2)!]) : null };
+  }
+
+  /** Cosines and sines [context, 2, half], of any angles. */
+  rope(context: number, half: number): Tensor {
+    const values = Array.from({ length: context * 2 * half }, (_, i) => {
+      const [position, j] = [Math.floor(i / (2 * half)), i % half];
+      const angle = position * 100 ** (-j / half);
+      return i % (2 * half) < half ? Math.cos(angle) : Math.sin(angle);
+    });
+    return this.given("rope", [context, 2, half], values);
+  }
+}
+
+/** A step that brings hidden rows of width `width`; segments as [slot, start, rows]. */
+export function hiddenStep(
+  width: number,
+  segments: readonly (readonly [slot: number, start: number, rows: number])[],
+  outputs: readonly number[] = [],
+  seed = 1,
+): StepInput {
+  const next = random(seed);
+  const rows = segments.reduce((sum, [, , count]) => sum + count, 0);
+  return {
+    segments: segments.map(([slot, start, count]) => ({ slot, start, rows: count })),
+    outputs: Uint32Array.from(outputs),
+    rows: Float32Array.from({ length: rows * width }, () => 2 * next()),
+  };
+}

@@ -1,0 +1,343 @@
+/** The operations as plain float64 loops: what every kernel is compared with. Slow, obvious, and nothing else. */
+import type {
+  Backend,
+  CandidateTensors,
+  Capacity,
+  Heads,
+  LinearAttention,
+  Norm,
+  Ops,
+  Plan,
+  Read,
+  Router,
+  Routing,
+  StepInput,
+} from "../../src/backend/backend.ts";
+import { type DataType, elements, type Tensor, type Weight } from "../../src/backend/tensor.ts";
+
+class ReferenceTensor implements Tensor {
+  readonly data: Float64Array;
+  constructor(readonly label: string, readonly dtype: DataType, readonly shape: readonly number[]) {
+    this.data = new Float64Array(elements(shape));
+  }
+}
+
+interface ReferencePlan extends Plan {
+  readonly calls: readonly ((step: StepInput) => void)[];
+}
+
+const data = (tensor: Tensor): Float64Array => (tensor as ReferenceTensor).data;
+const last = (tensor: Tensor): number => tensor.shape.at(-1)!;
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+const silu = (x: number): number => x * sigmoid(x);
+
+/** Every row of a step with where it belongs. */
+function* rowsOf(step: StepInput): Generator<{ row: number; slot: number; position: number; begins: boolean }> {
+  let row = 0;
+  for (const { slot, start, rows } of step.segments) {
+    for (let i = 0; i < rows; i++) yield { row: row++, slot, position: start + i, begins: start + i === 0 };
+  }
+}
+
+const rowCount = (step: StepInput): number => step.segments.reduce((sum, segment) => sum + segment.rows, 0);
+
+/** W[matrix][n][k] with its block's factor. */
+function weightAt(weight: Weight, matrix: number, n: number, k: number): number {
+  const [N, K] = weight.values.shape.slice(-2) as [number, number];
+  const code = data(weight.values)[(matrix * N + n) * K + k]!;
+  if (weight.scales === null) return code;
+  const [rows, columns] = weight.scales.block;
+  const blocks = [Math.ceil(N / rows), Math.ceil(K / columns)] as const;
+  const block = (matrix * blocks[0] + Math.floor(n / rows)) * blocks[1] + Math.floor(k / columns);
+  return code * data(weight.scales.factors)[block]!;
+}
+
+/** x @ W[matrix]^T for one row. */
+function apply(weight: Weight, x: Float64Array, matrix = 0): Float64Array {
+  const [N, K] = weight.values.shape.slice(-2) as [number, number];
+  return Float64Array.from({ length: N }, (_, n) => {
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += x[k]! * weightAt(weight, matrix, n, k);
+    return sum;
+  });
+}
+
+function normalized(x: Float64Array, eps: number): Float64Array {
+  const meanSquare = x.reduce((sum, value) => sum + value * value, 0) / x.length;
+  return x.map((value) => value / Math.sqrt(meanSquare + eps));
+}
+
+function rmsNorm(x: Float64Array, norm: Norm): Float64Array {
+  return normalized(x, norm.eps).map((value, i) => value * data(norm.weight)[i]!);
+}
+
+const rowOf = (tensor: Tensor, row: number): Float64Array =>
+  data(tensor).subarray(row * last(tensor), (row + 1) * last(tensor));
+
+/** q, k and v of one row after norm and rotation, in place. */
+function prepare(
+  qkv: Tensor,
+  row: number,
+  position: number,
+  how: Heads,
+): { q: Float64Array[]; k: Float64Array[]; v: Float64Array[] } {
+  const { heads, kvHeads, headDim } = how;
+  const all = rowOf(qkv, row);
+  if (how.silu) all.forEach((value, i) => all[i] = silu(value));
+  const head = (index: number) => all.slice(index * headDim, (index + 1) * headDim);
+  const turned = (x: Float64Array, norm: Norm | null) =>
+    rotate(norm === null ? x : rmsNorm(x, norm), position, how.rope);
+  return {
+    q: Array.from({ length: heads }, (_, h) => turned(head(h), how.queryNorm)),
+    k: Array.from({ length: kvHeads }, (_, h) => turned(head(heads + h), how.keyNorm)),
+    v: Array.from({ length: kvHeads }, (_, h) => head(heads + kvHeads + h)),
+  };
+}
+
+function rotate(x: Float64Array, position: number, rope: Tensor | null): Float64Array {
+  if (rope === null) return x;
+  const half = last(rope);
+  const table = data(rope).subarray(position * 2 * half, (position + 1) * 2 * half);
+  const y = x.slice();
+  for (let j = 0; j < half; j++) {
+    const [cos, sin] = [table[j]!, table[half + j]!];
+    y[j] = x[j]! * cos - x[j + half]! * sin;
+    y[j + half] = x[j + half]! * cos + x[j]! * sin;
+  }
+  return y;
+}
+
+const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+
+/** Indices by falling value, ties to the lower index. */
+function ranked(values: Float64Array): number[] {
+  return Array.from(values.keys()).sort((a, b) => values[b]! - values[a]! || a - b);
+}
+
+function scores(logits: Float64Array, kind: Router["score"]): Float64Array {
+  if (kind === "sigmoid") return logits.map(sigmoid);
+  const largest = Math.max(...logits);
+  const exps = logits.map((x) => Math.exp(x - largest));
+  const sum = exps.reduce((a, b) => a + b, 0);
+  return exps.map((x) => x / sum);
+}
+
+/** Spec c.9. */
+function choose(logits: Float64Array, how: Router): { ids: number[]; weights: number[] } {
+  const score = scores(logits, how.score);
+  const select = score.map((value, e) => value + (how.bias === null ? 0 : data(how.bias)[e]!));
+  const size = select.length / how.groups;
+  const marks = Float64Array.from({ length: how.groups }, (_, g) => {
+    const best = select.slice(g * size, (g + 1) * size).sort().reverse();
+    return best[0]! + (best[1] ?? 0);
+  });
+  const kept = new Set(ranked(marks).slice(0, how.groups > 1 ? how.groupsKept : 1));
+  const masked = select.map((value, e) => kept.has(Math.floor(e / size)) ? value : -Infinity);
+  const ids = ranked(masked).slice(0, how.perToken);
+  const sum = ids.reduce((total, e) => total + score[e]!, 0);
+  const divisor = how.normalize && how.perToken > 1 ? sum + 1e-20 : 1;
+  return { ids, weights: ids.map((e) => score[e]! / divisor * how.scale) };
+}
+
+class Recorder implements Ops {
+  readonly calls: ((step: StepInput) => void)[] = [];
+
+  #each(call: (row: number) => void): void {
+    this.calls.push((step) => {
+      for (let row = 0; row < rowCount(step); row++) call(row);
+    });
+  }
+
+  embed(hidden: Tensor, table: Weight): void {
+    this.calls.push((step) => {
+      step.rows.forEach((token, row) => {
+        rowOf(hidden, row).forEach((_, k, out) => out[k] = weightAt(table, 0, token, k));
+      });
+    });
+  }
+
+  receive(hidden: Tensor): void {
+    this.calls.push((step) => data(hidden).set(step.rows));
+  }
+
+  project(outs: readonly Tensor[], hidden: Tensor, norm: Norm, maps: Parameters<Ops["project"]>[3]): void {
+    this.#each((row) => {
+      const x = rmsNorm(rowOf(hidden, row), norm);
+      maps.forEach(({ weight, bias }, i) => {
+        rowOf(outs[i]!, row).set(apply(weight, x).map((y, n) => y + (bias === null ? 0 : data(bias)[n]!)));
+      });
+    });
+  }
+
+  projectAdd(hidden: Tensor, x: Tensor, { weight, bias }: Parameters<Ops["projectAdd"]>[2]): void {
+    this.#each((row) => {
+      const y = apply(weight, rowOf(x, row));
+      rowOf(hidden, row).forEach((value, n, out) => out[n] = value + y[n]! + (bias === null ? 0 : data(bias)[n]!));
+    });
+  }
+
+  linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void {
+    const { heads, headDim: D } = how;
+    this.calls.push((step) => {
+      for (const { row, slot, position, begins } of rowsOf(step)) {
+        const { q, k, v } = prepare(qkv, row, position, how);
+        const mixed = new Float64Array(heads * D);
+        for (let h = 0; h < heads; h++) {
+          const S = data(state).subarray((slot * heads + h) * D * D, (slot * heads + h + 1) * D * D);
+          const decay = begins ? 0 : Math.exp(how.logDecay[h]!);
+          for (let a = 0; a < D; a++) {
+            for (let b = 0; b < D; b++) {
+              S[a * D + b] = (decay === 0 ? 0 : decay * S[a * D + b]!) + k[h]![a]! * v[h]![b]!;
+              mixed[h * D + b]! += q[h]![a]! * S[a * D + b]! / Math.sqrt(D);
+            }
+          }
+        }
+        const size = mixed.length / how.groups;
+        for (let g = 0; g < how.groups; g++) {
+          mixed.set(normalized(mixed.slice(g * size, (g + 1) * size), how.groupNorm.eps), g * size);
+        }
+        const [weight, gates] = [data(how.groupNorm.weight), rowOf(gate, row)];
+        rowOf(out, row).set(mixed.map((value, i) => value * weight[i]! * sigmoid(gates[i]!)));
+      }
+    });
+  }
+
+  softmaxAttention(out: Tensor, qkv: Tensor, keys: Tensor, values: Tensor, how: Heads): void {
+    const { heads, kvHeads, headDim: D } = how;
+    const [, context] = keys.shape as [number, number, number, number];
+    const at = (cache: Tensor, slot: number, position: number, g: number) => {
+      const start = ((slot * context + position) * kvHeads + g) * D;
+      return data(cache).subarray(start, start + D);
+    };
+    this.calls.push((step) => {
+      for (const { row, slot, position } of rowsOf(step)) {
+        const { q, k, v } = prepare(qkv, row, position, how);
+        for (let g = 0; g < kvHeads; g++) {
+          at(keys, slot, position, g).set(k[g]!);
+          at(values, slot, position, g).set(v[g]!);
+        }
+        for (let h = 0; h < heads; h++) {
+          const g = Math.floor(h / (heads / kvHeads));
+          const logits = Float64Array.from(
+            { length: position + 1 },
+            (_, p) => dot(q[h]!, at(keys, slot, p, g)) / Math.sqrt(D),
+          );
+          const probs = scores(logits, "softmax");
+          const target = rowOf(out, row).subarray(h * D, (h + 1) * D).fill(0);
+          probs.forEach((p, at_) => target.forEach((_, d) => target[d]! += p * at(values, slot, at_, g)[d]!));
+        }
+      }
+    });
+  }
+
+  gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void {
+    this.#each((row) => {
+      const x = rmsNorm(rowOf(hidden, row), norm);
+      const [a, b] = [apply(gate, x), apply(up, x)];
+      rowOf(out, row).set(a.map((value, i) => silu(value) * b[i]!));
+    });
+  }
+
+  route(routing: Routing, hidden: Tensor, norm: Norm, map: Weight, how: Router): void {
+    this.#each((row) => {
+      const { ids, weights } = choose(apply(map, rmsNorm(rowOf(hidden, row), norm)), how);
+      rowOf(routing.ids, row).set(ids);
+      rowOf(routing.weights, row).set(weights);
+    });
+  }
+
+  expertsGateUp(out: Tensor, hidden: Tensor, norm: Norm, routing: Routing, gate: Weight, up: Weight): void {
+    const [, K, I] = out.shape as [number, number, number];
+    this.#each((row) => {
+      const x = rmsNorm(rowOf(hidden, row), norm);
+      rowOf(routing.ids, row).forEach((e, k) => {
+        const [a, b] = [apply(gate, x, e), apply(up, x, e)];
+        data(out).set(a.map((value, i) => silu(value) * b[i]!), (row * K + k) * I);
+      });
+    });
+  }
+
+  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
+    const [, K, I] = x.shape as [number, number, number];
+    this.#each((row) => {
+      rowOf(routing.ids, row).forEach((e, k) => {
+        const y = apply(down, data(x).subarray((row * K + k) * I, (row * K + k + 1) * I), e);
+        const weight = rowOf(routing.weights, row)[k]!;
+        rowOf(hidden, row).forEach((value, n, out) => out[n] = value + weight * y[n]!);
+      });
+    });
+  }
+
+  head(logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void {
+    this.calls.push((step) => {
+      step.outputs.forEach((row, r) => rowOf(logits, r).set(apply(map, rmsNorm(rowOf(hidden, row), norm))));
+    });
+  }
+
+  candidates(out: CandidateTensors, logits: Tensor): void {
+    this.calls.push((step) => {
+      for (let r = 0; r < step.outputs.length; r++) {
+        const row = rowOf(logits, r);
+        const ids = ranked(row).slice(0, last(out.ids));
+        rowOf(out.ids, r).set(ids);
+        rowOf(out.logits, r).set(ids.map((id) => row[id]!));
+        const largest = row[ids[0]!]!;
+        data(out.logSumExp)[r] = largest + Math.log(row.reduce((sum, x) => sum + Math.exp(x - largest), 0));
+      }
+    });
+  }
+}
+
+const E4M3 = (code: number): number => {
+  const [exponent, mantissa] = [(code >> 3) & 15, code & 7];
+  const magnitude = exponent === 0 ? mantissa * 2 ** -9 : (1 + mantissa / 8) * 2 ** (exponent - 7);
+  return code & 0x80 ? -magnitude : magnitude;
+};
+
+/** `bytes` as numbers; the buffer may start anywhere. */
+export function decode(dtype: DataType, bytes: Uint8Array): ArrayLike<number> {
+  const { buffer } = bytes.slice();
+  if (dtype === "f32") return new Float32Array(buffer);
+  if (dtype === "u32") return new Uint32Array(buffer);
+  if (dtype === "f16") return new Float16Array(buffer);
+  if (dtype === "f8_e4m3") return Array.from(bytes, E4M3);
+  return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (code) => code << 16).buffer);
+}
+
+/** The reference as a backend, so that the model runs on it too. */
+export class ReferenceBackend implements Backend {
+  readonly device = "float64 loops";
+  bytes = 0;
+
+  tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {
+    const tensor = new ReferenceTensor(label, dtype, shape);
+    this.bytes += tensor.data.byteLength;
+    return tensor;
+  }
+
+  write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
+    data(tensor).set(decode(tensor.dtype, bytes), offset);
+    return Promise.resolve();
+  }
+
+  record(capacity: Capacity, build: (ops: Ops) => void): Plan {
+    const recorder = new Recorder();
+    build(recorder);
+    const plan: ReferencePlan = { capacity, calls: recorder.calls };
+    return plan;
+  }
+
+  run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
+    for (const call of (plan as ReferencePlan).calls) call(step);
+    return this.read(reads);
+  }
+
+  read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
+    return Promise.resolve(reads.map(({ tensor, elements }) => {
+      const part = data(tensor).subarray(0, elements);
+      return tensor.dtype === "u32" ? Uint32Array.from(part).buffer : Float32Array.from(part).buffer;
+    }));
+  }
+
+  [Symbol.dispose](): void {}
+}
