@@ -90,7 +90,22 @@ function blockOf(m: number, n: number, scales: readonly number[], weightBlock: B
   return scales[0] === Math.ceil(m / rows) && scales[1] === Math.ceil(n / columns) ? weightBlock : null;
 }
 
-/** Multiplies rows `firstRow` … of a weight, [rows, columns] in place, by the scales of their blocks. */
+/**
+ * Scales as float32, [rows of blocks, columns of blocks]; the range counts rows of blocks.
+ * @throws {CheckpointError} if one is not positive and finite
+ */
+export async function readScales(
+  checkpoint: Checkpoint,
+  { scales }: ScaleGrid,
+  { firstRow, rows }: RowRange = {},
+): Promise<Float32Array<ArrayBuffer>> {
+  const factors = toF32(weightType(scales), await checkpoint.read(scales.name, firstRow, rows));
+  const bad = factors.find((factor) => !(factor > 0 && factor < Infinity));
+  if (bad !== undefined) refuse(scales, "as scales", `it holds ${bad}, and a scale must be positive and finite`);
+  return factors;
+}
+
+/** Multiplies rows from `firstRow` of a weight, [rows, columns] in place, by the scales of their blocks. */
 async function applyScales(
   checkpoint: Checkpoint,
   grid: ScaleGrid,
@@ -105,26 +120,11 @@ async function applyScales(
   const factors = await readScales(checkpoint, grid, { firstRow: firstBlock, rows: blocks });
   const perRow = Math.ceil(columns / blockColumns);
   for (let row = 0; row < rows; row++) {
-    const start = (Math.floor((firstRow + row) / blockRows) - firstBlock) * perRow;
+    const blockRow = (Math.floor((firstRow + row) / blockRows) - firstBlock) * perRow;
     for (let column = 0; column < columns; column++) {
-      values[row * columns + column]! *= factors[start + Math.floor(column / blockColumns)]!;
+      values[row * columns + column]! *= factors[blockRow + Math.floor(column / blockColumns)]!;
     }
   }
-}
-
-/**
- * Rows of a grid of scales as float32.
- * @throws {CheckpointError} if one is not positive and finite
- */
-export async function readScales(
-  checkpoint: Checkpoint,
-  { scales }: ScaleGrid,
-  { firstRow = 0, rows }: RowRange = {},
-): Promise<Float32Array<ArrayBuffer>> {
-  const factors = toF32(weightType(scales), await checkpoint.read(scales.name, firstRow, rows));
-  const bad = factors.find((factor) => !(factor > 0 && factor < Infinity));
-  if (bad !== undefined) refuse(scales, "as scales", `it holds ${bad}, and a scale must be positive and finite`);
-  return factors;
 }
 
 function refuse({ name, shard }: TensorEntry, use: string, why: string): never {

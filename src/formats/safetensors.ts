@@ -11,9 +11,8 @@ const INDEX_FILE = "model.safetensors.index.json";
 /** Ring-flash's index has 2.2 MB; bounds what a hostile one can make us parse. */
 const MAX_INDEX_BYTES = 100_000_000;
 
-/** A plain file name: no path, no drive, no control characters, so that an index cannot reach outside its folder. */
-// deno-lint-ignore no-control-regex -- control characters are what it keeps out
-const SHARD_NAME = /^[^/\\:\u0000-\u001f]+\.safetensors$/;
+/** A plain file name, so that an index cannot reach outside its folder. */
+const SHARD_NAME = /^[\w.-]{1,200}\.safetensors$/;
 
 /** All tensors of a model's folder. Holds its shards open until disposed, and none of their data. */
 export class Checkpoint implements Disposable {

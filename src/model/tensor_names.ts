@@ -1,16 +1,11 @@
 /** The tensors of a checkpoint that a model, or some layers of it, is made of (spec b). */
+import type { LayerRange } from "../pipeline/messages.ts";
 import { isMoeLayer, isSoftmaxLayer, type ModelConfig } from "./config.ts";
 
 /** Name and shape of a tensor as the checkpoint stores it, row-major. */
 export interface NamedShape {
   readonly name: string;
   readonly shape: readonly number[];
-}
-
-/** Half-open range of layers. */
-interface LayerRange {
-  readonly start: number;
-  readonly end: number;
 }
 
 const EMBEDDING = "model.word_embeddings.weight";
