@@ -1,0 +1,69 @@
+/** The tensors that a step writes and reads again: made once, for the most rows that a step may have. */
+import type { Backend, CandidateTensors, Routing } from "../backend/backend.ts";
+import type { Tensor } from "../backend/tensor.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** Candidates of each output row: enough for nearly every draw, little to read back. */
+const CANDIDATES = 64;
+
+/** Bounds the logits of one step; a row of the largest vocabulary has 0.6 MiB. */
+const MAX_LOGIT_BYTES = 64 * 2 ** 20;
+
+/** Output rows that one step may have. */
+export function maxOutputs(vocabulary: number, maxRows: number): number {
+  return Math.max(1, Math.min(maxRows, Math.floor(MAX_LOGIT_BYTES / (4 * vocabulary))));
+}
+
+/** T is the most rows of a step, R the most output rows. Head tensors are null on all but the last stage. */
+export interface Activations {
+  /** [T, H], the residual stream */
+  readonly hidden: Tensor;
+  /** [T, 3 · heads · D], of linear layers */
+  readonly linearQkv: Tensor;
+  /** [T, (heads + 2 kvHeads) · D], of softmax layers */
+  readonly softmaxQkv: Tensor;
+  /** [T, heads · D], the gate of linear layers */
+  readonly gate: Tensor;
+  /** [T, heads · D], what attention gives */
+  readonly mixed: Tensor;
+  /** [T, intermediate], of dense layers */
+  readonly dense: Tensor;
+  /** [T, shared width] */
+  readonly shared: Tensor;
+  /** ids and weights [T, K] */
+  readonly routing: Routing;
+  /** [T, K, I] */
+  readonly experts: Tensor;
+  readonly head: { readonly logits: Tensor; readonly candidates: CandidateTensors } | null;
+}
+
+/** Makes them on `backend`. */
+export function makeActivations(backend: Backend, config: ModelConfig, rows: number, last: boolean): Activations {
+  const { hidden, heads, kvHeads, headDim, expertsPerToken: K } = config;
+  const f32 = (label: string, ...shape: number[]) => backend.tensor(label, "f32", [rows, ...shape]);
+  const width = heads * headDim;
+  return {
+    hidden: f32("hidden", hidden),
+    linearQkv: f32("linear qkv", 3 * width),
+    softmaxQkv: f32("softmax qkv", width + 2 * kvHeads * headDim),
+    gate: f32("gate", width),
+    mixed: f32("mixed", width),
+    dense: f32("dense", config.intermediate),
+    shared: f32("shared", Math.max(1, config.sharedIntermediate)),
+    routing: { ids: backend.tensor("expert ids", "u32", [rows, K]), weights: f32("expert weights", K) },
+    experts: f32("experts", K, Math.max(1, config.moeIntermediate)),
+    head: last ? makeHead(backend, config, maxOutputs(config.vocab, rows)) : null,
+  };
+}
+
+function makeHead(backend: Backend, { vocab }: ModelConfig, outputs: number): Activations["head"] {
+  const perRow = Math.min(CANDIDATES, vocab);
+  return {
+    logits: backend.tensor("logits", "f32", [outputs, vocab]),
+    candidates: {
+      ids: backend.tensor("candidate ids", "u32", [outputs, perRow]),
+      logits: backend.tensor("candidate logits", "f32", [outputs, perRow]),
+      logSumExp: backend.tensor("log-sum-exp", "f32", [outputs]),
+    },
+  };
+}

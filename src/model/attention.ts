@@ -1,0 +1,75 @@
+/** Softmax attention of one layer (spec c.8): fused projection, causal attention over the KV cache, output projection. */
+import type { Backend, Heads, Linear, Norm, Ops } from "../backend/backend.ts";
+import type { Tensor } from "../backend/tensor.ts";
+import type { Activations } from "./activations.ts";
+import type { ModelConfig } from "./config.ts";
+import type { WeightLoader } from "./loader.ts";
+
+/** What a layer needs besides its weights. */
+export interface AttentionOptions {
+  readonly slots: number;
+  readonly context: number;
+  /** [context, 2, R / 2] */
+  readonly rope: Tensor;
+}
+
+/** One softmax layer's weights and cache. */
+export interface SoftmaxAttention {
+  readonly inputNorm: Norm;
+  readonly queryKeyValue: Linear;
+  readonly dense: Linear;
+  readonly heads: Heads;
+  /** [slots, context, kvHeads, D] */
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** Norms of query and key heads, where the model has them. */
+export async function loadHeadNorms(
+  loader: WeightLoader,
+  prefix: string,
+): Promise<Pick<Heads, "queryNorm" | "keyNorm">> {
+  if (!loader.config.qkNorm) return { queryNorm: null, keyNorm: null };
+  return {
+    queryNorm: await loader.norm(`${prefix}.query_layernorm.weight`),
+    keyNorm: await loader.norm(`${prefix}.key_layernorm.weight`),
+  };
+}
+
+/** Loads layer `layer` and makes its cache. */
+export async function loadSoftmaxAttention(
+  loader: WeightLoader,
+  layer: number,
+  { slots, context, rope }: AttentionOptions,
+): Promise<SoftmaxAttention> {
+  const { config, backend } = loader;
+  const { heads, kvHeads, headDim } = config;
+  const prefix = `model.layers.${layer}.attention`;
+  return {
+    inputNorm: await loader.norm(`model.layers.${layer}.input_layernorm.weight`),
+    queryKeyValue: await loader.linear(`${prefix}.query_key_value`, config.qkvBias),
+    dense: await loader.linear(`${prefix}.dense`, config.denseBias),
+    heads: { heads, kvHeads, headDim, silu: false, ...await loadHeadNorms(loader, prefix), rope },
+    ...makeCache(backend, layer, [slots, context, kvHeads, headDim]),
+  };
+}
+
+function makeCache(backend: Backend, layer: number, shape: readonly number[]): { keys: Tensor; values: Tensor } {
+  return {
+    keys: backend.tensor(`keys of layer ${layer}`, "f32", shape),
+    values: backend.tensor(`values of layer ${layer}`, "f32", shape),
+  };
+}
+
+/** hidden += dense(attention(hidden)) */
+export function recordSoftmaxAttention(ops: Ops, layer: SoftmaxAttention, activations: Activations): void {
+  const { hidden, softmaxQkv, mixed } = activations;
+  ops.project([softmaxQkv], hidden, layer.inputNorm, [layer.queryKeyValue]);
+  ops.softmaxAttention(mixed, softmaxQkv, layer.keys, layer.values, layer.heads);
+  ops.projectAdd(hidden, mixed, layer.dense);
+}
+
+/** Bytes of KV cache of one layer. */
+export function cacheBytes({ kvHeads, headDim }: ModelConfig, slots: number, context: number): number {
+  return 2 * 4 * slots * context * kvHeads * headDim;
+}

@@ -1,0 +1,119 @@
+/** Brings a checkpoint's tensors onto a backend, a slice at a time, in the type in which they are stored. */
+import type { Backend, Linear, Norm } from "../backend/backend.ts";
+import { elements, type Tensor, type Weight, type WeightType } from "../backend/tensor.ts";
+import { readF32, readScales, type ScaleGrid, scaleGrid, weightType } from "../formats/quantization.ts";
+import type { Checkpoint } from "../formats/safetensors.ts";
+import type { ModelConfig } from "./config.ts";
+
+/** Bytes read at once: large enough for the disk, small beside the model. */
+const SLICE_BYTES = 32 * 2 ** 20;
+
+const TYPES = { BF16: "bf16", F16: "f16", F32: "f32", F8_E4M3: "f8_e4m3" } as const;
+
+const bytesOf = (values: Float32Array<ArrayBuffer>) =>
+  new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+
+/** Loads one stage's tensors and counts their bytes. */
+export class WeightLoader {
+  #loaded = 0;
+
+  /** `onBytes` hears the bytes loaded so far. */
+  constructor(
+    readonly backend: Backend,
+    readonly config: ModelConfig,
+    readonly checkpoint: Checkpoint,
+    readonly onBytes: (loaded: number) => void,
+  ) {}
+
+  /** A tensor as f32 of its own shape: norms and biases. */
+  async vector(name: string): Promise<Tensor> {
+    const values = await readF32(this.checkpoint, name, this.config.weightBlock);
+    const tensor = this.backend.tensor(name, "f32", this.checkpoint.entry(name).shape);
+    await this.backend.write(tensor, 0, bytesOf(values));
+    this.#count(name);
+    return tensor;
+  }
+
+  /** A norm's weight, with the model's epsilon. */
+  async norm(name: string): Promise<Norm> {
+    return { weight: await this.vector(name), eps: this.config.rmsNormEps };
+  }
+
+  /** A matrix [N, K]. */
+  matrix(name: string): Promise<Weight> {
+    return this.#stack(name, [name], this.checkpoint.entry(name).shape);
+  }
+
+  /** A map with its bias, where the configuration has one. */
+  async linear(name: string, bias: boolean): Promise<Linear> {
+    return { weight: await this.matrix(`${name}.weight`), bias: bias ? await this.vector(`${name}.bias`) : null };
+  }
+
+  /** Equal matrices [N, K] as one [names, N, K]. */
+  stack(label: string, names: readonly string[]): Promise<Weight> {
+    return this.#stack(label, names, [names.length, ...this.checkpoint.entry(names[0]!).shape]);
+  }
+
+  /** Matrices of one type stay as they are stored; a mixture of types or of blocks is widened to f32. */
+  async #stack(label: string, names: readonly string[], shape: readonly number[]): Promise<Weight> {
+    const [type, ...others] = new Set(names.map((name) => TYPES[weightType(this.checkpoint.entry(name))]));
+    if (others.length > 0) return await this.#copy(label, names, shape, "f32");
+    if (type !== "f8_e4m3") return await this.#copy(label, names, shape, type!);
+    const grids = this.#grids(names);
+    if (grids === null) return await this.#copy(label, names, shape, "f32");
+    return { ...await this.#copy(label, names, shape, type), scales: await this.#scales(label, grids, shape) };
+  }
+
+  /** The grids of scales, if all matrices are cut into equal blocks. */
+  #grids(names: readonly string[]): readonly ScaleGrid[] | null {
+    const { tensors } = this.checkpoint;
+    const grids = names.map((name) => scaleGrid(tensors, this.checkpoint.entry(name), this.config.weightBlock));
+    const [rows, columns] = grids[0]!.block;
+    return grids.every(({ block }) => block[0] === rows && block[1] === columns) ? grids : null;
+  }
+
+  async #copy(label: string, names: readonly string[], shape: readonly number[], type: WeightType): Promise<Weight> {
+    const values = this.backend.tensor(label, type, shape);
+    const size = elements(shape) / names.length;
+    for (const [i, name] of names.entries()) {
+      const stored = TYPES[weightType(this.checkpoint.entry(name))] === type;
+      for await (const { firstRow, bytes } of this.#slices(name, stored)) {
+        await this.backend.write(values, i * size + firstRow * shape.at(-1)!, bytes);
+      }
+      this.#count(name);
+    }
+    return { values, scales: null };
+  }
+
+  /** A matrix in slices of rows, as it is stored or as f32. */
+  async *#slices(name: string, stored: boolean): AsyncGenerator<{ firstRow: number; bytes: Uint8Array }> {
+    const { shape, begin, end } = this.checkpoint.entry(name);
+    const total = shape[0]!;
+    const step = Math.max(1, Math.floor(SLICE_BYTES / ((end - begin) / total)));
+    for (let firstRow = 0; firstRow < total; firstRow += step) {
+      const rows = Math.min(step, total - firstRow);
+      const bytes = stored
+        ? await this.checkpoint.read(name, firstRow, rows)
+        : bytesOf(await readF32(this.checkpoint, name, this.config.weightBlock, { firstRow, rows }));
+      yield { firstRow, bytes };
+    }
+  }
+
+  async #scales(label: string, grids: readonly ScaleGrid[], shape: readonly number[]): Promise<Weight["scales"]> {
+    const { block } = grids[0]!;
+    const [N, K] = shape.slice(-2) as [number, number];
+    const perMatrix = [Math.ceil(N / block[0]), Math.ceil(K / block[1])] as const;
+    const factors = this.backend.tensor(`${label} scales`, "f32", [...shape.slice(0, -2), ...perMatrix]);
+    for (const [i, grid] of grids.entries()) {
+      const offset = i * perMatrix[0] * perMatrix[1];
+      await this.backend.write(factors, offset, bytesOf(await readScales(this.checkpoint, grid)));
+    }
+    return { factors, block };
+  }
+
+  #count(name: string): void {
+    const { begin, end } = this.checkpoint.entry(name);
+    this.#loaded += end - begin;
+    this.onBytes(this.#loaded);
+  }
+}

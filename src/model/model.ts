@@ -1,0 +1,197 @@
+/** One stage's forward pass: its layers, recorded once for each size of step and replayed. */
+import type { Backend, Norm, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
+import type { Weight } from "../backend/tensor.ts";
+import type { Checkpoint } from "../formats/safetensors.ts";
+import type { Candidates, LayerRange, Step } from "../pipeline/messages.ts";
+import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
+import { loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
+import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
+import type { DecayConvention } from "./decay.ts";
+import { type LinearAttention, loadLinearAttention, recordLinearAttention } from "./linear_attention.ts";
+import { WeightLoader } from "./loader.ts";
+import { loadMlp, type Mlp, recordMlp } from "./moe.ts";
+import { ropeTable } from "./rope.ts";
+
+export interface ModelOptions {
+  readonly layers: LayerRange;
+  readonly decay: DecayConvention;
+  /** Sequences in flight. */
+  readonly slots: number;
+  /** Positions of a slot. */
+  readonly context: number;
+  /** Most rows of a step. */
+  readonly maxRows: number;
+}
+
+interface Layer {
+  readonly record: (ops: Ops, activations: Activations) => void;
+  readonly mlp: Mlp;
+}
+
+interface Head {
+  readonly norm: Norm;
+  readonly map: Weight;
+}
+
+interface Parts {
+  /** Only on the first stage. */
+  readonly embedding: Weight | null;
+  readonly layers: readonly Layer[];
+  /** Only on the last stage. */
+  readonly head: Head | null;
+}
+
+const EMBEDDING = "model.word_embeddings.weight";
+
+/** The layers `[start, end)` of a model with their weights, states and caches, on a backend that it owns. */
+export class Model implements Disposable {
+  readonly #backend: Backend;
+  readonly #config: ModelConfig;
+  readonly #options: ModelOptions;
+  readonly #parts: Parts;
+  readonly #activations: Activations;
+  readonly #plans = new Map<string, Plan>();
+  #outputs = 0;
+
+  private constructor(backend: Backend, config: ModelConfig, options: ModelOptions, parts: Parts) {
+    this.#backend = backend;
+    this.#config = config;
+    this.#options = options;
+    this.#parts = parts;
+    this.#activations = makeActivations(backend, config, options.maxRows, parts.head !== null);
+  }
+
+  /** Loads one stage. `onBytes` hears the bytes loaded so far. Throws CheckpointError if the tensors do not fit. */
+  static async load(
+    backend: Backend,
+    config: ModelConfig,
+    checkpoint: Checkpoint,
+    options: ModelOptions,
+    onBytes: (loaded: number) => void = () => {},
+  ): Promise<Model> {
+    const loader = new WeightLoader(backend, config, checkpoint, onBytes);
+    return new Model(backend, config, options, await loadParts(loader, options));
+  }
+
+  /** Whether this stage gives candidates and not hidden rows. */
+  get last(): boolean {
+    return this.#parts.head !== null;
+  }
+
+  /**
+   * Runs a step of T rows: token ids [T] on the first stage, hidden rows [T, H] on others.
+   * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows.
+   */
+  async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
+    const { segments, outputs } = step;
+    const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
+    this.#outputs = outputs.length;
+    const input: StepInput = { segments, outputs, rows };
+    const reads = this.last
+      ? this.#candidateReads()
+      : [{ tensor: this.#activations.hidden, elements: count * this.#config.hidden }];
+    const results = await this.#backend.run(this.#plan(count, outputs.length), input, reads);
+    return this.last ? this.#candidates(results) : new Float32Array(results[0]!);
+  }
+
+  /** Whole rows [R, V] of the step that ran last. */
+  async logits(): Promise<Float32Array> {
+    const tensor = this.#activations.head!.logits;
+    const [row] = await this.#backend.read([{ tensor, elements: this.#outputs * this.#config.vocab }]);
+    return new Float32Array(row!);
+  }
+
+  #candidateReads(): Read[] {
+    const R = this.#outputs;
+    if (R === 0) return [];
+    const { ids, logits, logSumExp } = this.#activations.head!.candidates;
+    const perRow = ids.shape[1]!;
+    return [
+      { tensor: ids, elements: R * perRow },
+      { tensor: logits, elements: R * perRow },
+      { tensor: logSumExp, elements: R },
+    ];
+  }
+
+  #candidates([ids, logits, logSumExp]: ArrayBuffer[]): Candidates {
+    const none = new ArrayBuffer(0);
+    return {
+      perRow: this.#activations.head!.candidates.ids.shape[1]!,
+      ids: new Uint32Array(ids ?? none),
+      logits: new Float32Array(logits ?? none),
+      logSumExp: new Float32Array(logSumExp ?? none),
+    };
+  }
+
+  /** The plan for steps of this size, from powers of two so that few are recorded. */
+  #plan(rows: number, outputs: number): Plan {
+    const { maxRows, slots } = this.#options;
+    const most = maxOutputs(this.#config.vocab, maxRows);
+    const capacity = {
+      rows: Math.min(maxRows, bucket(rows)),
+      segments: Math.min(slots, bucket(rows)),
+      outputs: Math.min(most, bucket(outputs)),
+    };
+    const key = `${capacity.rows} ${capacity.outputs}`;
+    const plan = this.#plans.get(key) ??
+      this.#backend.record(capacity, (ops) => this.#record(ops, capacity.outputs > 0));
+    this.#plans.set(key, plan);
+    return plan;
+  }
+
+  #record(ops: Ops, wantsHead: boolean): void {
+    const { embedding, layers, head } = this.#parts;
+    const activations = this.#activations;
+    if (embedding === null) ops.receive(activations.hidden);
+    else ops.embed(activations.hidden, embedding);
+    for (const layer of layers) {
+      layer.record(ops, activations);
+      recordMlp(ops, layer.mlp, activations);
+    }
+    if (head === null || !wantsHead) return;
+    const { logits, candidates } = activations.head!;
+    ops.head(logits, activations.hidden, head.norm, head.map);
+    ops.candidates(candidates, logits);
+  }
+
+  [Symbol.dispose](): void {
+    this.#backend[Symbol.dispose]();
+  }
+}
+
+const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));
+
+async function loadParts(loader: WeightLoader, options: ModelOptions): Promise<Parts> {
+  const { config, backend } = loader;
+  const { start, end } = options.layers;
+  const table = ropeTable(config, options.context);
+  const rope = backend.tensor("rope", "f32", [options.context, 2, config.rotaryDim / 2]);
+  await backend.write(rope, 0, new Uint8Array(table.buffer));
+  const [first, last] = [start === 0, end === config.layers];
+  const embedding = first || (last && config.tied) ? await loader.matrix(EMBEDDING) : null;
+  const layers: Layer[] = [];
+  for (let i = start; i < end; i++) layers.push(await loadLayer(loader, i, { ...options, rope }));
+  return { embedding: first ? embedding : null, layers, head: last ? await loadHead(loader, embedding) : null };
+}
+
+async function loadLayer(
+  loader: WeightLoader,
+  layer: number,
+  options: ModelOptions & { readonly rope: SoftmaxAttention["keys"] },
+): Promise<Layer> {
+  const record = isSoftmaxLayer(loader.config, layer)
+    ? softmax(await loadSoftmaxAttention(loader, layer, options))
+    : linear(await loadLinearAttention(loader, layer, options));
+  return { record, mlp: await loadMlp(loader, layer) };
+}
+
+const softmax = (layer: SoftmaxAttention): Layer["record"] => (ops, activations) =>
+  recordSoftmaxAttention(ops, layer, activations);
+
+const linear = (layer: LinearAttention): Layer["record"] => (ops, activations) =>
+  recordLinearAttention(ops, layer, activations);
+
+async function loadHead(loader: WeightLoader, embedding: Weight | null): Promise<Head> {
+  const norm = await loader.norm("model.norm.weight");
+  return { norm, map: loader.config.tied ? embedding! : await loader.matrix("lm_head.weight") };
+}

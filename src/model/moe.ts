@@ -1,0 +1,70 @@
+/** The MLP of one layer (spec c.9, c.10): dense, or routed experts beside a shared one. */
+import type { Norm, Ops, Router } from "../backend/backend.ts";
+import type { Weight } from "../backend/tensor.ts";
+import type { Activations } from "./activations.ts";
+import { isMoeLayer } from "./config.ts";
+import type { WeightLoader } from "./loader.ts";
+
+/** SwiGLU: down(silu(gate(x)) ⊙ up(x)). One matrix each, or one for every expert. */
+export interface SwiGlu {
+  readonly gate: Weight;
+  readonly up: Weight;
+  readonly down: Weight;
+}
+
+/** One layer's MLP behind its norm. */
+export type Mlp =
+  | { readonly kind: "dense"; readonly norm: Norm; readonly dense: SwiGlu }
+  | {
+    readonly kind: "experts";
+    readonly norm: Norm;
+    readonly map: Weight;
+    readonly router: Router;
+    readonly experts: SwiGlu;
+    readonly shared: SwiGlu | null;
+  };
+
+async function loadSwiGlu(load: (part: string) => Promise<Weight>): Promise<SwiGlu> {
+  return { gate: await load("gate_proj"), up: await load("up_proj"), down: await load("down_proj") };
+}
+
+/** Loads the MLP of layer `layer`. */
+export async function loadMlp(loader: WeightLoader, layer: number): Promise<Mlp> {
+  const { config } = loader;
+  const prefix = `model.layers.${layer}.mlp`;
+  const one = (name: string) => loadSwiGlu((part) => loader.matrix(`${name}.${part}.weight`));
+  const norm = await loader.norm(`model.layers.${layer}.post_attention_layernorm.weight`);
+  if (!isMoeLayer(config, layer)) return { kind: "dense", norm, dense: await one(prefix) };
+  const expertNames = (part: string) =>
+    Array.from({ length: config.experts }, (_, e) => `${prefix}.experts.${e}.${part}.weight`);
+  return {
+    kind: "experts",
+    norm,
+    map: await loader.matrix(`${prefix}.gate.weight`),
+    router: {
+      score: config.scoreFunction,
+      groups: config.groups,
+      groupsKept: config.groupsKept,
+      perToken: config.expertsPerToken,
+      normalize: config.normTopK,
+      scale: config.routedScale,
+      bias: config.expertBias ? await loader.vector(`${prefix}.gate.expert_bias`) : null,
+    },
+    experts: await loadSwiGlu((part) => loader.stack(`${prefix}.experts.${part}`, expertNames(part))),
+    shared: config.sharedExperts > 0 ? await one(`${prefix}.shared_experts`) : null,
+  };
+}
+
+/** hidden += mlp(norm(hidden)). Everything that reads the norm comes before what changes hidden. */
+export function recordMlp(ops: Ops, layer: Mlp, { hidden, dense, shared, routing, experts }: Activations): void {
+  if (layer.kind === "dense") {
+    ops.gateUp(dense, hidden, layer.norm, layer.dense.gate, layer.dense.up);
+    ops.projectAdd(hidden, dense, { weight: layer.dense.down, bias: null });
+    return;
+  }
+  ops.route(routing, hidden, layer.norm, layer.map, layer.router);
+  ops.expertsGateUp(experts, hidden, layer.norm, routing, layer.experts.gate, layer.experts.up);
+  if (layer.shared !== null) ops.gateUp(shared, hidden, layer.norm, layer.shared.gate, layer.shared.up);
+  ops.expertsDownAdd(hidden, experts, routing, layer.experts.down);
+  if (layer.shared !== null) ops.projectAdd(hidden, shared, { weight: layer.shared.down, bias: null });
+}
