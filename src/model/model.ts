@@ -4,10 +4,15 @@ import type { Weight } from "../backend/tensor.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
 import type { Candidates, LayerRange, Step } from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
-import { loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
+import { cacheBytes, loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
 import type { DecayConvention } from "./decay.ts";
-import { type LinearAttention, loadLinearAttention, recordLinearAttention } from "./linear_attention.ts";
+import {
+  type LinearAttention,
+  linearStateBytes,
+  loadLinearAttention,
+  recordLinearAttention,
+} from "./linear_attention.ts";
 import { WeightLoader } from "./loader.ts";
 import { loadMlp, type Mlp, recordMlp } from "./moe.ts";
 import { ropeTable } from "./rope.ts";
@@ -71,6 +76,11 @@ export class Model implements Disposable {
   ): Promise<Model> {
     const loader = new WeightLoader(backend, config, checkpoint, onBytes);
     return new Model(backend, config, options, await loadParts(loader, options));
+  }
+
+  /** Bytes of the linear states and KV caches of all slots. */
+  get stateBytes(): number {
+    return stateBytes(this.#config, this.#options);
   }
 
   /** Whether this stage gives candidates and not hidden rows. */
@@ -157,6 +167,18 @@ export class Model implements Disposable {
   [Symbol.dispose](): void {
     this.#backend[Symbol.dispose]();
   }
+}
+
+/** Bytes of the linear states and KV caches of some layers. */
+export function stateBytes(
+  config: ModelConfig,
+  { layers, slots, context }: Omit<ModelOptions, "decay" | "maxRows">,
+): number {
+  let bytes = 0;
+  for (let i = layers.start; i < layers.end; i++) {
+    bytes += isSoftmaxLayer(config, i) ? cacheBytes(config, slots, context) : linearStateBytes(config, slots);
+  }
+  return bytes;
 }
 
 const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));

@@ -1,0 +1,64 @@
+/** Opens a stage: picks its backend, checks the checkpoint, loads its layers. */
+import type { Backend } from "../backend/backend.ts";
+import { WasmBackend } from "../backend/wasm/wasm_backend.ts";
+import { WebGpuBackend } from "../backend/webgpu/webgpu_backend.ts";
+import { type Checkpoint, openCheckpoint } from "../formats/safetensors.ts";
+import { checkTensors } from "../model/check_tensors.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { loadConfig } from "../model/load_config.ts";
+import { Model } from "../model/model.ts";
+import { withRopeScaling } from "../model/rope.ts";
+import { expectedTensors } from "../model/tensor_names.ts";
+import type { StageInfo, StageOptions } from "../pipeline/messages.ts";
+
+/** An open stage; the model owns the backend and all that lies on it. */
+export interface OpenedStage {
+  readonly model: Model;
+  readonly info: StageInfo;
+}
+
+/**
+ * Opens the stage that `options` describe; `onProgress` hears the bytes of weights loaded so far and those in all.
+ * @throws {CheckpointError | RangeError | TypeError | SyntaxError} with one sentence for a checkpoint or options that do not fit
+ */
+export async function openStage(
+  options: StageOptions,
+  onProgress: (loadedBytes: number, totalBytes: number) => void,
+): Promise<OpenedStage> {
+  const config = await stageConfig(options);
+  using checkpoint = await openCheckpoint(options.model);
+  checkTensors(checkpoint, config);
+  using opened = new DisposableStack();
+  const backend = opened.use(await openBackend(options));
+  const weightBytes = bytesOf(checkpoint, config, options);
+  const model = await Model.load(backend, config, checkpoint, options, (loaded) => onProgress(loaded, weightBytes));
+  opened.move(); // from here on the model disposes of its backend
+  const { layers, backend: name } = options;
+  return { model, info: { layers, backend: name, device: backend.device, weightBytes, stateBytes: model.stateBytes } };
+}
+
+/** The configuration of a checkpoint with the command line's RoPE scaling. */
+export async function stageConfig(
+  { model, ropeScaling }: Pick<StageOptions, "model" | "ropeScaling">,
+): Promise<ModelConfig> {
+  const config = await loadConfig(model);
+  return ropeScaling === null ? config : withRopeScaling(config, ropeScaling);
+}
+
+function openBackend({ backend, gpu }: StageOptions): Promise<Backend> {
+  switch (backend) {
+    case "wasm":
+      return WasmBackend.open();
+    case "webgpu":
+      return WebGpuBackend.open({ gpu });
+    default:
+      return backend satisfies never;
+  }
+}
+
+function bytesOf(checkpoint: Checkpoint, config: ModelConfig, { layers }: StageOptions): number {
+  return expectedTensors(config, layers).reduce((sum, { name }) => {
+    const { begin, end } = checkpoint.entry(name);
+    return sum + end - begin;
+  }, 0);
+}
