@@ -1,0 +1,163 @@
+/** Conversations and raw completions with a model: text in, deltas out. */
+import type { EngineFinish, EngineInfo, GeneratedToken, GenerateRequest, GenerateStats } from "../pipeline/messages.ts";
+import { DeltaWriter } from "./delta_writer.ts";
+import type { ChatRequest, CompletionRequest, Delta, FinishReason, GenerationOptions } from "./messages.ts";
+import { checkOptions, fillSampling } from "./options.ts";
+import { OutputParser, THOUGHT_END } from "./output_parser.ts";
+import { encodePrompt, type Prompt } from "./prompt.ts";
+import { RequestError } from "./request_error.ts";
+import type { ChatTemplate } from "./template.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** What a conversation needs of an engine; `EngineClient` is one. */
+export interface TokenGenerator extends AsyncDisposable {
+  readonly info: EngineInfo;
+  /** Tokens as they come. Ending the iteration early aborts the generation. */
+  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GeneratedToken> & {
+    readonly result: Promise<{ readonly finish: EngineFinish; readonly stats: GenerateStats }>;
+  };
+}
+
+export interface ChatParts {
+  /** The model's name. */
+  readonly model: string;
+  readonly tokenizer: Tokenizer;
+  /** Null where the checkpoint has none: only raw completions work then. */
+  readonly template: ChatTemplate | null;
+  readonly engine: TokenGenerator;
+  /** Every token that ends an answer, of config.json and generation_config.json. */
+  readonly stopTokens: readonly number[];
+}
+
+interface Generation {
+  readonly request: GenerateRequest;
+  readonly parser: OutputParser | null;
+  readonly stop: readonly string[];
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Owns its engine. Every request that cannot be done as it is asked is refused at once, by a RequestError. */
+export class Chat implements AsyncDisposable {
+  readonly model: string;
+  readonly #parts: ChatParts;
+
+  constructor(parts: ChatParts) {
+    this.model = parts.model;
+    this.#parts = parts;
+  }
+
+  get info(): EngineInfo {
+    return this.#parts.engine.info;
+  }
+
+  /**
+   * The answer to a conversation. Ending the iteration early, or the signal, ends the generation.
+   *
+   * @throws {RequestError} before anything is generated.
+   */
+  stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
+    const { tokens, thinking } = this.#encode(request);
+    const { thinkBudget } = request;
+    const parser = new OutputParser({ thinking, tools: (request.tools?.length ?? 0) > 0 });
+    // A thought that the prompt has not opened may never come, so there is nothing to close.
+    const budget = thinking && thinkBudget !== undefined ? this.#thinkingBudget(thinkBudget) : null;
+    return this.#run({
+      request: { ...this.#request(tokens, request, "messages"), thinking: budget },
+      parser,
+      stop: request.stop ?? [],
+      signal,
+    });
+  }
+
+  /**
+   * The continuation of a text, all of it content.
+   *
+   * @throws {RequestError} before anything is generated.
+   */
+  complete(request: CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
+    const tokens = this.#parts.tokenizer.encode(request.prompt);
+    if (tokens.length === 0) throw new RequestError("Cannot continue an empty prompt: write at least a word", "prompt");
+    return this.#run({
+      request: this.#request(tokens, request, "prompt"),
+      parser: null,
+      stop: request.stop ?? [],
+      signal,
+    });
+  }
+
+  /** The prompt of a conversation. */
+  promptTokens(request: ChatRequest): Uint32Array {
+    return this.#encode(request).tokens;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#parts.engine[Symbol.asyncDispose]();
+  }
+
+  #encode(request: ChatRequest): Prompt {
+    const { template, tokenizer, model } = this.#parts;
+    if (template) return encodePrompt(template, tokenizer, request);
+    throw new RequestError(`Cannot chat with ${model}, which has no chat template: use a raw completion`, "messages");
+  }
+
+  #thinkingBudget(budget: number): NonNullable<GenerateRequest["thinking"]> {
+    const { tokenizer } = this.#parts;
+    return {
+      budget,
+      end: tokenizer.encode(THOUGHT_END, { special: true }),
+      close: tokenizer.encode(`\n${THOUGHT_END}\n\n`, { special: true }),
+    };
+  }
+
+  #request(prompt: Uint32Array, options: GenerationOptions, field: "messages" | "prompt"): GenerateRequest {
+    checkOptions(options);
+    const { context, vocabulary } = this.info;
+    const room = context - prompt.length;
+    if (room < 1) {
+      const message =
+        `Cannot answer a prompt of ${prompt.length} tokens: the context holds ${context}, the answer included`;
+      throw new RequestError(message, field);
+    }
+    return {
+      prompt,
+      maxTokens: Math.min(options.maxTokens ?? room, room),
+      stopTokens: this.#parts.stopTokens,
+      sampling: fillSampling(options.sampling ?? {}, vocabulary),
+      logprobs: options.logprobs ?? null,
+      thinking: null,
+    };
+  }
+
+  async *#run({ request, parser, stop, signal }: Generation): AsyncGenerator<Delta> {
+    const { engine, tokenizer } = this.#parts;
+    const writer = new DeltaWriter(tokenizer, parser, stop);
+    const generation = engine.generate(request, signal);
+    let generated = 0;
+    for await (const token of generation) {
+      generated++;
+      if (request.stopTokens.includes(token.id)) continue;
+      yield* writer.push(token);
+      if (writer.stopped) break;
+    }
+    const { finish, stats } = await generation.result;
+    if (finish === "abort" && !writer.stopped) {
+      throw signal?.reason ?? new DOMException("The generation was ended", "AbortError");
+    }
+    yield* writer.end();
+    yield {
+      type: "finish",
+      reason: finishReason(writer.stopped ? "stop" : finish, parser?.calls ?? 0),
+      usage: {
+        promptTokens: request.prompt.length,
+        completionTokens: generated,
+        reasoningTokens: writer.reasoningTokens,
+      },
+      timings: { prefillMillis: stats.prefillMillis, decodeMillis: stats.decodeMillis },
+    };
+  }
+}
+
+function finishReason(finish: EngineFinish, calls: number): FinishReason {
+  if (finish === "length") return "length";
+  return calls > 0 ? "tool_calls" : "stop";
+}
