@@ -1,0 +1,86 @@
+/** What may go wrong with a request, as a status and OpenAI's error body. */
+import type { z } from "zod";
+import { RequestError } from "../chat/request_error.ts";
+
+export type Status = 400 | 401 | 404 | 405 | 413 | 415 | 500 | 503;
+
+/** OpenAI's error body. */
+export interface ErrorBody {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string | null;
+  };
+}
+
+/** An answer other than success. `param` names the field that is to blame. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+
+  constructor(
+    readonly status: Status,
+    message: string,
+    readonly details: { readonly param?: string; readonly code?: string } = {},
+  ) {
+    super(message);
+  }
+
+  get body(): ErrorBody {
+    const { param = null, code = null } = this.details;
+    const type = this.status >= 500 ? "server_error" : "invalid_request_error";
+    return { error: { message: this.message, type, param, code } };
+  }
+}
+
+/** The answer to whatever was thrown. What is neither the client's fault nor meant for it stays in the log. */
+export function toApiError(error: unknown): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof RequestError) return new ApiError(400, error.message, { param: params[error.field] });
+  return new ApiError(500, "The server failed to answer this request: its log says why");
+}
+
+/** Fields of the chat layer by their names here. Of the sampling, all but the vocabulary's size is in the schema. */
+const params: Readonly<Record<RequestError["field"], string>> = {
+  messages: "messages",
+  prompt: "prompt",
+  tools: "tools",
+  thinking: "chat_template_kwargs.enable_thinking",
+  thinkBudget: "thinking_budget",
+  sampling: "logit_bias",
+  maxTokens: "max_tokens",
+  stop: "stop",
+  logprobs: "top_logprobs",
+};
+
+/** Characters of a field's name that an error repeats. */
+const MAX_PARAM = 200;
+
+/** The first complaint of a failed validation, as status 400. `input` is what was validated. */
+export function invalid(error: z.ZodError, input: unknown): ApiError {
+  const { path, message } = blame(error.issues[0]!);
+  const keys = path.map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`);
+  const param = keys.join("").slice(1, MAX_PARAM);
+  const value = path.reduce<unknown>((all, key) => (all as Record<PropertyKey, unknown> | undefined)?.[key], input);
+  if (param === "") return new ApiError(400, `Cannot read the request: ${message}`);
+  if (value === undefined) return new ApiError(400, `Missing required field ${param}`, { param });
+  const shown = typeof value === "object" || String(value).length > 60 ? "" : `: ${JSON.stringify(value)}`;
+  return new ApiError(400, `Invalid ${param}${shown}: ${message}`, { param });
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** The innermost place that an issue is about, with a sentence. */
+function blame(issue: Issue): { path: PropertyKey[]; message: string } {
+  if (issue.code === "unrecognized_keys") {
+    return { path: [...issue.path, issue.keys[0]!], message: "this field is not supported" };
+  }
+  if (issue.code === "invalid_key") return { path: issue.path, message: issue.issues[0]?.message ?? issue.message };
+  if (issue.code === "invalid_union") {
+    const inner = issue.errors.flatMap((branch) => branch.slice(0, 1)).map(blame);
+    const deepest = inner.toSorted((a, b) => b.path.length - a.path.length)[0];
+    if (deepest && deepest.path.length > 0) return { ...deepest, path: [...issue.path, ...deepest.path] };
+  }
+  const message = issue.message.replace(/^Invalid input: /, "");
+  return { path: issue.path, message: message.charAt(0).toLowerCase() + message.slice(1) };
+}

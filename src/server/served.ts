@@ -1,0 +1,42 @@
+/** The one model that a server serves, and how its routes get at it. */
+import type { z } from "@hono/zod-openapi";
+import type { Chat } from "../chat/chat.ts";
+import { ApiError } from "./errors.ts";
+import type { Model } from "./schema.ts";
+
+/** What the server needs of a loaded model. */
+export type ServedModel = Pick<Chat, "stream" | "complete">;
+
+export class Served {
+  readonly #created = seconds();
+
+  /** `model` gives null until the model is warm. */
+  constructor(readonly name: string, readonly model: () => ServedModel | null) {}
+
+  /**
+   * @param asked The name that a request gives; left out it means the one there is.
+   * @throws {ApiError} 404 for another model's name, 503 before the model is warm.
+   */
+  get(asked: string | null | undefined): ServedModel {
+    this.describe(asked);
+    const model = this.model();
+    if (model) return model;
+    throw new ApiError(503, "The model is still being loaded: try again in a moment", { code: "loading" });
+  }
+
+  /** @throws {ApiError} 404 for another model's name. */
+  describe(asked: string | null | undefined): z.infer<typeof Model> {
+    if (asked == null || asked === this.name) {
+      return { id: this.name, object: "model", created: this.#created, owned_by: "ringlet" };
+    }
+    const message = `The model ${JSON.stringify(asked.slice(0, 100))} is not served here: ask for ${this.name}`;
+    throw new ApiError(404, message, { param: "model", code: "model_not_found" });
+  }
+
+  /** Opens an answer: its own id, and what all its parts share. */
+  head(prefix: string) {
+    return { id: `${prefix}-${crypto.randomUUID().replaceAll("-", "")}`, model: this.name, created: seconds() };
+  }
+}
+
+const seconds = () => Math.floor(Date.now() / 1000);

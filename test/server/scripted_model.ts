@@ -1,0 +1,51 @@
+/** A model that says what a test has written for it, and remembers what became of each generation. */
+import type { ChatRequest, CompletionRequest, Delta, Usage } from "../../src/chat/messages.ts";
+import type { ServedModel } from "../../src/server/served.ts";
+
+export const usage: Usage = { promptTokens: 7, completionTokens: 3, reasoningTokens: 1 };
+export const finish: Delta = { type: "finish", reason: "stop", usage, timings: { prefillMillis: 1, decodeMillis: 1 } };
+
+export const content = (text: string): Delta => ({ type: "content", text });
+
+/** What a script's function gives is said next; what it throws, or its promise rejects with, breaks the generation. */
+export type Script = readonly (Delta | ((signal: AbortSignal | undefined) => Delta | Promise<Delta>))[];
+
+export class ScriptedModel implements ServedModel {
+  readonly requests: (ChatRequest | CompletionRequest)[] = [];
+  /** Generations that have begun and not ended. */
+  running = 0;
+  /** Generations that ended before their script did. */
+  cut = 0;
+
+  constructor(readonly script: Script) {}
+
+  stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
+    return this.#say(request, signal);
+  }
+
+  complete(request: CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
+    return this.#say(request, signal);
+  }
+
+  async *#say(request: ChatRequest | CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
+    this.requests.push(request);
+    this.running++;
+    this.cut++;
+    try {
+      for (const part of this.script) {
+        signal?.throwIfAborted();
+        const delta = typeof part === "function" ? await part(signal) : part;
+        // The last delta ends the script, whoever still waits for more.
+        if (delta.type === "finish") this.cut--;
+        yield delta;
+      }
+    } finally {
+      this.running--;
+    }
+  }
+}
+
+/** Never comes, unless its generation is aborted: then it fails as a waiting engine would. */
+export function forever(signal: AbortSignal | undefined): Promise<Delta> {
+  return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+}
