@@ -80,9 +80,9 @@ const hostile = fc.oneof(
   fc.string({ unit: "binary" }),
 );
 
-/** Another value of the old one's type, or nothing: often still valid. */
-const gentle = fc.record({ number: fc.integer({ min: 0, max: 9 }), string: fc.string({ unit: "binary" }) }).map(
-  (values) => (old: unknown) => typeof old === "number" || typeof old === "string" ? values[typeof old] : undefined,
+/** Another value of the old one's type: often still valid. */
+const gentle = fc.tuple(fc.integer({ min: 0, max: 9 }), fc.string({ unit: "binary" })).map(
+  ([number, text]) => (old: unknown) => typeof old === "number" ? number : typeof old === "string" ? text : old,
 );
 const replaced = hostile.map((value) => () => value);
 const extended = fc.tuple(fc.string(), hostile).map(([key, value]) => (old: unknown) =>
@@ -102,9 +102,10 @@ Deno.test("1,000 mutated requests get an answer or an OpenAI error, never a 5xx"
   const app = createApp({ name: "nano", model: () => model });
   const path = fc.constantFrom(...Object.keys(bases) as (keyof typeof bases)[]);
   const edits = fc.array(fc.tuple(fc.nat(), mutation), { minLength: 1, maxLength: 3 });
+  const maybeDamage = fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: damage });
   const statuses = new Map<number, number>();
   await fc.assert(
-    fc.asyncProperty(path, edits, fc.option(damage, { freq: 5 }), async (path, edits, damage) => {
+    fc.asyncProperty(path, edits, maybeDamage, async (path, edits, damage) => {
       const body = edits.reduce<unknown>((body, [at, change]) => {
         const all = places(body);
         return edit(body, all[at % all.length]!, change);
@@ -126,5 +127,5 @@ Deno.test("1,000 mutated requests get an answer or an OpenAI error, never a 5xx"
     { numRuns: 1000, seed: 20 },
   );
   assert.equal(model.running, 0);
-  assert.ok((statuses.get(200) ?? 0) > 50 && (statuses.get(400) ?? 0) > 500, JSON.stringify([...statuses]));
+  assert.ok((statuses.get(200) ?? 0) > 100 && (statuses.get(400) ?? 0) > 500, JSON.stringify([...statuses]));
 });
