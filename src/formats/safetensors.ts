@@ -120,7 +120,10 @@ async function openShard(folder: string, shard: string): Promise<Source> {
 
 /** Tensor name → shard, in the index's order. */
 async function readIndex(folder: string): Promise<ReadonlyMap<string, string>> {
-  if (!await fileExists(folder, INDEX_FILE)) refuse(folder, `it holds neither ${SINGLE_FILE} nor ${INDEX_FILE}`);
+  if (!await fileExists(folder, INDEX_FILE)) {
+    const there = await Deno.stat(folder).then(({ isDirectory }) => isDirectory, () => false);
+    refuse(folder, there ? `it holds neither ${SINGLE_FILE} nor ${INDEX_FILE}` : "there is no such folder");
+  }
   using source = await openFile(`${folder}/${INDEX_FILE}`);
   if (source.size > MAX_INDEX_BYTES) {
     refuse(folder, `${INDEX_FILE} has ${source.size} bytes; at most ${MAX_INDEX_BYTES} are read`);
