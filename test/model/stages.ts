@@ -1,7 +1,7 @@
 /** A model cut into stages in one thread: what the pipeline does, without its messages. */
 import type { Backend } from "../../src/backend/backend.ts";
 import { openCheckpoint } from "../../src/formats/safetensors.ts";
-import { parseConfig } from "../../src/model/config.ts";
+import { loadConfig } from "../../src/model/load_config.ts";
 import { Model } from "../../src/model/model.ts";
 import type { Candidates, DecayConvention, LayerRange, Step } from "../../src/pipeline/messages.ts";
 
@@ -30,7 +30,7 @@ export class Stages implements Disposable {
     backend: () => Promise<Backend>,
     { layers, decay = "serving", slots = 1, context = 256, maxRows = 256 }: StagesOptions = {},
   ): Promise<Stages> {
-    const config = parseConfig(JSON.parse(await Deno.readTextFile(`${folder}/config.json`)));
+    const config = await loadConfig(folder);
     using checkpoint = await openCheckpoint(folder);
     const models: Model[] = [];
     for (const range of layers ?? [{ start: 0, end: config.layers }]) {

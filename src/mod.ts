@@ -1,0 +1,105 @@
+/** The library's entry: opens a model and talks with it. */
+import { fileURLToPath } from "node:url";
+import { Chat } from "./chat/chat.ts";
+import { ChatTemplate } from "./chat/template.ts";
+import { Tokenizer } from "./chat/tokenizer.ts";
+import { EngineClient } from "./engine/client.ts";
+import type { BackendName, DecayConvention, EngineOptions, GpuProvider, LayerRange } from "./pipeline/messages.ts";
+import { parseLayers, partition } from "./pipeline/partition.ts";
+import { hasHardwareGpu } from "./stage/devices.ts";
+import { stageConfig } from "./stage/open.ts";
+
+export { Chat } from "./chat/chat.ts";
+export { fold } from "./chat/fold.ts";
+export type * from "./chat/messages.ts";
+export { RequestError } from "./chat/request_error.ts";
+export { EngineError } from "./engine/client.ts";
+export type { DecayConvention, EngineInfo, SamplingParams, StageInfo } from "./pipeline/messages.ts";
+export { type DeviceInfo, listDevices } from "./stage/devices.ts";
+export { type ModelSize, modelSize } from "./stage/size.ts";
+
+/** What to open and how; everything has a default. */
+export interface LoadOptions {
+  /** Directory of a checkpoint; the embedded ring-nano if left out. */
+  readonly model?: string;
+  /** `auto` takes a hardware GPU if there is one, else WASM. */
+  readonly backend?: BackendName | "auto";
+  readonly gpu?: GpuProvider;
+  /** Workers that share the layers; 1 by default. */
+  readonly stages?: number;
+  /** Their layers, `0-9,10-19`, instead of equal shares. */
+  readonly layers?: string;
+  /** Positions that a sequence may have; the model's own, up to 32,768, by default. */
+  readonly maxContext?: number;
+  /** Sequences in flight; others wait. 1 by default. */
+  readonly maxSequences?: number;
+  readonly decay?: DecayConvention;
+  /** `yarn:4` stretches the context by 4. */
+  readonly ropeScaling?: string;
+  /** Hears how far the weights are. */
+  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  /** Ends the loading. */
+  readonly signal?: AbortSignal;
+}
+
+/** The model that comes with Ringlet. */
+export const EMBEDDED_MODEL: string = fileURLToPath(new URL("../models/ring-nano", import.meta.url));
+
+/** Keeps the default KV cache of the full-size model at 0.5 GiB. */
+const DEFAULT_CONTEXT = 32768;
+
+/** Rows of one prefill step. */
+const MAX_ROWS = 256;
+
+/**
+ * Opens a model: its tokenizer and template here, its layers in workers.
+ * @throws with one sentence for a model or options that cannot be used
+ */
+export async function load(options: LoadOptions = {}): Promise<Chat> {
+  const { model = EMBEDDED_MODEL, onProgress, signal } = options;
+  const { ropeScaling = null } = options;
+  const config = await stageConfig({ model, ropeScaling });
+  const [tokenizer, template, engine] = [
+    await Tokenizer.fromFile(`${model}/tokenizer.json`),
+    await ChatTemplate.fromDirectory(model),
+    await engineOptions(options, config),
+  ];
+  const hooks = { ...(onProgress && { onProgress }), ...(signal && { signal }) };
+  const name = model.replace(/[\\/]+$/, "").split(/[\\/]/).at(-1)!;
+  return new Chat({
+    model: name,
+    tokenizer,
+    template,
+    engine: await EngineClient.open(engine, hooks),
+    stopTokens: config.eosTokenIds,
+  });
+}
+
+async function engineOptions(
+  options: LoadOptions,
+  config: { readonly layers: number; readonly maxPositions: number },
+): Promise<EngineOptions> {
+  const { model = EMBEDDED_MODEL, backend = "auto", maxContext = Math.min(config.maxPositions, DEFAULT_CONTEXT) } =
+    options;
+  if (maxContext > config.maxPositions) {
+    const why = `the model has positions for ${config.maxPositions} (--rope-scaling yarn:4 stretches them)`;
+    throw new RangeError(`Cannot hold a context of ${maxContext} tokens: ${why}`);
+  }
+  return {
+    model,
+    layers: layerRanges(options, config.layers),
+    backend: backend === "auto" ? (await hasHardwareGpu() ? "webgpu" : "wasm") : backend,
+    gpu: options.gpu ?? "deno",
+    decay: options.decay ?? "serving",
+    ropeScaling: options.ropeScaling ?? null,
+    slots: options.maxSequences ?? 1,
+    context: maxContext,
+    maxRows: Math.min(MAX_ROWS, maxContext),
+  };
+}
+
+function layerRanges({ layers, stages }: LoadOptions, count: number): LayerRange[] {
+  const ranges = layers === undefined ? partition(count, stages ?? 1) : parseLayers(layers, count);
+  if (stages === undefined || ranges.length === stages) return ranges;
+  throw new RangeError(`Cannot cut layers ${layers} into ${stages} stages: they name ${ranges.length}`);
+}
