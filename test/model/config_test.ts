@@ -237,7 +237,7 @@ const BAD: readonly (readonly [unknown, "TypeError" | "RangeError", string])[] =
     '"max_position_embeddings" is 0, and must be a whole number from 1 to 2147483647',
   ],
   [{ eos_token_id: "x" }, "TypeError", '"eos_token_id" is "x", and must be a token id or a list of token ids'],
-  [{ eos_token_id: [-1] }, "TypeError", '"eos_token_id" is [-1], and must be a token id or a list of token ids'],
+  [{ eos_token_id: [-1] }, "RangeError", '"eos_token_id.0" is -1, and must be a whole number from 0 to 16777216'],
   [{ rope_scaling: "yarn" }, "TypeError", '"rope_scaling" is "yarn", and must be an object or null'],
   [
     { rope_scaling: { type: "dynamic" } },
