@@ -1,6 +1,59 @@
 /** A link carries messages one way or both: between workers over a MessagePort, within a thread without a copy. */
+import "node:worker_threads"; // Deno's ports tell that their other end is gone only where this module is loaded.
+import { Inbox } from "./inbox.ts";
 
-/** Sends `Out`, iterates over `In`. Disposing ends the iteration on both sides. */
+/**
+ * Sends `Out`, iterates over `In`. Disposing ends the iteration on both sides, as does the death of either side's thread;
+ * what is sent after that is dropped. A Float32Array in a message is a tensor that its sender is done with: it moves to the
+ * receiver with the whole buffer under it.
+ */
 export interface Link<In, Out> extends AsyncIterable<In>, Disposable {
   send(message: Out): void;
+}
+
+/** The link through `port` to whoever holds the other port of its channel. */
+export function portLink<In, Out>(port: MessagePort): Link<In, Out> {
+  const inbox = new Inbox<In>();
+  port.addEventListener("message", (event) => inbox.push(event.data));
+  port.addEventListener(
+    "messageerror",
+    () => inbox.end(new Error("Cannot read a message as it arrived: it is damaged")),
+  );
+  port.addEventListener("close", () => inbox.end());
+  port.start();
+  return {
+    send: (message) => port.postMessage(message, [...new Set(tensorBuffers(message))]),
+    [Symbol.asyncIterator]: () => inbox[Symbol.asyncIterator](),
+    [Symbol.dispose]() {
+      port.close();
+      inbox.clear();
+    },
+  };
+}
+
+/** Both ends of a link within this thread. Messages pass by reference, in microtasks. */
+export function localLinks<A, B>(): [Link<A, B>, Link<B, A>] {
+  const left = new Inbox<A>();
+  const right = new Inbox<B>();
+  return [localLink(left, right), localLink(right, left)];
+}
+
+function localLink<In, Out>(own: Inbox<In>, other: Inbox<Out>): Link<In, Out> {
+  return {
+    send: (message) => other.push(message),
+    [Symbol.asyncIterator]: () => own[Symbol.asyncIterator](),
+    [Symbol.dispose]() {
+      own.clear();
+      other.end();
+    },
+  };
+}
+
+function tensorBuffers(value: unknown): ArrayBuffer[] {
+  if (value instanceof Float32Array) {
+    if (value.buffer instanceof ArrayBuffer) return [value.buffer];
+    throw new TypeError("Cannot move a tensor out of shared memory: send a copy");
+  }
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
+  return Object.values(value).flatMap(tensorBuffers);
 }

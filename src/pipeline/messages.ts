@@ -86,6 +86,8 @@ export interface StageInfo {
   readonly weightBytes: number;
   /** Linear states and KV cache of all slots. */
   readonly stateBytes: number;
+  /** V, tokens of the model's vocabulary. */
+  readonly vocabulary: number;
 }
 
 /** Main thread or engine worker → stage worker, once: options and the two ports of the stage. */
@@ -193,15 +195,23 @@ export interface EngineInfo {
   readonly vocabulary: number;
 }
 
-/** Process → engine worker. Ids are the sender's and name one request until it finished or failed. */
+/** Process → engine worker, once: options, the port of their conversation, and how many messages the process has sent through it. */
+export interface OpenEngine {
+  readonly type: "open";
+  readonly options: EngineOptions;
+  readonly port: MessagePort;
+  /** One u32: a thread that steps without rest sees here that a message waits. */
+  readonly sent: SharedArrayBuffer;
+}
+
+/** Process → engine. Ids are the sender's and name one request until it finished or failed. */
 export type ToEngine =
-  | { readonly type: "open"; readonly options: EngineOptions }
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
   | { readonly type: "score"; readonly id: number; readonly request: ScoreRequest }
   | { readonly type: "abort"; readonly id: number }
   | { readonly type: "close" };
 
-/** Engine worker → process. */
+/** Engine → process. */
 export type FromEngine =
   | { readonly type: "loading"; readonly loadedBytes: number; readonly totalBytes: number }
   | { readonly type: "opened"; readonly info: EngineInfo }

@@ -34,7 +34,9 @@ export async function openStage(
   const model = await Model.load(backend, config, checkpoint, options, (loaded) => onProgress(loaded, weightBytes));
   opened.move(); // from here on the model disposes of its backend
   const { layers, backend: name } = options;
-  return { model, info: { layers, backend: name, device: backend.device, weightBytes, stateBytes: model.stateBytes } };
+  const { device } = backend;
+  const info = { layers, backend: name, device, weightBytes, stateBytes: model.stateBytes, vocabulary: config.vocab };
+  return { model, info };
 }
 
 /** The configuration of a checkpoint with the command line's RoPE scaling. */

@@ -1,0 +1,171 @@
+/** The engine as the process sees it: open it, ask it for tokens, close it. */
+import type {
+  EngineInfo,
+  EngineOptions,
+  GeneratedToken,
+  GenerateRequest,
+  ScoreRequest,
+  ScoreRows,
+  ToEngine,
+} from "../pipeline/messages.ts";
+import { EngineWorker } from "./engine_worker.ts";
+import { Exchange, type GenerateResult } from "./exchange.ts";
+
+/** An engine that cannot be opened, that stopped, or that refused a request or failed in it; the message says which. */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+}
+
+export interface EngineHooks {
+  onProgress?(loadedBytes: number, totalBytes: number): void;
+  /** Entry of the engine's worker. */
+  readonly worker?: URL;
+  /** Gives up opening. */
+  readonly signal?: AbortSignal;
+}
+
+/** The tokens of an answer as they come, to be iterated once. Leaving the iteration early aborts the request. */
+export interface Generation extends AsyncIterable<GeneratedToken> {
+  /** Rejects with the EngineError that the iteration throws. */
+  readonly result: Promise<GenerateResult>;
+}
+
+/** Milliseconds that an engine has to end its stages in order before its worker is ended by force. */
+const CLOSE_MILLIS = 5000;
+
+export class EngineClient implements AsyncDisposable {
+  readonly #worker: EngineWorker;
+  readonly #generations = new Map<number, Exchange<GeneratedToken>>();
+  readonly #scorings = new Map<number, Exchange<ScoreRows>>();
+  readonly #listening: Promise<void>;
+  #requests = 0;
+  #failure: EngineError | null = null; // of the whole engine
+
+  private constructor(worker: EngineWorker, readonly info: EngineInfo) {
+    this.#worker = worker;
+    this.#listening = this.#listen();
+  }
+
+  /**
+   * Starts an engine and waits until its model is loaded.
+   * @throws EngineError with the engine's reason; if the signal aborts, the signal's.
+   */
+  static async open(options: EngineOptions, hooks: EngineHooks = {}): Promise<EngineClient> {
+    const { signal, worker: entry = new URL("../../workers/engine.ts", import.meta.url) } = hooks;
+    signal?.throwIfAborted();
+    const worker = new EngineWorker(entry, options);
+    const giveUp = () => worker[Symbol.dispose]();
+    signal?.addEventListener("abort", giveUp);
+    try {
+      return new EngineClient(worker, await opened(worker, hooks));
+    } catch (error) {
+      giveUp();
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      signal?.removeEventListener("abort", giveUp);
+    }
+  }
+
+  /** Starts an answer. If `signal` aborts, it ends and its result's `finish` is "abort". */
+  generate(request: GenerateRequest, signal?: AbortSignal): Generation {
+    const exchange = new Exchange<GeneratedToken>();
+    const id = this.#requests++;
+    const abort = () => this.#abort(id);
+    this.#start(this.#generations, exchange, { type: "generate", id, request });
+    listen(signal, abort, exchange);
+    return { result: exchange.result, [Symbol.asyncIterator]: () => exchange.iterate(abort) };
+  }
+
+  /** Scores a text, to be iterated once. If `signal` aborts, the iteration throws its reason; leaving it aborts too. */
+  score(request: ScoreRequest, signal?: AbortSignal): AsyncIterable<ScoreRows> {
+    const exchange = new Exchange<ScoreRows>();
+    const id = this.#requests++;
+    this.#start(this.#scorings, exchange, { type: "score", id, request });
+    listen(signal, () => this.#abort(id, signal?.reason), exchange);
+    return { [Symbol.asyncIterator]: () => exchange.iterate(() => this.#abort(id)) };
+  }
+
+  /** Ends the engine and its workers; what it had not finished fails. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#failAll(new EngineError("The engine was closed"));
+    this.#worker.send({ type: "close" });
+    const force = setTimeout(() => this.#worker[Symbol.dispose](), CLOSE_MILLIS);
+    await this.#listening;
+    clearTimeout(force);
+    this.#worker[Symbol.dispose]();
+  }
+
+  #start<T>(
+    exchanges: Map<number, Exchange<T>>,
+    exchange: Exchange<T>,
+    message: Extract<ToEngine, { id: number }>,
+  ): void {
+    if (this.#failure) return exchange.fail(this.#failure);
+    exchanges.set(message.id, exchange);
+    this.#worker.send(message);
+  }
+
+  #abort(id: number, reason: Error | null = null): void {
+    const exchange = this.#generations.get(id) ?? this.#scorings.get(id);
+    if (!exchange) return;
+    exchange.items.clear(reason);
+    this.#worker.send({ type: "abort", id });
+  }
+
+  async #listen(): Promise<void> {
+    for await (const message of this.#worker) {
+      switch (message.type) {
+        case "token":
+          this.#generations.get(message.id)?.items.push(message.token);
+          break;
+        case "scored":
+          this.#scorings.get(message.id)?.items.push(message.rows);
+          break;
+        case "finished":
+          this.#take(message.id)?.finish({ finish: message.finish, stats: message.stats });
+          break;
+        case "failed":
+          if (message.id === null) this.#failAll(new EngineError(message.reason));
+          else this.#take(message.id)?.fail(new EngineError(message.reason));
+          break;
+        case "loading":
+        case "opened":
+          break;
+        default:
+          message satisfies never;
+      }
+    }
+    this.#failAll(new EngineError(`The engine stopped: ${this.#worker.lastWords}`));
+  }
+
+  #take(id: number): Exchange<GeneratedToken> | Exchange<ScoreRows> | undefined {
+    const exchange = this.#generations.get(id) ?? this.#scorings.get(id);
+    this.#generations.delete(id);
+    this.#scorings.delete(id);
+    return exchange;
+  }
+
+  #failAll(failure: EngineError): void {
+    this.#failure ??= failure;
+    for (const id of [...this.#generations.keys(), ...this.#scorings.keys()]) this.#take(id)?.fail(failure);
+  }
+}
+
+/** What the engine says of itself once it is open. */
+async function opened(worker: EngineWorker, hooks: EngineHooks): Promise<EngineInfo> {
+  for await (const message of worker) {
+    if (message.type === "loading") hooks.onProgress?.(message.loadedBytes, message.totalBytes);
+    if (message.type === "opened") return message.info;
+    if (message.type === "failed") throw new EngineError(message.reason);
+  }
+  throw new EngineError(`The engine could not be opened: ${worker.lastWords}`);
+}
+
+/** Calls `abort` if the signal aborts before the exchange has ended. */
+function listen<T>(signal: AbortSignal | undefined, abort: () => void, exchange: Exchange<T>): void {
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort);
+  const unlisten = () => signal?.removeEventListener("abort", abort);
+  exchange.result.then(unlisten, unlisten);
+}

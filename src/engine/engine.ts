@@ -1,0 +1,158 @@
+/** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
+import type {
+  EngineFinish,
+  FromEngine,
+  GeneratedToken,
+  GenerateRequest,
+  ScoreRequest,
+  ScoreRows,
+} from "../pipeline/messages.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
+import { GenerateTask } from "./generate_task.ts";
+import type { EngineLimits } from "./limits.ts";
+import type { Sampler } from "./sampler.ts";
+import { type Batch, Scheduler } from "./scheduler.ts";
+import { ScoreTask } from "./score_task.ts";
+import type { Sequence } from "./sequence.ts";
+import { StepOutputs } from "./step_outputs.ts";
+
+/** Token ids in, token ids out: it knows no text and no tensors. */
+export class Engine {
+  readonly #pipeline: Pipeline;
+  readonly #sampler: Sampler;
+  readonly #limits: EngineLimits;
+  readonly #emit: (message: FromEngine) => void;
+  readonly #scheduler: Scheduler;
+  readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
+  #wake = () => {};
+  #stopped = false;
+
+  constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
+    this.#pipeline = pipeline;
+    this.#sampler = sampler;
+    this.#limits = limits;
+    this.#emit = emit;
+    this.#scheduler = new Scheduler(limits.slots, limits.maxRows);
+    pipeline.broken.addEventListener("abort", () => this.#break());
+  }
+
+  /** Slots that no sequence holds. */
+  get freeSlots(): number {
+    return this.#scheduler.freeSlots;
+  }
+
+  generate(id: number, request: GenerateRequest): void {
+    const report = (token: GeneratedToken) => this.#report({ type: "token", id, token });
+    this.#submit(id, () => new GenerateTask(id, request, this.#limits, this.#sampler, report));
+  }
+
+  score(id: number, request: ScoreRequest): void {
+    const report = (rows: ScoreRows) => this.#report({ type: "scored", id, rows });
+    this.#submit(id, () => new ScoreTask(id, request, this.#limits, report));
+  }
+
+  /** Its slot is free at once; a step of it that is under way ends unheard. */
+  abort(id: number): void {
+    this.#finish(id, "abort");
+  }
+
+  /**
+   * Steps until stop(), and rests while there is nothing to do.
+   * @param turn lets in the messages that wait; called after every step.
+   */
+  async run(turn: () => Promise<void>): Promise<void> {
+    while (!this.#stopped) {
+      if (this.#tasks.size === 0) {
+        await new Promise<void>((resolve) => this.#wake = resolve);
+      } else {
+        await this.step();
+        await turn();
+      }
+    }
+  }
+
+  /** Lets run() end after the step that is under way. */
+  stop(): void {
+    this.#stopped = true;
+    this.#wake();
+  }
+
+  /** Schedule, run, sample. A step without outputs is not waited for, so that the next can follow it through the stages. */
+  async step(): Promise<void> {
+    const batch = this.#scheduler.schedule();
+    if (!batch) return;
+    const sampled = this.#pipeline.run(batch.step, batch.tokens)
+      .then((candidates) => this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, candidates)))
+      .catch((error) => this.#failAll(batch.shares.map(({ sequence }) => sequence), error));
+    await (batch.step.outputs.length > 0 ? sampled : this.#pipeline.ready());
+  }
+
+  async #sample(batch: Batch, outputs: StepOutputs): Promise<void> {
+    let row = 0;
+    for (const { sequence, outputs: rows } of batch.shares) {
+      if (rows > 0) await this.#advance(sequence, outputs, row);
+      row += rows;
+    }
+  }
+
+  async #advance(sequence: Sequence, outputs: StepOutputs, row: number): Promise<void> {
+    const task = this.#tasks.get(sequence.id);
+    if (task?.sequence !== sequence) return; // aborted while its step was under way
+    try {
+      const finish = await task.advance(outputs, row);
+      if (finish) this.#finish(sequence.id, finish);
+    } catch (error) {
+      this.#failAll([sequence], error);
+    }
+  }
+
+  #submit(id: number, create: () => GenerateTask | ScoreTask): void {
+    try {
+      if (this.#pipeline.broken.aborted) throw new Error(this.#brokenReason);
+      const task = create();
+      this.#tasks.set(id, task);
+      this.#scheduler.add(task.sequence);
+      const finish = task instanceof GenerateTask ? task.begin() : null;
+      if (finish) this.#finish(id, finish);
+      this.#wake();
+    } catch (error) {
+      this.#emit({ type: "failed", id, reason: (error as Error).message });
+    }
+  }
+
+  #finish(id: number, finish: EngineFinish): void {
+    const task = this.#tasks.get(id);
+    if (!task) return;
+    this.#remove(task.sequence);
+    this.#emit({ type: "finished", id, finish, stats: task.stats });
+  }
+
+  #failAll(sequences: readonly Sequence[], error: unknown): void {
+    if (this.#pipeline.broken.aborted) return; // then all have failed already
+    for (const sequence of sequences) {
+      if (this.#tasks.get(sequence.id)?.sequence !== sequence) continue;
+      this.#remove(sequence);
+      this.#emit({ type: "failed", id: sequence.id, reason: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  /** The pipeline broke: every request fails, and every later one will. */
+  #break(): void {
+    for (const { sequence } of this.#tasks.values()) this.#remove(sequence);
+    this.#emit({ type: "failed", id: null, reason: this.#brokenReason });
+  }
+
+  get #brokenReason(): string {
+    return `The engine stopped: ${this.#pipeline.broken.reason.message}`;
+  }
+
+  #remove(sequence: Sequence): void {
+    this.#tasks.delete(sequence.id);
+    this.#scheduler.remove(sequence);
+  }
+
+  /** Says nothing of a request that was aborted while its token was sampled. */
+  #report(message: Extract<FromEngine, { type: "token" | "scored" }>): void {
+    if (this.#tasks.has(message.id)) this.#emit(message);
+  }
+}

@@ -1,0 +1,86 @@
+/** One generation: samples its tokens one by one and knows when it ends. */
+import type { EngineFinish, GeneratedToken, GenerateRequest, GenerateStats } from "../pipeline/messages.ts";
+import { checkTokens, checkVocabulary, type EngineLimits } from "./limits.ts";
+import type { Sampler, SequenceSampler } from "./sampler.ts";
+import { Sequence } from "./sequence.ts";
+import type { StepOutputs } from "./step_outputs.ts";
+import { Thought } from "./thought.ts";
+
+export class GenerateTask {
+  readonly sequence: Sequence;
+  readonly #request: GenerateRequest;
+  readonly #context: number;
+  readonly #sampler: SequenceSampler;
+  readonly #thought: Thought | null;
+  readonly #report: (token: GeneratedToken) => void;
+  readonly #submitted = performance.now();
+  #firstToken: number | null = null; // when it was sampled
+  #lastToken = this.#submitted;
+
+  /** @throws RangeError if the request does not fit the engine. */
+  constructor(
+    id: number,
+    request: GenerateRequest,
+    limits: EngineLimits,
+    sampler: Sampler,
+    report: (token: GeneratedToken) => void,
+  ) {
+    const { prompt, maxTokens, sampling, thinking } = request;
+    checkTokens(prompt, limits.context - 1, limits);
+    if (!(maxTokens >= 1)) throw new RangeError(`Cannot generate ${maxTokens} tokens: maxTokens must be at least 1`);
+    if (thinking) checkVocabulary(thinking.close, limits);
+    this.sequence = new Sequence(id, prompt);
+    this.#request = request;
+    this.#context = limits.context;
+    this.#sampler = sampler.sequence(sampling, prompt);
+    this.#thought = thinking && new Thought(thinking);
+    this.#report = report;
+  }
+
+  get stats(): GenerateStats {
+    const firstToken = this.#firstToken ?? performance.now();
+    return {
+      promptTokens: this.#request.prompt.length,
+      generatedTokens: this.#generated,
+      prefillMillis: firstToken - this.#submitted,
+      decodeMillis: Math.max(0, this.#lastToken - firstToken),
+    };
+  }
+
+  /** Called before the first step: a thought without any budget is closed before the first token. */
+  begin(): EngineFinish | null {
+    return this.#force();
+  }
+
+  /** Samples the next token from output `row` of the step that computed all that came before it. */
+  async advance(outputs: StepOutputs, row: number): Promise<EngineFinish | null> {
+    const token = await this.#sampler.sample(outputs.source(row), this.#request.logprobs);
+    this.#firstToken ??= performance.now();
+    this.#append(token);
+    if (this.#request.stopTokens.includes(token.id)) return "stop";
+    return this.#full ? "length" : this.#force();
+  }
+
+  get #generated(): number {
+    return this.sequence.length - this.#request.prompt.length;
+  }
+
+  get #full(): boolean {
+    return this.#generated >= this.#request.maxTokens || this.sequence.length >= this.#context;
+  }
+
+  #force(): EngineFinish | null {
+    for (const id of this.#thought?.forced(this.sequence, this.#generated) ?? []) {
+      if (this.#full) break;
+      this.#sampler.accept(id);
+      this.#append({ id });
+    }
+    return this.#full ? "length" : null;
+  }
+
+  #append(token: GeneratedToken): void {
+    this.sequence.append(token.id);
+    this.#lastToken = performance.now();
+    this.#report(token);
+  }
+}

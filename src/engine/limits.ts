@@ -1,0 +1,28 @@
+/** What an engine can take, and the refusal of what it cannot. */
+
+export interface EngineLimits {
+  /** Sequences at once. */
+  readonly slots: number;
+  /** Positions of a sequence, prompt and answer together. */
+  readonly context: number;
+  /** Rows of a step. */
+  readonly maxRows: number;
+  /** Token ids are below it. */
+  readonly vocabulary: number;
+}
+
+/** @throws RangeError unless there are 1 to `most` tokens, all of them in the vocabulary. */
+export function checkTokens(tokens: Uint32Array, most: number, limits: EngineLimits): void {
+  if (tokens.length === 0) throw new RangeError("Cannot run a request as it has no tokens: send at least one");
+  if (tokens.length > most) {
+    throw new RangeError(`Cannot run a request of ${tokens.length} tokens: the context has room for ${most}`);
+  }
+  checkVocabulary(tokens, limits);
+}
+
+/** @throws RangeError unless all tokens are in the vocabulary. */
+export function checkVocabulary(tokens: Uint32Array, { vocabulary }: EngineLimits): void {
+  const stray = tokens.find((token) => token >= vocabulary);
+  if (stray === undefined) return;
+  throw new RangeError(`Cannot run token ${stray}: the vocabulary has ${vocabulary} tokens, counted from 0`);
+}

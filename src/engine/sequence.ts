@@ -1,0 +1,58 @@
+/** One request's timeline: its tokens, how many of them the stages have taken, and where their state lives. */
+
+/** How a sequence is fed to the stages. */
+export interface Feeding {
+  /** Rows of each chunk, used in turn again and again; empty for as many as a step takes. */
+  readonly chunks: readonly number[];
+  /** Whether logits are wanted of every row, or of the last token's only. */
+  readonly everyRow: boolean;
+}
+
+export class Sequence {
+  /** Null until it is admitted and again once it has left. */
+  slot: number | null = null;
+  readonly #tokens: number[];
+  #computed = 0;
+  #chunk = 0;
+
+  constructor(readonly id: number, tokens: Uint32Array, readonly feeding: Feeding = { chunks: [], everyRow: false }) {
+    this.#tokens = Array.from(tokens);
+  }
+
+  get length(): number {
+    return this.#tokens.length;
+  }
+
+  /** Tokens that the stages have taken; the position of the next row. */
+  get computed(): number {
+    return this.#computed;
+  }
+
+  /** Tokens that the stages have not taken yet. */
+  get pending(): number {
+    return this.#tokens.length - this.#computed;
+  }
+
+  /** Whether one row is all it needs for its next token. */
+  get decoding(): boolean {
+    return this.pending === 1 && !this.feeding.everyRow;
+  }
+
+  append(token: number): void {
+    this.#tokens.push(token);
+  }
+
+  endsWith(tokens: Uint32Array): boolean {
+    const start = this.#tokens.length - tokens.length;
+    return tokens.every((token, i) => this.#tokens[start + i] === token);
+  }
+
+  /** Takes the next chunk of pending tokens, at most `maxRows`. */
+  take(maxRows: number): Uint32Array {
+    const { chunks } = this.feeding;
+    const rows = Math.min(maxRows, chunks[this.#chunk++ % chunks.length] ?? maxRows);
+    const tokens = Uint32Array.from(this.#tokens.slice(this.#computed, this.#computed + rows));
+    this.#computed += tokens.length;
+    return tokens;
+  }
+}

@@ -1,0 +1,115 @@
+/** The stages as the engine sees them: a step goes in at the first, its candidates come out of the last. */
+import type { Link } from "./link.ts";
+import type { Candidates, FromStage, Step, ToStage } from "./messages.ts";
+
+/**
+ * At most as many steps are under way as there are stages, so that no queue grows. A stage that goes away breaks the pipeline
+ * for good: `broken` aborts, and everyone who waits or comes later is rejected with its reason.
+ */
+export class Pipeline implements AsyncDisposable {
+  readonly #first: Link<never, ToStage>;
+  readonly #last: Link<FromStage, never>;
+  readonly #replies = new Map<number, PromiseWithResolvers<FromStage>>();
+  readonly #queue: (() => void)[] = [];
+  readonly #broken = new AbortController();
+  readonly #listening: Promise<void>;
+  #credits: number;
+  #closing = false;
+
+  constructor(first: Link<never, ToStage>, last: Link<FromStage, never>, stages: number) {
+    this.#first = first;
+    this.#last = last;
+    this.#credits = stages;
+    this.#listening = this.#listen();
+  }
+
+  /** Aborts when the pipeline breaks, with an Error that says why. */
+  get broken(): AbortSignal {
+    return this.#broken.signal;
+  }
+
+  /**
+   * Runs one step and resolves to the candidates of its R output rows; waits first while too many steps are under way.
+   * Rejects with the reason if a stage failed in this step.
+   * @param tokens [T] token ids, in the order of the step's segments.
+   */
+  async run(step: Step, tokens: Uint32Array): Promise<Candidates> {
+    await this.#takeCredit();
+    try {
+      const reply = await this.#ask({ type: "tokens", step, tokens }, step.id);
+      if (reply.type === "candidates") return reply.candidates;
+      throw unexpected(reply);
+    } finally {
+      this.#returnCredit();
+    }
+  }
+
+  /** Resolves as soon as a further run() would start at once. */
+  async ready(): Promise<void> {
+    await this.#takeCredit();
+    this.#returnCredit();
+  }
+
+  /** [R, V] whole logits of step `id`, which must be the one that ran last. */
+  async logits(id: number): Promise<Float32Array> {
+    const reply = await this.#ask({ type: "logits", id }, id);
+    if (reply.type === "logits") return reply.logits;
+    throw unexpected(reply);
+  }
+
+  /** Breaks the pipeline, unless it is broken or closed already. */
+  break(reason: string): void {
+    if (this.#closing || this.broken.aborted) return;
+    this.#broken.abort(new Error(reason));
+    this.#first[Symbol.dispose]();
+    this.#last[Symbol.dispose]();
+    this.#reject(this.broken.reason);
+  }
+
+  /** Closes the first link and waits until the stages have ended one after the other. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
+    this.#first[Symbol.dispose]();
+    await this.#listening;
+    this.#last[Symbol.dispose]();
+  }
+
+  #ask(message: ToStage, id: number): Promise<FromStage> {
+    this.broken.throwIfAborted();
+    const reply = Promise.withResolvers<FromStage>();
+    this.#replies.set(id, reply);
+    this.#first.send(message);
+    return reply.promise;
+  }
+
+  #reject(error: Error): void {
+    for (const reply of this.#replies.values()) reply.reject(error);
+    this.#replies.clear();
+  }
+
+  async #takeCredit(): Promise<void> {
+    if (this.#credits > 0) this.#credits--;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
+  }
+
+  #returnCredit(): void {
+    const next = this.#queue.shift();
+    if (next) next();
+    else this.#credits++;
+  }
+
+  async #listen(): Promise<void> {
+    for await (const message of this.#last) {
+      this.#replies.get(message.id)?.resolve(message);
+      this.#replies.delete(message.id);
+    }
+    this.break("a stage ended without a word");
+    this.#reject(new Error("Cannot finish the step: the pipeline was closed"));
+  }
+}
+
+function unexpected(reply: FromStage): Error {
+  return new Error(
+    reply.type === "failed" ? reply.reason : `Cannot take "${reply.type}" as the answer to step ${reply.id}`,
+  );
+}

@@ -1,0 +1,107 @@
+/** One stage at work: opens its model, runs the steps that come in, and hands the results on. */
+import type { Link } from "../pipeline/link.ts";
+import type {
+  Candidates,
+  FromStage,
+  StageEvent,
+  StageInfo,
+  StageOptions,
+  Step,
+  ToStage,
+} from "../pipeline/messages.ts";
+
+/** A model's layers `[start, end)` with their state. Whatever a method resolves to owns its buffers: they travel on. */
+export interface StageModel {
+  /** Whether the model's head is here, so that forward() gives candidates. */
+  readonly last: boolean;
+  /**
+   * @param input [T] token ids on the first stage, [T, H] hidden on the others.
+   * @returns [T, H] hidden, or on the last stage the candidates of the step's output rows.
+   */
+  forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates>;
+  /** [R, V] whole logits of the last step's output rows; on the last stage only. */
+  logits(): Promise<Float32Array>;
+}
+
+/** Opens a stage's model; `onProgress` hears how many bytes of its weights are loaded. */
+export type OpenStageModel = (
+  options: StageOptions,
+  onProgress: (loadedBytes: number, totalBytes: number) => void,
+) => Promise<{ readonly model: StageModel & Disposable; readonly info: StageInfo }>;
+
+export type StageInput = Link<ToStage, never>;
+export type StageOutput = Link<never, ToStage | FromStage>;
+
+/** Thrown by a model that can run nothing any more: its stage ends, and the pipeline with it. */
+export class DeviceLostError extends Error {
+  override readonly name = "DeviceLostError";
+}
+
+/** Serves one stage until either link ends. `report` hears how opening goes and, at any time, what ended the stage. */
+export async function serveStage(
+  open: OpenStageModel,
+  options: StageOptions,
+  input: StageInput,
+  output: StageOutput,
+  report: (event: StageEvent) => void,
+): Promise<void> {
+  using _input = input;
+  using _output = output;
+  try {
+    const { model, info } = await open(
+      options,
+      (loadedBytes, totalBytes) => report({ type: "loading", loadedBytes, totalBytes }),
+    );
+    using _model = model;
+    report({ type: "opened", info });
+    await runStage(model, input, output);
+  } catch (error) {
+    report({ type: "failed", reason: reasonOf(error) });
+  }
+}
+
+/**
+ * The loop of one stage, until `input` ends. A step that fails here is failed for good: its message travels through the
+ * later stages to the engine, and the loop goes on.
+ * @throws DeviceLostError if the model does.
+ */
+export async function runStage(model: StageModel, input: StageInput, output: StageOutput): Promise<void> {
+  let ran = -1; // the step whose logits are at hand
+  for await (const message of input) {
+    try {
+      output.send(await answer(model, message, ran));
+      ran = "step" in message ? message.step.id : ran;
+    } catch (error) {
+      const id = "step" in message ? message.step.id : message.id;
+      output.send({ type: "failed", id, reason: reasonOf(error) });
+      if (error instanceof DeviceLostError) throw error;
+    }
+  }
+}
+
+async function answer(model: StageModel, message: ToStage, ran: number): Promise<ToStage | FromStage> {
+  switch (message.type) {
+    case "tokens":
+      return stepResult(message.step, await model.forward(message.step, message.tokens));
+    case "hidden":
+      return stepResult(message.step, await model.forward(message.step, message.hidden));
+    case "logits":
+      if (!model.last) return message;
+      if (message.id !== ran) throw new Error(`Cannot read the logits of step ${message.id}: step ${ran} ran last`);
+      return { type: "logits", id: message.id, logits: await model.logits() };
+    case "failed":
+      return message;
+    default:
+      return message satisfies never;
+  }
+}
+
+function stepResult(step: Step, result: Float32Array | Candidates): ToStage | FromStage {
+  return result instanceof Float32Array
+    ? { type: "hidden", step, hidden: result }
+    : { type: "candidates", id: step.id, candidates: result };
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
