@@ -1,0 +1,106 @@
+/** A row of logits, or its candidates, in the linear memory of sampler.wasm: adjusted, weighed and drawn from. */
+import { Memory, type Ptr } from "../../wasm/memory.ts";
+import { type SamplerExports, url } from "../../wasm/sampler.ts";
+import type { DrawRule } from "./candidate_draw.ts";
+import type { LogitTerms, Term } from "./logit_terms.ts";
+
+/** Adjusted logits and their weights exp((logit - max) / temperature), [n] each; valid until the next `load`. */
+export interface WeighedLogits {
+  readonly max: number;
+  readonly logits: Float32Array;
+  readonly weights: Float32Array;
+}
+
+/** Buffers for one row of V logits; everything between `load` and the last use of its result is synchronous. */
+export class RowMemory {
+  readonly vocabulary: number;
+  readonly #memory: Memory<SamplerExports>;
+  readonly #logits: Ptr<"f32">;
+  readonly #weights: Ptr<"f32">;
+  readonly #list: Ptr<"u32">;
+  readonly #counts: Ptr<"i32">;
+  readonly #biases: Ptr<"f32">;
+
+  private constructor(memory: Memory<SamplerExports>, vocabulary: number) {
+    this.#memory = memory;
+    this.vocabulary = vocabulary;
+    this.#logits = memory.alloc("f32", vocabulary);
+    this.#weights = memory.alloc("f32", vocabulary);
+    this.#list = memory.alloc("u32", vocabulary);
+    this.#counts = memory.alloc("i32", vocabulary);
+    this.#biases = memory.alloc("f32", vocabulary);
+  }
+
+  static async create(vocabulary: number): Promise<RowMemory> {
+    return new RowMemory(await Memory.load<SamplerExports>(url), vocabulary);
+  }
+
+  /**
+   * Copies logits [n], n ≤ V, adjusts those that `terms` names by index, and weighs them.
+   * Throws RangeError if a logit is NaN or +infinity, or if all are -infinity.
+   */
+  load(
+    logits: Float32Array,
+    terms: Iterable<readonly [number, Term]>,
+    penalties: LogitTerms,
+    temperature: number,
+  ): WeighedLogits {
+    const n = logits.length;
+    const { kernels } = this.#memory;
+    this.#memory.view("f32", this.#logits, n).set(logits);
+    this.#adjust(terms, penalties);
+    const max = kernels.largest(this.#logits, n);
+    if (!Number.isFinite(max)) {
+      const what = max === -Infinity ? "every logit is -Infinity" : `the largest logit is ${max}`;
+      throw new RangeError(`Cannot sample from this row as ${what}: the weights or the device are faulty`);
+    }
+    kernels.weigh(this.#logits, max, temperature, this.#weights, n);
+    return {
+      max,
+      logits: this.#memory.view("f32", this.#logits, n),
+      weights: this.#memory.view("f32", this.#weights, n),
+    };
+  }
+
+  #adjust(terms: Iterable<readonly [number, Term]>, { repetition, presence, frequency }: LogitTerms): void {
+    const where = this.#memory.view("u32", this.#list, this.vocabulary);
+    const counts = this.#memory.view("i32", this.#counts, this.vocabulary);
+    const biases = this.#memory.view("f32", this.#biases, this.vocabulary);
+    let n = 0;
+    for (const [index, { count, bias }] of terms) {
+      where[n] = index;
+      counts[n] = count;
+      biases[n] = bias;
+      n++;
+    }
+    this.#memory.kernels.adjust(
+      this.#logits,
+      this.#list,
+      this.#counts,
+      this.#biases,
+      n,
+      repetition,
+      presence,
+      frequency,
+    );
+  }
+
+  /** Draws a token id from the row loaded last, which was a whole one. */
+  draw({ topK, topP, floor, u }: DrawRule): number {
+    return this.#memory.kernels.draw(
+      this.#logits,
+      this.#weights,
+      this.vocabulary,
+      topK,
+      topP,
+      floor,
+      u,
+      this.#list,
+    );
+  }
+
+  /** The random number in (0, 1] of a seed and a position. */
+  uniform(seed: number, position: number): number {
+    return this.#memory.kernels.uniform(seed, position);
+  }
+}
