@@ -1,4 +1,5 @@
 /** The engine's worker: serves one process, with the pipeline's first stage in the same thread. */
+/// <reference lib="deno.worker" />
 import { serveEngine } from "../src/engine/host.ts";
 import { portLink } from "../src/pipeline/link.ts";
 import type { OpenEngine } from "../src/pipeline/messages.ts";

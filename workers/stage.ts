@@ -1,4 +1,5 @@
 /** A further stage's worker: serves its layers between two ports. */
+/// <reference lib="deno.worker" />
 import { portLink } from "../src/pipeline/link.ts";
 import type { OpenStage } from "../src/pipeline/messages.ts";
 import { openStage } from "../src/stage/open.ts";

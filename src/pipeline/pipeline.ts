@@ -15,6 +15,7 @@ export class Pipeline implements AsyncDisposable {
   readonly #listening: Promise<void>;
   #credits: number;
   #closing = false;
+  #ended: Error | null = null;
 
   constructor(first: Link<never, ToStage>, last: Link<FromStage, never>, stages: number) {
     this.#first = first;
@@ -63,7 +64,7 @@ export class Pipeline implements AsyncDisposable {
     this.#broken.abort(new Error(reason));
     this.#first[Symbol.dispose]();
     this.#last[Symbol.dispose]();
-    this.#reject(this.broken.reason);
+    this.#end(this.broken.reason);
   }
 
   /** Closes the first link and waits until the stages have ended one after the other. */
@@ -75,14 +76,15 @@ export class Pipeline implements AsyncDisposable {
   }
 
   #ask(message: ToStage, id: number): Promise<FromStage> {
-    this.broken.throwIfAborted();
+    if (this.#ended) return Promise.reject(this.#ended);
     const reply = Promise.withResolvers<FromStage>();
     this.#replies.set(id, reply);
     this.#first.send(message);
     return reply.promise;
   }
 
-  #reject(error: Error): void {
+  #end(error: Error): void {
+    this.#ended ??= error;
     for (const reply of this.#replies.values()) reply.reject(error);
     this.#replies.clear();
   }
@@ -104,7 +106,7 @@ export class Pipeline implements AsyncDisposable {
       this.#replies.delete(message.id);
     }
     this.break("a stage ended without a word");
-    this.#reject(new Error("Cannot finish the step: the pipeline was closed"));
+    this.#end(new Error("Cannot run the step: the pipeline is closed"));
   }
 }
 

@@ -1,0 +1,57 @@
+/** Dividing layers among stages. */
+import { strict as assert } from "node:assert";
+import fc from "fast-check";
+import { parseLayers, partition } from "../../src/pipeline/partition.ts";
+
+Deno.test("partition() covers every layer once, in sizes that differ by one at most", () => {
+  const sizes = fc.integer({ min: 1, max: 200 }).chain((layers) =>
+    fc.tuple(fc.constant(layers), fc.integer({ min: 1, max: layers }))
+  );
+  fc.assert(fc.property(sizes, ([layers, stages]) => {
+    const ranges = partition(layers, stages);
+    const lengths = ranges.map(({ start, end }) => end - start);
+    assert.equal(ranges.length, stages);
+    assert.deepEqual([0, ...ranges.map(({ end }) => end)], [...ranges.map(({ start }) => start), layers]);
+    assert.ok(Math.min(...lengths) >= 1 && Math.max(...lengths) - Math.min(...lengths) <= 1, `${lengths}`);
+    assert.ok(lengths.at(-1)! <= lengths[0]!, "the last stage, which has the head, has more layers than the first");
+  }));
+});
+
+Deno.test("partition() refuses more stages than layers, and none", () => {
+  assert.throws(() => partition(20, 21), new RangeError("Cannot divide 20 layers among 21 stages: use 1 to 20 stages"));
+  assert.throws(() => partition(20, 0), RangeError);
+  assert.throws(() => partition(20, 1.5), RangeError);
+});
+
+Deno.test("parseLayers() reads what a partition is written as", () => {
+  fc.assert(fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 60 }), (a, b) => {
+    const ranges = partition(Math.max(a, b), Math.min(a, b));
+    const text = ranges.map(({ start, end }) => end - start === 1 ? `${start}` : `${start}-${end - 1}`).join(",");
+    assert.deepEqual(parseLayers(text, Math.max(a, b)), ranges);
+  }));
+});
+
+Deno.test("parseLayers() says what is wrong with a division", () => {
+  const message = (text: string) => {
+    try {
+      return parseLayers(text, 20);
+    } catch (error) {
+      return `${(error as Error).name}: ${(error as Error).message}`;
+    }
+  };
+  assert.equal(
+    message("0-9,11-19"),
+    'RangeError: Cannot divide the layers as "0-9,11-19": layers 10 to 10 are missing',
+  );
+  assert.equal(message("1-19"), 'RangeError: Cannot divide the layers as "1-19": layers 0 to 0 are missing');
+  assert.equal(message("0-9,9-19"), 'RangeError: Cannot divide the layers as "0-9,9-19": layer 9 is out of order');
+  assert.equal(
+    message("0-9,10-20"),
+    `RangeError: Cannot divide the layers as "0-9,10-20": the model's last layer is 19, not 20`,
+  );
+  assert.equal(message("0-9"), `RangeError: Cannot divide the layers as "0-9": the model's last layer is 19, not 9`);
+  assert.equal(message("9-0"), 'RangeError: Cannot read "9-0" as layers: 0 is less than 9');
+  for (const text of ["", "a", "0-9,", "0--9", "-1-5", "0-9;10-19", "0.5-19"]) {
+    assert.match(`${message(text)}`, /^SyntaxError: /);
+  }
+});

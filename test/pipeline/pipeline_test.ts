@@ -1,0 +1,167 @@
+/** A pipeline gives the same whatever its stages and links, never holds more steps than stages, and says how it ended. */
+import { strict as assert } from "node:assert";
+import type { Candidates, Step } from "../../src/pipeline/messages.ts";
+import type { StageModel } from "../../src/stage/stage.ts";
+import { expectedLogits, VOCABULARY } from "../stage/fake_stage.ts";
+import { joinFakes, joinStages } from "./joined_stages.ts";
+
+const JOINTS = ["local", "port"] as const;
+/** A step of one sequence with all rows as outputs. */
+function step(id: number, start: number, rows: number, slot = 0): Step {
+  return { id, segments: [{ slot, start, rows }], outputs: Uint32Array.from({ length: rows }, (_, row) => row) };
+}
+
+/** Stages that finish a step only when told to. */
+class GatedStage implements StageModel {
+  readonly gates: (() => void)[] = [];
+  constructor(readonly last: boolean) {}
+  async forward(): Promise<Float32Array | Candidates> {
+    await new Promise<void>((resolve) => this.gates.push(resolve));
+    return this.last ? noCandidates() : new Float32Array(1);
+  }
+  logits(): Promise<Float32Array> {
+    return Promise.resolve(new Float32Array());
+  }
+}
+
+function noCandidates(): Candidates {
+  return { perRow: 0, ids: new Uint32Array(), logits: new Float32Array(), logSumExp: new Float32Array() };
+}
+
+const settle = () => new Promise((resolve) => setTimeout(resolve, 5));
+
+for (const joint of JOINTS) {
+  for (const stages of [1, 2, 3]) {
+    Deno.test(`Pipeline over ${stages} stages by ${joint} links computes what the tokens alone determine`, async () => {
+      const { pipeline, ended } = joinFakes({ stages, joint, slots: 2 });
+      const tokens = [3, 1, 4, 1, 5, 9, 2, 6];
+      await pipeline.run(step(0, 0, 3, 1), Uint32Array.from([7, 7, 7]));
+      const first = await pipeline.run(step(1, 0, 5), Uint32Array.from(tokens.slice(0, 5)));
+      const second = await pipeline.run(step(2, 5, 3), Uint32Array.from(tokens.slice(5)));
+      const logits = await pipeline.logits(2);
+      const expected = tokens.map((_, i) => expectedLogits(3, tokens.slice(0, i + 1)));
+      assert.deepEqual([...logits], expected.slice(5).flat());
+      assert.equal(logits.length, 3 * VOCABULARY);
+      const best = expected.map((row) => row.indexOf(Math.max(...row)));
+      const found = [first, second].flatMap(({ ids, perRow }) => [...ids].filter((_, i) => i % perRow === 0));
+      assert.deepEqual(found, best);
+      await pipeline[Symbol.asyncDispose]();
+      await Promise.all(ended);
+    });
+
+    Deno.test(`Pipeline of ${stages} stages by ${joint} links has at most ${stages} steps under way`, async () => {
+      const models = Array.from({ length: stages }, (_, i) => new GatedStage(i === stages - 1));
+      const { pipeline, ended } = joinStages(models, joint);
+      let begun = 0;
+      let done = 0;
+      let most = 0;
+      const count = <T>(model: StageModel, forward: () => Promise<T>) => () => {
+        if (model === models[0]) begun++;
+        most = Math.max(most, begun - done);
+        return forward();
+      };
+      for (const model of models) model.forward = count(model, model.forward.bind(model));
+      const runs = Array.from({ length: 10 }, (_, id) =>
+        pipeline.run(step(id, id, 1), Uint32Array.of(0)).then(() => {
+          done++;
+          return id;
+        }));
+      for (let open = 0; open < 10 * stages;) {
+        await settle();
+        for (const { gates } of models) {
+          for (const gate of gates.splice(0)) {
+            open++;
+            gate();
+          }
+        }
+      }
+      assert.deepEqual(await Promise.all(runs), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      assert.equal(most, stages);
+      await pipeline[Symbol.asyncDispose]();
+      await Promise.all(ended);
+    });
+  }
+
+  Deno.test(`Pipeline by ${joint} links rejects a step that failed in any stage, and only that one`, async () => {
+    for (const layer of [0, 1, 2]) {
+      const { pipeline } = joinFakes({ stages: 3, joint, behaviour: { at: { layer, position: 4, act: "throw" } } });
+      const runs = [0, 1, 2].map((id) =>
+        pipeline.run(step(id, 0, id === 1 ? 5 : 2), new Uint32Array(id === 1 ? 5 : 2))
+      );
+      const outcomes = await Promise.allSettled(runs);
+      assert.deepEqual(outcomes.map(({ status }) => status), ["fulfilled", "rejected", "fulfilled"]);
+      assert.equal((outcomes[1] as PromiseRejectedResult).reason.message, "the fake threw");
+      assert.equal(pipeline.broken.aborted, false);
+      await pipeline[Symbol.asyncDispose]();
+    }
+  });
+
+  Deno.test(`Pipeline by ${joint} links refuses the logits of a step that is not the last`, async () => {
+    const { pipeline } = joinFakes({ stages: 2, joint });
+    await pipeline.run(step(0, 0, 1), Uint32Array.of(1));
+    await pipeline.run(step(1, 1, 1), Uint32Array.of(2));
+    await assert.rejects(pipeline.logits(0), new Error("Cannot read the logits of step 0: step 1 ran last"));
+    assert.equal((await pipeline.logits(1)).length, VOCABULARY);
+    await pipeline[Symbol.asyncDispose]();
+  });
+
+  Deno.test(`Pipeline by ${joint} links rejects all who wait when a stage loses its device, and all later ones`, async () => {
+    for (const layer of [0, 1, 2]) {
+      const { pipeline, ended } = joinFakes({
+        stages: 3,
+        joint,
+        behaviour: { at: { layer, position: 3, act: "lose" } },
+      });
+      const loops = Promise.allSettled(ended);
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 9 }, (_, id) => pipeline.run(step(id, id, 1), Uint32Array.of(0))),
+      );
+      const reasons = outcomes.map((outcome) => outcome.status === "rejected" ? outcome.reason.message : "");
+      assert.deepEqual(reasons.slice(0, 4), ["", "", "", "the fake lost its device"]);
+      for (const reason of reasons.slice(4)) assert.equal(reason, "a stage ended without a word");
+      assert.ok(pipeline.broken.aborted);
+      await assert.rejects(pipeline.run(step(9, 0, 1), Uint32Array.of(0)), /a stage ended without a word/);
+      await assert.rejects(pipeline.logits(8), /a stage ended without a word/);
+      await pipeline[Symbol.asyncDispose]();
+      const statuses = (await loops).map(({ status }) => status);
+      assert.equal(statuses.filter((status) => status === "rejected").length, 1);
+    }
+  });
+
+  Deno.test(`Pipeline by ${joint} links is ready() when fewer steps than stages are under way`, async () => {
+    const models = [new GatedStage(false), new GatedStage(true)];
+    const { pipeline } = joinStages(models, joint);
+    await pipeline.ready();
+    const first = pipeline.run(step(0, 0, 1), Uint32Array.of(0));
+    await pipeline.ready();
+    const second = pipeline.run(step(1, 1, 1), Uint32Array.of(0));
+    let ready = false;
+    const waiting = pipeline.ready().then(() => ready = true);
+    for (const { gates } of models) {
+      await settle();
+      assert.equal(ready, false);
+      gates.shift()!();
+    }
+    await first;
+    await waiting;
+    for (const { gates } of models) {
+      await settle();
+      for (const gate of gates) gate();
+    }
+    await second;
+    await pipeline[Symbol.asyncDispose]();
+  });
+
+  Deno.test(`Pipeline by ${joint} links finishes what is under way when it is disposed, and nothing more`, async () => {
+    const { pipeline, ended } = joinFakes({ stages: 3, joint });
+    const running = [0, 1, 2, 3, 4].map((id) => pipeline.run(step(id, id, 1), Uint32Array.of(id)));
+    const outcomes = Promise.allSettled(running);
+    await Promise.resolve();
+    await pipeline[Symbol.asyncDispose]();
+    const statuses = (await outcomes).map(({ status }) => status);
+    assert.deepEqual(statuses, ["fulfilled", "fulfilled", "fulfilled", "rejected", "rejected"]);
+    await assert.rejects(running[4]!, new Error("Cannot run the step: the pipeline is closed"));
+    assert.equal(pipeline.broken.aborted, false);
+    await Promise.all(ended);
+  });
+}

@@ -1,0 +1,163 @@
+/** A stage whose arithmetic is a hash of all that came before: a wrong slot, position or order shows in every later token. */
+import type { Candidates, StageOptions, Step } from "../../src/pipeline/messages.ts";
+import { DeviceLostError, type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
+
+export const VOCABULARY = 50;
+const PER_ROW = 4;
+
+/** What a fake does besides; travels to workers as the JSON text of `StageOptions.model`. */
+export interface FakeBehaviour {
+  /** Milliseconds that a forward pass keeps its thread busy. */
+  readonly millis?: number;
+  /** What happens when layer `layer` comes to position `position` of any sequence. */
+  readonly at?: { readonly layer: number; readonly position: number; readonly act: FakeAct };
+  /** Layer whose stage cannot be opened. */
+  readonly unopenable?: number;
+}
+
+/** throw: in this step only; lose: the device; crash, exit: the worker ends, with or without an error. */
+export type FakeAct = "throw" | "lose" | "crash" | "exit";
+
+interface LayerState {
+  positions: number;
+  hash: number;
+}
+
+export class FakeStage implements StageModel, Disposable {
+  readonly last: boolean;
+  readonly #behaviour: FakeBehaviour;
+  readonly #layers: { readonly layer: number; readonly slots: LayerState[] }[];
+  #rows = new Float32Array();
+  disposed = false;
+
+  constructor({ layers, slots }: Pick<StageOptions, "layers" | "slots">, last: boolean, behaviour: FakeBehaviour = {}) {
+    this.last = last;
+    this.#behaviour = behaviour;
+    this.#layers = Array.from({ length: layers.end - layers.start }, (_, i) => ({
+      layer: layers.start + i,
+      slots: Array.from({ length: slots }, () => ({ positions: 0, hash: 0 })),
+    }));
+  }
+
+  async forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
+    stayBusy(this.#behaviour.millis ?? 0);
+    const hidden = Float32Array.from(input);
+    let row = 0;
+    for (const { slot, start, rows } of step.segments) {
+      for (const { layer, slots } of this.#layers) {
+        const state = slots[slot]!;
+        if (start === 0) Object.assign(state, { positions: 0, hash: layer });
+        if (state.positions !== start) throw new Error(`slot ${slot} holds ${state.positions} positions, not ${start}`);
+        for (let i = 0; i < rows; i++, state.positions++) {
+          await this.#act(layer, state.positions);
+          state.hash = mix(state.hash, hidden[row + i]!);
+          hidden[row + i] = mix(state.hash, layer);
+        }
+      }
+      row += rows;
+    }
+    if (!this.last) return hidden;
+    this.#rows = Float32Array.from([...step.outputs].flatMap((row) => logitsOf(hidden[row]!)));
+    return candidatesOf(this.#rows);
+  }
+
+  logits(): Promise<Float32Array> {
+    return Promise.resolve(this.#rows.slice());
+  }
+
+  async #act(layer: number, position: number): Promise<void> {
+    const { at } = this.#behaviour;
+    if (at?.layer !== layer || at.position !== position) return;
+    if (at.act === "throw") throw new Error("the fake threw");
+    if (at.act === "lose") throw new DeviceLostError("the fake lost its device");
+    if (at.act === "exit") self.close();
+    else {setTimeout(() => {
+        throw new Error("the fake crashed");
+      }); // deno-fmt-ignore
+    }
+    await new Promise(() => {});
+  }
+
+  [Symbol.dispose](): void {
+    this.disposed = true;
+  }
+}
+
+/** Opens a fake of a model with `depth` layers. */
+export function openFake(depth: number): OpenStageModel {
+  return (options, onProgress) => {
+    const { layers } = options;
+    const behaviour = JSON.parse(options.model) as FakeBehaviour;
+    if (
+      behaviour.unopenable !== undefined && layers.start <= behaviour.unopenable && behaviour.unopenable < layers.end
+    ) {
+      return Promise.reject(new RangeError(`Cannot open layer ${behaviour.unopenable}: it is a fake`));
+    }
+    onProgress(layers.end - layers.start, layers.end - layers.start);
+    const info = {
+      layers,
+      backend: options.backend,
+      device: "fake",
+      weightBytes: 0,
+      stateBytes: 0,
+      vocabulary: VOCABULARY,
+    };
+    return Promise.resolve({ model: new FakeStage(options, layers.end === depth, behaviour), info });
+  };
+}
+
+/** [V] logits that follow the tokens: what any pipeline of `depth` layers must give, computed without one. */
+export function expectedLogits(depth: number, tokens: readonly number[]): number[] {
+  let hidden = tokens;
+  for (let layer = 0; layer < depth; layer++) {
+    let hash = layer;
+    hidden = hidden.map((value) => mix(hash = mix(hash, value), layer));
+  }
+  return logitsOf(hidden.at(-1)!);
+}
+
+/** The greedy continuation of `prompt` by `count` tokens. */
+export function expectedTokens(depth: number, prompt: readonly number[], count: number): number[] {
+  const tokens = [...prompt];
+  for (let i = 0; i < count; i++) {
+    const logits = expectedLogits(depth, tokens);
+    tokens.push(logits.indexOf(Math.max(...logits)));
+  }
+  return tokens.slice(prompt.length);
+}
+
+function logitsOf(hidden: number): number[] {
+  return Array.from({ length: VOCABULARY }, (_, token) => Math.fround((mix(hidden, token) % 1000) / 100));
+}
+
+function candidatesOf(rows: Float32Array): Candidates {
+  const ids: number[] = [], logits: number[] = [], logSumExp: number[] = [];
+  for (let start = 0; start < rows.length; start += VOCABULARY) {
+    const row = Array.from(rows.subarray(start, start + VOCABULARY));
+    const best = row.map((logit, id) => ({ id, logit })).sort((a, b) => b.logit - a.logit || a.id - b.id).slice(
+      0,
+      PER_ROW,
+    );
+    ids.push(...best.map(({ id }) => id));
+    logits.push(...best.map(({ logit }) => logit));
+    logSumExp.push(Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)));
+  }
+  return {
+    perRow: PER_ROW,
+    ids: Uint32Array.from(ids),
+    logits: Float32Array.from(logits),
+    logSumExp: Float32Array.from(logSumExp),
+  };
+}
+
+/** A hash of two integers in 24 bits, so that an f32 holds it exactly. */
+function mix(a: number, b: number): number {
+  let hash = Math.imul(a ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(b + 0x7f4a7c15, 0xc2b2ae35);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x27d4eb2f);
+  return ((hash ^ (hash >>> 13)) >>> 0) & 0xffffff;
+}
+
+function stayBusy(millis: number): void {
+  const end = performance.now() + millis;
+  while (performance.now() < end);
+}
