@@ -68,6 +68,15 @@ const GOLDEN: readonly (readonly [string, Record<string, unknown>, Record<number
     { 0: 1, 1: 0.7498942093324559, 31: 0.0001333521432163324 },
     1.0693147180559945,
   ],
+  [
+    "YaRN whose ramp goes beyond the last channel",
+    {
+      rope_theta: 10,
+      rope_scaling: { type: "yarn", factor: 4, original_max_position_embeddings: 1000 },
+    },
+    { 0: 1, 16: 0.31622776601683794, 31: 0.08976906858537838 },
+    1.138629436111989,
+  ],
   ["linear scaling by 2", { rope_scaling: { type: "linear", factor: 2 } }, { 0: 0.5, 31: 7.69963263029746e-7 }, 1],
 ];
 
