@@ -1,8 +1,6 @@
 /** How fast each head of a linear-attention layer forgets (spec c.5). */
+import type { DecayConvention } from "../pipeline/messages.ts";
 import type { ModelConfig } from "./config.ts";
-
-/** Which layer number the decay counts with; published implementations disagree, and `serving` is the likeliest. */
-export type DecayConvention = "serving" | "hf" | "mlx";
 
 const POSITION: Readonly<Record<DecayConvention, (layer: number) => number>> = {
   serving: (layer) => layer,

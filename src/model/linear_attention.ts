@@ -1,10 +1,11 @@
 /** Linear attention of one layer (spec c.5 to c.7): fused projection and gate, decaying state, group norm, output projection. */
 import type { Linear, LinearAttention as How, Norm, Ops } from "../backend/backend.ts";
 import type { Tensor } from "../backend/tensor.ts";
+import type { DecayConvention } from "../pipeline/messages.ts";
 import type { Activations } from "./activations.ts";
 import { type AttentionOptions, loadHeadNorms } from "./attention.ts";
 import type { ModelConfig } from "./config.ts";
-import { type DecayConvention, logDecay } from "./decay.ts";
+import { logDecay } from "./decay.ts";
 import type { WeightLoader } from "./loader.ts";
 
 /** One linear layer's weights and state. */

@@ -2,11 +2,10 @@
 import type { Backend, Norm, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
 import type { Weight } from "../backend/tensor.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
-import type { Candidates, LayerRange, Step } from "../pipeline/messages.ts";
+import type { Candidates, DecayConvention, LayerRange, Step } from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
 import { cacheBytes, loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
-import type { DecayConvention } from "./decay.ts";
 import {
   type LinearAttention,
   linearStateBytes,

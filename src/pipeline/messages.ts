@@ -55,6 +55,7 @@ export type FromStage =
 
 // ---------------------------------------------------------------- opening a stage
 
+/** Which layer number the linear layers' decay counts with; published implementations disagree (spec c.5). */
 export type DecayConvention = "serving" | "hf" | "mlx";
 export type BackendName = "webgpu" | "wasm";
 export type GpuProvider = "deno" | "wgpu-native" | "dawn";
