@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { alibiSlopes, type DecayConvention, logDecay } from "../../src/model/decay.ts";
+import { alibiSlopes, logDecay } from "../../src/model/decay.ts";
+import type { DecayConvention } from "../../src/pipeline/messages.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { FLASH, mini } from "./configs.ts";
 
