@@ -17,7 +17,8 @@ export class ScriptedModel implements ServedModel {
   /** Generations that ended before their script did. */
   cut = 0;
 
-  constructor(readonly script: Script) {}
+  /** A script, or what makes one of the last message. */
+  constructor(readonly script: Script | ((question: string) => Script)) {}
 
   stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
     return this.#say(request, signal);
@@ -32,7 +33,7 @@ export class ScriptedModel implements ServedModel {
     this.running++;
     this.cut++;
     try {
-      for (const part of this.script) {
+      for (const part of typeof this.script === "function" ? this.script(lastText(request)) : this.script) {
         signal?.throwIfAborted();
         const delta = typeof part === "function" ? await part(signal) : part;
         // The last delta ends the script, whoever still waits for more.
@@ -48,4 +49,8 @@ export class ScriptedModel implements ServedModel {
 /** Never comes, unless its generation is aborted: then it fails as a waiting engine would. */
 export function forever(signal: AbortSignal | undefined): Promise<Delta> {
   return new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason)));
+}
+
+function lastText(request: ChatRequest | CompletionRequest): string {
+  return "prompt" in request ? request.prompt : request.messages.at(-1)?.content ?? "";
 }

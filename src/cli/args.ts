@@ -1,0 +1,149 @@
+/** Every flag that commands share, declared once. */
+import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import type { GenerationOptions } from "../chat/messages.ts";
+import type { LoadOptions } from "../mod.ts";
+
+/** Reads a whole number from `least` up. */
+export function integer(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= least && Number.isSafeInteger(value)) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${least} up.`);
+  };
+}
+
+/** Reads a number from `least` to `most`. */
+export function number(least: number, most = Infinity): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && value >= least && value <= most && Number.isFinite(value)) return value;
+    throw new InvalidArgumentError(
+      `It must be a number ${most < Infinity ? `from ${least} to ${most}` : `from ${least} up`}.`,
+    );
+  };
+}
+
+/** Accepts what matches, and says what is `expected` of the rest. */
+export function matching(pattern: RegExp, expected: string): (text: string) => string {
+  return (text) => {
+    if (pattern.test(text)) return text;
+    throw new InvalidArgumentError(`It must be ${expected}.`);
+  };
+}
+
+/** A choice of which some are known but not built yet. */
+function choice<T extends string>(ready: readonly T[], later: readonly string[]): (text: string) => T {
+  return (text) => {
+    const found = ready.find((name) => name === text);
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(
+      later.includes(text)
+        ? `It is not supported yet: use ${ready.join(" or ")}.`
+        : `It must be ${ready.join(" or ")}.`,
+    );
+  };
+}
+
+export const maxSequences = new Option("--max-sequences <n>", "sequences in flight at once")
+  .argParser(integer(1)).helpGroup("Model:");
+
+/** A command that runs a model. */
+export function modelCommand(name: string) {
+  return new Command(name)
+    .addOption(new Option("--model <dir>", "checkpoint to load (default: the embedded ring-nano)").helpGroup("Model:"))
+    .addOption(
+      new Option("--backend <name>", "auto takes a hardware GPU if there is one, else WASM")
+        .choices(["auto", "webgpu", "wasm"] as const).default("auto" as const).helpGroup("Model:"),
+    )
+    .addOption(
+      new Option("--gpu <provider>", "where WebGPU comes from: deno, wgpu-native or dawn")
+        .argParser(choice(["deno"] as const, ["wgpu-native", "dawn"])).default("deno" as const).helpGroup("Model:"),
+    )
+    .addOption(
+      new Option("--stages <n>", "workers that share the layers").argParser(integer(1)).conflicts("layers")
+        .helpGroup("Model:"),
+    )
+    .addOption(
+      new Option("--layers <ranges>", "the layers of each stage, as 0-9,10-19")
+        .argParser(matching(/^\d+-\d+(,\d+-\d+)*$/, "ranges like 0-9,10-19")).helpGroup("Model:"),
+    )
+    .addOption(
+      new Option("--quantize <kind>", "store weights as none, q8 or q4")
+        .argParser(choice(["none"] as const, ["q8", "q4"])).default("none" as const).helpGroup("Model:"),
+    )
+    .addOption(
+      new Option("--max-context <n>", "tokens that a sequence may have").argParser(integer(1)).helpGroup("Model:"),
+    )
+    .addOption(
+      new Option("--decay <convention>", "decay of the linear layers")
+        .choices(["serving", "hf", "mlx"] as const).default("serving" as const).helpGroup("Model:"),
+    )
+    .addOption(
+      new Option("--rope-scaling <kind>", "stretch the context, as yarn:4")
+        .argParser(matching(/^yarn:\d+(\.\d+)?$/, "like yarn:4")).helpGroup("Model:"),
+    );
+}
+
+/** A command that generates text. */
+export function generationCommand(name: string) {
+  return modelCommand(name)
+    .addOption(new Option("--system <text>", "system message").helpGroup("Generation:"))
+    .addOption(
+      new Option("--max-tokens <n>", "tokens to generate at most").argParser(integer(1)).helpGroup("Generation:"),
+    )
+    .addOption(
+      new Option("--temperature <t>", "0, the default, is greedy").argParser(number(0)).helpGroup("Generation:"),
+    )
+    .addOption(
+      new Option("--top-p <p>", "keep the likeliest tokens of mass p").argParser(number(0, 1)).helpGroup("Generation:"),
+    )
+    .addOption(new Option("--top-k <k>", "keep the k likeliest tokens").argParser(integer(0)).helpGroup("Generation:"))
+    .addOption(
+      new Option("--min-p <p>", "drop tokens less likely than p times the likeliest").argParser(number(0, 1))
+        .helpGroup("Generation:"),
+    )
+    .addOption(
+      new Option("--repetition-penalty <r>", "above 1, makes what was said less likely").argParser(number(0))
+        .helpGroup("Generation:"),
+    )
+    .addOption(
+      new Option("--seed <n>", "the same seed gives the same text").argParser(integer(0)).helpGroup("Generation:"),
+    )
+    .addOption(
+      new Option("--stop <text>", "ends the answer; may be repeated")
+        .argParser((text, all: string[] = []) => [...all, text]).helpGroup("Generation:"),
+    )
+    .addOption(new Option("--no-think", "answer without thinking first").helpGroup("Generation:"))
+    .addOption(
+      new Option("--think-budget <n>", "tokens after which a thought is closed").argParser(integer(0))
+        .helpGroup("Generation:"),
+    );
+}
+
+export type ModelFlags = ReturnType<ReturnType<typeof modelCommand>["opts"]> & { readonly maxSequences?: number };
+export type GenerationFlags = ReturnType<ReturnType<typeof generationCommand>["opts"]>;
+
+/** What of the flags `load()` wants. */
+export function toLoadOptions(flags: ModelFlags): LoadOptions {
+  const { model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, maxSequences } = flags;
+  return given({ model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, maxSequences });
+}
+
+/** What of the flags a request wants. */
+export function toGenerationOptions(flags: GenerationFlags): GenerationOptions {
+  const { temperature, topP, topK, minP, repetitionPenalty, seed, maxTokens, stop } = flags;
+  const sampling = given({ temperature, topP, topK, minP, repetitionPenalty, seed });
+  return { sampling, ...given({ maxTokens, stop }) };
+}
+
+/** How the flags want the model to think. */
+export function toThinking(flags: GenerationFlags) {
+  return given({ thinking: flags.think ? undefined : false, thinkBudget: flags.thinkBudget });
+}
+
+/** An object without the members that were left out. */
+export function given<T extends object>(members: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

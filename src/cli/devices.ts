@@ -1,0 +1,82 @@
+/** `ringlet devices`: what could run a model, and whether one fits. */
+import { basename } from "node:path";
+import type { DeviceInfo, ModelSize } from "../mod.ts";
+import { given, maxSequences, modelCommand } from "./args.ts";
+import type { Host } from "./host.ts";
+import { bytes } from "./open.ts";
+
+const help = `
+Example:
+  ringlet devices --model /models/Ring-mini-linear-2.0 --max-context 32768 --max-sequences 4`;
+
+/** Names of limits that decide what can run, with what they limit. */
+const limitNames: Readonly<Record<string, string>> = {
+  maxBufferSize: "buffer",
+  maxStorageBufferBindingSize: "binding",
+  maxComputeWorkgroupStorageSize: "workgroup memory",
+};
+
+export function devicesCommand(host: Host) {
+  return modelCommand("devices")
+    .description("adapters, their features and limits, and whether the model fits")
+    .addOption(maxSequences)
+    .option("--json", "print one JSON object instead, with every limit")
+    .addHelpText("after", help)
+    .action(async (flags) => {
+      const directory = flags.model ?? host.embeddedModel;
+      const size = await host.modelSize(
+        directory,
+        given({ maxContext: flags.maxContext, maxSequences: flags.maxSequences }),
+      );
+      const cpu = { threads: navigator.hardwareConcurrency, availableBytes: Deno.systemMemoryInfo().available };
+      const needs = size.weightBytes + size.stateBytes;
+      // Software adapters compute in the computer's own memory; WebGPU does not tell how much a hardware one has.
+      const fitsMemory = needs <= cpu.availableBytes;
+      const gpus = (await host.listDevices()).map((gpu) => ({
+        ...gpu,
+        fits: gpu.error ? false : gpu.hardware ? null : fitsMemory,
+      }));
+      const report = { gpus, cpu: { ...cpu, fits: fitsMemory }, model: { name: basename(directory), ...size } };
+      host.terminal.write(
+        flags.json ? `${JSON.stringify(report, null, 2)}\n` : toText(report, flags.maxSequences ?? 1),
+      );
+    });
+}
+
+interface Report {
+  readonly gpus: readonly (DeviceInfo & { readonly fits: boolean | null })[];
+  readonly cpu: { readonly threads: number; readonly availableBytes: number; readonly fits: boolean };
+  readonly model: ModelSize & { readonly name: string };
+}
+
+function toText({ gpus, cpu, model }: Report, sequences: number): string {
+  const needs = `${bytes(model.weightBytes)} of weights and ${bytes(model.stateBytes)} of state`;
+  return [
+    ...gpus.flatMap((gpu) => [...describe(gpu), ""]),
+    `wasm: CPU, ${cpu.threads} threads`,
+    `  memory    ${bytes(cpu.availableBytes)} available`,
+    `  the model ${verdict(cpu.fits)}`,
+    "",
+    `${model.name} needs ${needs} for ${sequences} x ${model.context} tokens`,
+    "",
+  ].join("\n");
+}
+
+function describe(gpu: DeviceInfo & { readonly fits: boolean | null }): string[] {
+  if (gpu.error) return [`${gpu.provider}: ${gpu.error}`];
+  const limits = Object.entries(limitNames).flatMap(([name, what]) => {
+    const limit = gpu.limits[name];
+    return limit === undefined ? [] : [`${what} ${bytes(limit)}`];
+  });
+  return [
+    `${gpu.provider}: ${gpu.name} (${gpu.backend}, ${gpu.hardware ? "hardware" : "software"})`,
+    `  features  ${gpu.features.join(", ") || "none"}`,
+    `  limits    ${limits.join(", ")}`,
+    `  the model ${verdict(gpu.fits)}`,
+  ];
+}
+
+function verdict(fits: boolean | null): string {
+  if (fits === null) return "may fit: WebGPU does not tell how much memory a device has";
+  return fits ? "fits" : "does not fit";
+}

@@ -1,0 +1,22 @@
+/** What commands need of the world around them; tests give them another. */
+import type { Chat } from "../chat/chat.ts";
+import type { Tokenizer } from "../chat/tokenizer.ts";
+import type { DeviceInfo, LoadOptions, ModelSize } from "../mod.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What commands use of a loaded model. */
+export interface Model extends Pick<Chat, "model" | "info" | "stream" | "complete" | "score">, AsyncDisposable {
+  readonly tokenizer: Pick<Tokenizer, "encode">;
+}
+
+export interface Host {
+  readonly terminal: Terminal;
+  /** Directory of the model that comes with Ringlet. */
+  readonly embeddedModel: string;
+  load(options: LoadOptions): Promise<Model>;
+  listDevices(): Promise<DeviceInfo[]>;
+  modelSize(
+    directory: string,
+    options: { readonly maxContext?: number; readonly maxSequences?: number },
+  ): Promise<ModelSize>;
+}

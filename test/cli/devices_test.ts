@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import type { DeviceInfo } from "../../src/mod.ts";
+import { ringlet } from "./fake_host.ts";
+
+const hardware: DeviceInfo = {
+  provider: "deno",
+  name: "NVIDIA H100",
+  vendor: "nvidia",
+  backend: "vulkan",
+  hardware: true,
+  features: ["shader-f16", "subgroups"],
+  limits: { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 27, maxComputeWorkgroupStorageSize: 49152 },
+};
+const software: DeviceInfo = { ...hardware, name: "llvmpipe", hardware: false };
+const host = { listDevices: () => Promise.resolve([hardware, software]) };
+
+Deno.test("devices prints adapters, features, limits and whether the model fits", async () => {
+  const { code, out } = await ringlet(["devices"], { host });
+  assert.equal(code, 0);
+  assert.match(out, /deno: NVIDIA H100 \(vulkan, hardware\)\n +features +shader-f16, subgroups\n/);
+  assert.match(out, /buffer 2\.1 GB, binding 134\.2 MB, workgroup memory 49\.2 kB/);
+  assert.match(out, /may fit: WebGPU does not tell/);
+  assert.match(out, /llvmpipe \(vulkan, software\)[^]+the model fits/);
+  assert.match(out, /ring-nano needs 26\.5 MB of weights and 1\.0 MB of state for 1 x 8192 tokens/);
+});
+
+Deno.test("devices --json has every limit, and tells what does not fit", async () => {
+  const modelSize = () => Promise.resolve({ weightBytes: 1e15, stateBytes: 0, context: 1 });
+  const { out } = await ringlet(["devices", "--json"], { host: { ...host, modelSize } });
+  const { gpus, cpu, model } = JSON.parse(out);
+  assert.deepEqual(gpus[0].limits, hardware.limits);
+  assert.deepEqual(gpus.map(({ fits }: { fits: unknown }) => fits), [null, false]);
+  assert.equal(cpu.fits, false);
+  assert.equal(model.weightBytes, 1e15);
+});
+
+Deno.test("devices goes on where a provider fails", async () => {
+  const failed = { ...hardware, error: "Cannot find an adapter" };
+  const { code, out } = await ringlet(["devices"], { host: { listDevices: () => Promise.resolve([failed]) } });
+  assert.equal(code, 0);
+  assert.match(out, /deno: Cannot find an adapter\n/);
+  assert.match(out, /wasm: CPU/);
+});

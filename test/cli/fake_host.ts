@@ -1,0 +1,85 @@
+/** A world for commands in which nothing is real: a scripted model, and streams that are kept. */
+import colors from "picocolors";
+import type { Host, Model } from "../../src/cli/host.ts";
+import { run } from "../../src/cli/program.ts";
+import type { LoadOptions } from "../../src/mod.ts";
+import { type Script, ScriptedModel } from "../server/scripted_model.ts";
+
+const info: Model["info"] = {
+  stages: [
+    { layers: { start: 0, end: 10 }, backend: "wasm", device: "CPU", weightBytes: 1, stateBytes: 1, vocabulary: 4 },
+  ],
+  context: 64,
+  slots: 2,
+  vocabulary: 4,
+};
+
+/** Scores token t as ln(1/2) and gives the logits [t, 0.1, -1, 1e-7]. */
+export class FakeModel extends ScriptedModel implements Model {
+  readonly model = "fake";
+  readonly info = info;
+  readonly tokenizer = { encode: (text: string) => Uint32Array.from(text, (c) => c.charCodeAt(0) % 4) };
+  chunks: readonly number[] | undefined;
+  disposed = false;
+
+  async *score(tokens: Uint32Array, options: { logits?: boolean; chunks?: readonly number[] } = {}) {
+    this.chunks = options.chunks;
+    for (let first = 0; first < tokens.length; first += 2) {
+      const part = tokens.subarray(first, first + 2);
+      const logprobs = Float64Array.from(part, (_, i) => first + i === 0 ? NaN : Math.log(0.5));
+      const logits = options.logits ? Float32Array.from([...part].flatMap((t) => [t, 0.1, -1, 1e-7])) : null;
+      yield { first, logprobs, logits };
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.disposed = true;
+    return Promise.resolve();
+  }
+}
+
+export interface Result {
+  readonly code: number;
+  /** What went to stdout. */
+  readonly out: string;
+  /** What went to stderr. */
+  readonly err: string;
+  readonly model: FakeModel;
+  readonly loaded: readonly LoadOptions[];
+}
+
+export interface World {
+  readonly script?: Script | ((question: string) => Script);
+  /** What stdin gives; a terminal without it. */
+  readonly stdin?: string;
+  readonly host?: Partial<Host>;
+}
+
+/** Runs the command line in such a world. */
+export async function ringlet(args: readonly string[], { script = [], stdin, host = {} }: World = {}): Promise<Result> {
+  let out = "", err = "";
+  const model = new FakeModel(script);
+  const loaded: LoadOptions[] = [];
+  const code = await run(args, {
+    terminal: {
+      interactive: false,
+      live: false,
+      paint: colors.createColors(false),
+      write: (text) => void (out += text),
+      note: (text) => void (err += text),
+      readAll: () => Promise.resolve(stdin ?? null),
+      async *lines() {
+        yield* (stdin ?? "").split("\n");
+      },
+    },
+    embeddedModel: "models/ring-nano",
+    load: (options) => {
+      loaded.push(options);
+      return Promise.resolve(model);
+    },
+    listDevices: () => Promise.resolve([]),
+    modelSize: () => Promise.resolve({ weightBytes: 26_500_000, stateBytes: 1_000_000, context: 8192 }),
+    ...host,
+  });
+  return { code, out, err, model, loaded };
+}
