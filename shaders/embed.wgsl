@@ -1,0 +1,31 @@
+// hidden[t] = table[token t], for the tokens whose rows lie in the part of the table that is bound.
+// One workgroup of LANES per row.
+
+struct Params {
+  columns: u32, // H / 4
+  vocabulary: u32, // V
+  first: u32, // row of the part
+  count: u32, // rows of the part
+}
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> table: array<weight4>; // [V, H]
+@group(0) @binding(3) var<storage, read> factors: array<f32>; // [V / BLOCK_ROWS, H / BLOCK_COLUMNS]
+@group(0) @binding(4) var<storage, read_write> hidden: array<vec4f>; // [T, H]
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+) {
+  let t = flat(group, grid);
+  if (t >= step_rows()) { return; }
+  let tile = tile_at(0u, step_row(t).token, params.vocabulary, params.first, params.count);
+  if (!tile.inside.x) { return; }
+  for (var i = lane; i < params.columns; i += LANES) {
+    var value = load_weight4(table[tile.rows.x * params.columns + i]);
+    if (SCALED) { value *= factors[factor_indices(tile, i, params.columns).x]; }
+    hidden[t * params.columns + i] = value;
+  }
+}

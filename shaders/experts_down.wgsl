@@ -1,0 +1,54 @@
+// hidden[t, h] += Σ_k weights[t, k] · (x[t, k] · down[e, h]), e = ids[t, k], over the matrices' rows in the part that is bound.
+// One workgroup of LANES per row and 4 outputs; its lanes share out I.
+
+struct Params {
+  columns: u32, // I / 4
+  outputs: u32, // H
+  first: u32, // stacked row of the part
+  count: u32, // stacked rows of the part
+}
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, PER_ROW, I]
+@group(0) @binding(3) var<storage, read> down: array<weight4>; // [E, H, I]
+@group(0) @binding(4) var<storage, read> factors: array<f32>; // [E, H / BLOCK_ROWS, I / BLOCK_COLUMNS]
+@group(0) @binding(5) var<storage, read> ids: array<u32>; // [T, PER_ROW]
+@group(0) @binding(6) var<storage, read> weights: array<f32>; // [T, PER_ROW]
+@group(0) @binding(7) var<storage, read_write> hidden: array<f32>; // [T, H]
+
+fn downs(tile: Tile, i: u32) -> mat4x4f {
+  let at = tile.rows * params.columns + i;
+  return mat4x4f(
+    load_weight4(down[at.x]),
+    load_weight4(down[at.y]),
+    load_weight4(down[at.z]),
+    load_weight4(down[at.w]),
+  );
+}
+
+fn scales(tile: Tile, i: u32) -> vec4f {
+  if (!SCALED) { return vec4f(1.0); }
+  let at = factor_indices(tile, i, params.columns);
+  return vec4f(factors[at.x], factors[at.y], factors[at.z], factors[at.w]);
+}
+
+@compute @workgroup_size(LANES)
+fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let tiles = (params.outputs + 3u) / 4u;
+  let t = flat(group, grid) / tiles;
+  let h = flat(group, grid) % tiles * 4u;
+  if (t >= step_rows()) { return; }
+  var sums = vec4f();
+  for (var k = 0u; k < PER_ROW; k++) {
+    let choice = t * PER_ROW + k;
+    let tile = tile_at(ids[choice], h, params.outputs, params.first, params.count);
+    var products = vec4f();
+    for (var i = lane.index; i < params.columns; i += LANES) {
+      products += x[choice * params.columns + i] * downs(tile, i) * scales(tile, i);
+    }
+    sums += select(vec4f(), weights[choice] * products, tile.inside);
+  }
+  let totals = sum_lanes4(lane, sums);
+  let j = lane.index;
+  if (j < 4u && h + j < params.outputs) { hidden[t * params.outputs + h + j] += totals[j]; }
+}

@@ -1,0 +1,104 @@
+// out[r, i] = silu(x[r] · gate[i]) ⊙ (x[r] · up[i]), for the rows i in the part of the weights that is bound.
+// One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are.
+// ROUTED: row r is the choice (t, k) = (r / PER_ROW, r % PER_ROW), of x[t] and matrix ids[r]; then ROWS is 1, else it is 1 or 4.
+
+const_assert !ROUTED || ROWS == 1u;
+
+struct Params {
+  columns: u32, // K / 4
+  outputs: u32, // I
+  start: u32, // first i
+  tiles: u32, // workgroups for each tile of rows
+  first: u32, // stacked row of the part
+  count: u32, // stacked rows of the part
+}
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, K]
+@group(0) @binding(3) var<storage, read> gate: array<weight4>; // [E, I, K]
+@group(0) @binding(4) var<storage, read> gate_factors: array<f32>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(5) var<storage, read> up: array<weight4>; // [E, I, K]
+@group(0) @binding(6) var<storage, read> up_factors: array<f32>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(7) var<storage, read> ids: array<u32>; // [T, PER_ROW]
+@group(0) @binding(8) var<storage, read_write> out: array<f32>; // [T, PER_ROW, I]
+
+fn gates(tile: Tile, i: u32) -> mat4x4f {
+  let at = tile.rows * params.columns + i;
+  return mat4x4f(
+    load_weight4(gate[at.x]),
+    load_weight4(gate[at.y]),
+    load_weight4(gate[at.z]),
+    load_weight4(gate[at.w]),
+  );
+}
+
+fn ups(tile: Tile, i: u32) -> mat4x4f {
+  let at = tile.rows * params.columns + i;
+  return mat4x4f(load_weight4(up[at.x]), load_weight4(up[at.y]), load_weight4(up[at.z]), load_weight4(up[at.w]));
+}
+
+fn gate_scales(tile: Tile, i: u32) -> vec4f {
+  if (!SCALED) { return vec4f(1.0); }
+  let at = factor_indices(tile, i, params.columns);
+  return vec4f(gate_factors[at.x], gate_factors[at.y], gate_factors[at.z], gate_factors[at.w]);
+}
+
+fn up_scales(tile: Tile, i: u32) -> vec4f {
+  if (!SCALED) { return vec4f(1.0); }
+  let at = factor_indices(tile, i, params.columns);
+  return vec4f(up_factors[at.x], up_factors[at.y], up_factors[at.z], up_factors[at.w]);
+}
+
+// Lane j < 4 finishes output n + j.
+fn finish(lane: Lane, row: u32, n: u32, tile: Tile, gate_partial: vec4f, up_partial: vec4f) {
+  let gate_sums = sum_lanes4(lane, gate_partial);
+  let up_sums = sum_lanes4(lane, up_partial);
+  let j = lane.index;
+  if (j >= 4u) { return; }
+  if (!tile.inside[j]) { return; }
+  out[row * params.outputs + n + j] = silu(gate_sums[j]) * up_sums[j];
+}
+
+@compute @workgroup_size(LANES)
+fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let rows = step_rows() * PER_ROW;
+  let row_tiles = (rows + ROWS - 1u) / ROWS;
+  let row = flat(group, grid) % row_tiles * ROWS;
+  let n = params.start + flat(group, grid) / row_tiles * 4u;
+  if (n >= params.start + 4u * params.tiles) { return; }
+  var e = 0u;
+  if (ROUTED) { e = ids[row]; }
+  let tile = tile_at(e, n, params.outputs, params.first, params.count);
+  if (!any(tile.inside)) { return; }
+  let source = min(vec4u(row) + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u)) / PER_ROW * params.columns;
+  var gate0 = vec4f();
+  var gate1 = vec4f();
+  var gate2 = vec4f();
+  var gate3 = vec4f();
+  var up0 = vec4f();
+  var up1 = vec4f();
+  var up2 = vec4f();
+  var up3 = vec4f();
+  for (var i = lane.index; i < params.columns; i += LANES) {
+    let g = gates(tile, i);
+    let u = ups(tile, i);
+    let gate_scale = gate_scales(tile, i);
+    let up_scale = up_scales(tile, i);
+    gate0 += x[source.x + i] * g * gate_scale;
+    up0 += x[source.x + i] * u * up_scale;
+    if (ROWS > 1u) {
+      gate1 += x[source.y + i] * g * gate_scale;
+      up1 += x[source.y + i] * u * up_scale;
+      gate2 += x[source.z + i] * g * gate_scale;
+      up2 += x[source.z + i] * u * up_scale;
+      gate3 += x[source.w + i] * g * gate_scale;
+      up3 += x[source.w + i] * u * up_scale;
+    }
+  }
+  finish(lane, row, n, tile, gate0, up0);
+  if (ROWS > 1u) {
+    if (row + 1u < rows) { finish(lane, row + 1u, n, tile, gate1, up1); }
+    if (row + 2u < rows) { finish(lane, row + 2u, n, tile, gate2, up2); }
+    if (row + 3u < rows) { finish(lane, row + 3u, n, tile, gate3, up3); }
+  }
+}

@@ -1,0 +1,33 @@
+// Sums and maxima over a workgroup of LANES threads, a power of two, through workgroup memory, in a fixed order.
+
+struct Lane {
+  @builtin(local_invocation_index) index: u32,
+}
+
+var<workgroup> lane_values: array<vec4f, LANES>;
+
+fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
+  workgroupBarrier(); // the result before may still be being read
+  lane_values[lane.index] = value;
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane.index < half) { lane_values[lane.index] += lane_values[lane.index + half]; }
+  }
+  workgroupBarrier();
+  return lane_values[0];
+}
+
+fn max_lanes(lane: Lane, value: f32) -> f32 {
+  workgroupBarrier();
+  lane_values[lane.index].x = value;
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane.index < half) {
+      lane_values[lane.index].x = max(lane_values[lane.index].x, lane_values[lane.index + half].x);
+    }
+  }
+  workgroupBarrier();
+  return lane_values[0].x;
+}
+
+fn sum_lanes(lane: Lane, value: f32) -> f32 { return sum_lanes4(lane, vec4f(value, 0.0, 0.0, 0.0)).x; }

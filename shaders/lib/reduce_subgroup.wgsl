@@ -1,0 +1,37 @@
+// Sums and maxima over a workgroup of LANES threads, a power of two, by subgroups of at least SUBGROUP threads, in a fixed order.
+
+struct Lane {
+  @builtin(local_invocation_index) index: u32,
+  @builtin(subgroup_size) subgroup_size: u32,
+}
+
+// Subgroups are consecutive threads of a workgroup: SUBGROUP divides their size, and LANES is SUBGROUP times a power of two.
+const SUBGROUPS = max(1u, LANES / SUBGROUP);
+
+var<workgroup> subgroup_values: array<vec4f, SUBGROUPS>;
+
+fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
+  var sum = subgroupAdd(value);
+  if (SUBGROUPS > 1u) {
+    workgroupBarrier(); // the result before may still be being read
+    subgroup_values[lane.index / lane.subgroup_size] = sum;
+    workgroupBarrier();
+    sum = subgroup_values[0];
+    for (var i = 1u; i * lane.subgroup_size < LANES; i++) { sum += subgroup_values[i]; }
+  }
+  return sum;
+}
+
+fn max_lanes(lane: Lane, value: f32) -> f32 {
+  var largest = subgroupMax(value);
+  if (SUBGROUPS > 1u) {
+    workgroupBarrier();
+    subgroup_values[lane.index / lane.subgroup_size].x = largest;
+    workgroupBarrier();
+    largest = subgroup_values[0].x;
+    for (var i = 1u; i * lane.subgroup_size < LANES; i++) { largest = max(largest, subgroup_values[i].x); }
+  }
+  return largest;
+}
+
+fn sum_lanes(lane: Lane, value: f32) -> f32 { return sum_lanes4(lane, vec4f(value, 0.0, 0.0, 0.0)).x; }

@@ -1,0 +1,38 @@
+// The step, all that changes from run to run, and a workgroup's number in a grid that was folded to fit.
+
+@group(0) @binding(0) var<storage, read> step: array<vec4u>; // header [2], rows [T], segments [S], outputs [R / 4]
+
+struct Row {
+  token: u32,
+  position: u32,
+  slot: u32,
+}
+
+struct Segment {
+  first: u32, // row
+  rows: u32,
+  slot: u32,
+  start: u32, // position of the first row
+}
+
+fn step_rows() -> u32 { return step[0].x; }
+
+fn step_segments() -> u32 { return step[0].y; }
+
+fn step_outputs() -> u32 { return step[0].z; }
+
+fn step_row(t: u32) -> Row {
+  let row = step[2u + t];
+  return Row(row.x, row.y, row.z);
+}
+
+fn step_segment(s: u32) -> Segment {
+  let segment = step[step[1].x + s];
+  return Segment(segment.x, segment.y, segment.z, segment.w);
+}
+
+// The row of the r-th output.
+fn step_output(r: u32) -> u32 { return step[step[1].y + r / 4u][r % 4u]; }
+
+// A dimension of a grid has at most 65,535 workgroups, so that more of them are folded into y.
+fn flat(group: vec3u, grid: vec3u) -> u32 { return group.x + group.y * grid.x; }

@@ -1,0 +1,146 @@
+/** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
+import activation from "./lib/activation.wgsl" with { type: "text" };
+import reduce from "./lib/reduce.wgsl" with { type: "text" };
+import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
+import selectLargest from "./lib/select_largest.wgsl" with { type: "text" };
+import step from "./lib/step.wgsl" with { type: "text" };
+import tile from "./lib/tile.wgsl" with { type: "text" };
+import weightBf16 from "./lib/weight_bf16.wgsl" with { type: "text" };
+import weightF16 from "./lib/weight_f16.wgsl" with { type: "text" };
+import weightF32 from "./lib/weight_f32.wgsl" with { type: "text" };
+import weightF8 from "./lib/weight_f8_e4m3.wgsl" with { type: "text" };
+
+import append from "./append.wgsl" with { type: "text" };
+import blockCandidates from "./block_candidates.wgsl" with { type: "text" };
+import counter from "./counter.wgsl" with { type: "text" };
+import embed from "./embed.wgsl" with { type: "text" };
+import expertsDown from "./experts_down.wgsl" with { type: "text" };
+import gateUp from "./gate_up.wgsl" with { type: "text" };
+import gatedGroupNorm from "./gated_group_norm.wgsl" with { type: "text" };
+import headNormRope from "./head_norm_rope.wgsl" with { type: "text" };
+import linearAttention from "./linear_attention.wgsl" with { type: "text" };
+import matmul from "./matmul.wgsl" with { type: "text" };
+import mergeCandidates from "./merge_candidates.wgsl" with { type: "text" };
+import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
+import route from "./route.wgsl" with { type: "text" };
+import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
+
+/** Parts with one text; `reduce` is chosen by the device, `weight` by the weight's type. */
+const PARTS = { step, activation, selectLargest, tile } as const;
+const WEIGHTS = { f32: weightF32, bf16: weightBf16, f16: weightF16, f8_e4m3: weightF8 } as const;
+
+type Part = keyof typeof PARTS | "reduce" | "weight";
+
+/** Numbers become u32 constants. */
+export type Constants = Readonly<Record<string, number | boolean>>;
+
+/** A kernel before its constants and variants are chosen. */
+export interface Shader<Binding extends string = string, Param extends string = string> {
+  readonly name: string;
+  readonly text: string;
+  readonly parts: readonly Part[];
+  /** Only for the compiler, which cannot read the names out of the text; they are checked when a kernel is made. */
+  readonly names?: { readonly bindings: Binding; readonly params: Param };
+}
+
+function shader<Binding extends string, Param extends string = never>(
+  name: string,
+  text: string,
+  ...parts: Part[]
+): Shader<Binding, Param> {
+  return { name, text, parts };
+}
+
+type PartOfStack = "first" | "count";
+
+export const SHADERS = {
+  append: shader<"step" | "qkv" | "keys" | "values", "query_columns" | "columns" | "context" | PartOfStack>(
+    "append",
+    append,
+    "step",
+  ),
+  blockCandidates: shader<"step" | "logits" | "ids" | "values" | "sums", "vocabulary">(
+    "block_candidates",
+    blockCandidates,
+    "step",
+    "reduce",
+    "selectLargest",
+  ),
+  counter: shader<"count">("counter", counter),
+  embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
+    "embed",
+    embed,
+    "step",
+    "weight",
+    "tile",
+  ),
+  expertsDown: shader<
+    "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden",
+    "columns" | "outputs" | PartOfStack
+  >("experts_down", expertsDown, "step", "reduce", "weight", "tile"),
+  gateUp: shader<
+    "step" | "x" | "gate" | "gate_factors" | "up" | "up_factors" | "ids" | "out",
+    "columns" | "outputs" | "start" | "tiles" | PartOfStack
+  >("gate_up", gateUp, "step", "reduce", "weight", "tile", "activation"),
+  gatedGroupNorm: shader<"step" | "weight" | "gate" | "out", "groups" | "size" | "epsilon">(
+    "gated_group_norm",
+    gatedGroupNorm,
+    "step",
+    "reduce",
+    "activation",
+  ),
+  headNormRope: shader<
+    "step" | "query_weight" | "key_weight" | "rope" | "qkv",
+    "heads" | "kv_heads" | "size" | "half" | "query_epsilon" | "key_epsilon"
+  >("head_norm_rope", headNormRope, "step", "reduce", "activation"),
+  linearAttention: shader<"step" | "qkv" | "decay" | "state" | "out", "heads" | PartOfStack>(
+    "linear_attention",
+    linearAttention,
+    "step",
+  ),
+  matmul: shader<"step" | "x" | "weight" | "factors" | "bias" | "out", "columns" | "outputs" | PartOfStack>(
+    "matmul",
+    matmul,
+    "step",
+    "reduce",
+    "weight",
+    "tile",
+  ),
+  mergeCandidates: shader<
+    "step" | "block_ids" | "block_values" | "block_sums" | "ids" | "values" | "log_sum_exp",
+    "blocks"
+  >("merge_candidates", mergeCandidates, "step", "reduce", "selectLargest"),
+  rmsNorm: shader<"step" | "hidden" | "weight" | "normed", "columns" | "epsilon">(
+    "rms_norm",
+    rmsNorm,
+    "step",
+    "reduce",
+  ),
+  route: shader<"step" | "logits" | "bias" | "ids" | "weights", "scale">("route", route, "step", "activation"),
+  softmaxAttention: shader<
+    "step" | "qkv" | "keys" | "values" | "carry" | "out",
+    "heads" | "kv_heads" | "context" | PartOfStack
+  >("softmax_attention", softmaxAttention, "step", "reduce"),
+} as const;
+
+/** What completes a shader's text. */
+export interface Variant {
+  /** Lines that the device's compiler wants before anything else. */
+  readonly enables: readonly string[];
+  readonly subgroups: boolean;
+  /** Type of the weights that the kernel reads; null if it reads none. */
+  readonly weight: keyof typeof WEIGHTS | null;
+  readonly constants: Constants;
+}
+
+/** The whole text of a kernel: enable lines, constants, shared parts, its file. */
+export function assemble(shader: Shader, { enables, subgroups, weight, constants }: Variant): string {
+  const lines = Object.entries(constants).map(([name, value]) =>
+    `const ${name} = ${typeof value === "number" ? `${value}u` : value};`
+  );
+  const parts = shader.parts.map((part) => {
+    if (part === "reduce") return subgroups ? reduceSubgroup : reduce;
+    return part === "weight" ? WEIGHTS[weight!] : PARTS[part];
+  });
+  return [...enables, ...lines, ...parts, shader.text].join("\n");
+}

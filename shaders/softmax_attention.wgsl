@@ -1,0 +1,92 @@
+// out[t, h] = Σ_p softmax_p(D^(-1/2) q[t, h] · keys[p, g]) values[p, g], g = h's kv head, p ≤ position of t in its slot (spec c.8).
+// One workgroup of LANES per row and head, online softmax: each lane scores one position, then teams of TEAM lanes, one for every
+// four channels, add up the values of every so many positions.
+// A cache in several parts takes one dispatch each: `carry` and the unscaled sums in out go from the FIRST to the LAST of them.
+// SIZE: channels of a head, D; TEAM: a power of two from D / 4 on; LANES is at least TEAM.
+
+const CHANNELS4 = SIZE / 4u;
+const TEAMS = LANES / TEAM;
+const LOWEST = -3.4e38;
+
+struct Params {
+  heads: u32,
+  kv_heads: u32,
+  context: u32, // positions of a slot
+  first: u32, // position of the part, counted through all slots
+  count: u32, // positions of the part
+}
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> qkv: array<vec4f>; // [T, heads + 2 kv_heads, D]
+@group(0) @binding(3) var<storage, read> keys: array<vec4f>; // [slots, context, kv_heads, D]
+@group(0) @binding(4) var<storage, read> values: array<vec4f>; // [slots, context, kv_heads, D]
+@group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [T, heads], largest score and sum of exponentials
+@group(0) @binding(6) var<storage, read_write> out: array<vec4f>; // [T, heads, D]
+
+var<workgroup> query: array<vec4f, CHANNELS4>;
+var<workgroup> weights: array<f32, LANES>; // of one block of positions
+var<workgroup> team_sums: array<vec4f, LANES>;
+
+fn cached(position: u32, head: u32) -> u32 {
+  let kv_head = head / (params.heads / params.kv_heads);
+  return ((position - params.first) * params.kv_heads + kv_head) * CHANNELS4;
+}
+
+fn score(position: u32, head: u32) -> f32 {
+  let key = cached(position, head);
+  var product = vec4f();
+  for (var c = 0u; c < CHANNELS4; c++) { product += query[c] * keys[key + c]; }
+  return product.x + product.y + product.z + product.w;
+}
+
+@compute @workgroup_size(LANES)
+fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let t = flat(group, grid) / params.heads;
+  let head = flat(group, grid) % params.heads;
+  if (t >= step_rows()) { return; }
+  let channel = lane.index % TEAM;
+  let team = lane.index / TEAM;
+  let q = (t * (params.heads + 2u * params.kv_heads) + head) * CHANNELS4;
+  let to = (t * params.heads + head) * CHANNELS4;
+  for (var c = lane.index; c < CHANNELS4; c += LANES) { query[c] = qkv[q + c] / sqrt(f32(SIZE)); }
+
+  var largest = LOWEST;
+  var total = 0.0;
+  var sum = vec4f();
+  if (!FIRST) {
+    largest = carry[t * params.heads + head].x;
+    total = carry[t * params.heads + head].y;
+    if (team == 0u && channel < CHANNELS4) { sum = out[to + channel]; }
+  }
+  workgroupBarrier();
+  let slot = step_row(t).slot * params.context;
+  let begin = max(slot, params.first);
+  let end = min(slot + step_row(t).position + 1u, params.first + params.count);
+  for (var block = begin; block < end; block += LANES) {
+    let position = block + lane.index;
+    var own = LOWEST;
+    if (position < end) { own = score(position, head); }
+    let before = largest;
+    largest = max(before, max_lanes(lane, own));
+    let weight = select(0.0, exp(own - largest), position < end);
+    weights[lane.index] = weight;
+    total = total * exp(before - largest) + sum_lanes(lane, weight);
+    workgroupBarrier();
+    sum *= exp(before - largest);
+    if (channel < CHANNELS4) {
+      for (var i = team; i < min(LANES, end - block); i += TEAMS) {
+        sum += weights[i] * values[cached(block + i, head) + channel];
+      }
+    }
+    workgroupBarrier();
+  }
+
+  team_sums[lane.index] = sum;
+  workgroupBarrier();
+  for (var c = lane.index; c < CHANNELS4; c += LANES) {
+    var whole = team_sums[c];
+    for (var other = 1u; other < TEAMS; other++) { whole += team_sums[other * TEAM + c]; }
+    out[to + c] = select(whole, whole / total, LAST);
+  }
+  if (!LAST && lane.index == 0u) { carry[t * params.heads + head] = vec2f(largest, total); }
+}

@@ -1,0 +1,141 @@
+/** Linear and softmax attention, from the fused projection to the heads' outputs. */
+import { SHADERS } from "../../../shaders/mod.ts";
+import type { Heads, LinearAttention } from "../backend.ts";
+import type { Tensor } from "../tensor.ts";
+import type { Part } from "./memory.ts";
+import { own, type Recording, whole } from "./recording.ts";
+
+/** Rows that linear attention treats at once (spec c.6). */
+const CHUNK = 32;
+
+/** Workgroup memory that a slice of the state may take, in vec4s: 8 KiB. */
+const SLICE = 512;
+
+export function linearAttention(
+  recording: Recording,
+  out: Tensor,
+  qkv: Tensor,
+  gate: Tensor,
+  state: Tensor,
+  how: LinearAttention,
+): void {
+  const { heads, headDim, groups, groupNorm } = how;
+  headNormRope(recording, qkv, how);
+  const columns4 = headDim / 4;
+  const COLUMNS = [4, 2, 1].find((count) => columns4 % count === 0 && count * headDim <= SLICE)!;
+  const decay = decayPowers(recording, how.logDecay);
+  recording.bounds({ slots: state.shape[0]! });
+  for (const { buffer, first, count } of wholeParts(state, headDim, "one head's state")) {
+    recording.dispatch(
+      SHADERS.linearAttention,
+      {
+        constants: { LANES: recording.device.wideLanes, SIZE: headDim, COLUMNS, CHUNK },
+        workgroups: ({ segments }) => segments * heads * columns4 / COLUMNS,
+      },
+      { qkv: whole(qkv), decay, state: buffer, out: whole(out) },
+      { heads, first, count },
+    );
+  }
+  recording.dispatch(
+    SHADERS.gatedGroupNorm,
+    { workgroups: ({ rows }) => rows * groups },
+    { weight: whole(groupNorm.weight), gate: whole(gate), out: whole(out) },
+    { groups, size: heads * headDim / groups, epsilon: groupNorm.eps },
+  );
+}
+
+/** exp(g n) for n = 0 … CHUNK, [heads, CHUNK + 1]; float64 here, as the device's exp() is coarse and its errors add up over a text. */
+function decayPowers({ memory, device }: Recording, logDecay: readonly number[]): GPUBuffer {
+  const powers = logDecay.flatMap((g) => Array.from({ length: CHUNK + 1 }, (_, n) => Math.exp(g * n)));
+  const buffer = memory.buffer("decay", 4 * powers.length);
+  device.gpu.queue.writeBuffer(buffer, 0, Float32Array.from(powers));
+  return buffer;
+}
+
+export function softmaxAttention(
+  recording: Recording,
+  out: Tensor,
+  qkv: Tensor,
+  keys: Tensor,
+  values: Tensor,
+  how: Heads,
+): void {
+  const { heads, kvHeads, headDim } = how;
+  const { capacity, device } = recording;
+  const [slots, context] = keys.shape as [number, number];
+  headNormRope(recording, qkv, how);
+  recording.bounds({ slots, context });
+  const keyParts = wholeParts(keys, kvHeads, "one position");
+  const valueParts = wholeParts(values, kvHeads, "one position");
+  keyParts.forEach(({ buffer, first, count }, i) =>
+    recording.dispatch(
+      SHADERS.append,
+      { workgroups: ({ rows }) => rows },
+      { qkv: whole(qkv), keys: buffer, values: valueParts[i]!.buffer },
+      { query_columns: heads * headDim / 4, columns: kvHeads * headDim / 4, context, first, count },
+    )
+  );
+  const TEAM = 2 ** Math.ceil(Math.log2(headDim / 4));
+  const carry = recording.scratch("carry", 2 * capacity.rows * heads);
+  keyParts.forEach(({ buffer, first, count }, i) =>
+    recording.dispatch(
+      SHADERS.softmaxAttention,
+      {
+        constants: {
+          LANES: Math.max(TEAM, device.wideLanes),
+          SIZE: headDim,
+          TEAM,
+          FIRST: i === 0,
+          LAST: i === keyParts.length - 1,
+        },
+        workgroups: ({ rows }) => rows * heads,
+      },
+      { qkv: whole(qkv), keys: buffer, values: valueParts[i]!.buffer, carry, out: whole(out) },
+      { heads, kv_heads: kvHeads, context, first, count },
+    )
+  );
+}
+
+/** SiLU, norm and rotation of the heads, in place. */
+function headNormRope(recording: Recording, qkv: Tensor, how: Heads): void {
+  const { heads, kvHeads, headDim, silu, queryNorm, keyNorm, rope } = how;
+  if (headDim % 4 !== 0) throw new RangeError(`Cannot use heads of ${headDim} channels: kernels read 4 at a time`);
+  if ((queryNorm === null) !== (keyNorm === null)) {
+    throw new TypeError("Cannot use a norm for queries or keys only: the kernel has both or none");
+  }
+  if (!silu && queryNorm === null && rope === null) return;
+  if (rope !== null) recording.bounds({ context: rope.shape[0]! });
+  const { nothing } = recording.memory;
+  const active = heads + (silu ? 2 : 1) * kvHeads;
+  recording.dispatch(
+    SHADERS.headNormRope,
+    {
+      constants: { SILU: silu, NORM: queryNorm !== null, ROTATE: rope !== null },
+      workgroups: ({ rows }) => rows * active,
+    },
+    {
+      query_weight: queryNorm === null ? nothing : whole(queryNorm.weight),
+      key_weight: keyNorm === null ? nothing : whole(keyNorm.weight),
+      rope: rope === null ? nothing : whole(rope),
+      qkv: whole(qkv),
+    },
+    {
+      heads,
+      kv_heads: kvHeads,
+      size: headDim,
+      half: rope?.shape.at(-1) ?? 0,
+      query_epsilon: queryNorm?.eps ?? 0,
+      key_epsilon: keyNorm?.eps ?? 0,
+    },
+  );
+}
+
+/** A tensor's parts counted in units of so many rows, none of which may be cut. */
+function wholeParts(tensor: Tensor, rows: number, unit: string): Part[] {
+  return own(tensor).parts.map(({ buffer, first, count }) => {
+    if (first % rows === 0 && count % rows === 0) return { buffer, first: first / rows, count: count / rows };
+    throw new RangeError(
+      `Cannot split ${tensor.label} [${tensor.shape}]: ${unit} is larger than the device binds at once`,
+    );
+  });
+}

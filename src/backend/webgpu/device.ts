@@ -1,0 +1,146 @@
+/** A GPU device: what was asked of it, what it can do, and whether it still lives. */
+import type { GpuProvider } from "../../pipeline/messages.ts";
+import { adapterName, isSoftware, readLimits } from "./adapters.ts";
+import { openProvider } from "./provider.ts";
+
+/** The device is gone, with everything on it: a driver was reset, a GPU unplugged, or the backend disposed of. */
+export class DeviceLostError extends Error {
+  override readonly name = "DeviceLostError";
+}
+
+export interface DeviceOptions {
+  readonly gpu: GpuProvider;
+  /** A device of one's own instead of the provider's best. */
+  readonly device?: GPUDevice;
+  /** Largest binding to use, at most what the device allows: tensors above it are split. */
+  readonly maxBindingBytes?: number;
+}
+
+/** Features that adapters may hide and yet grant; all are optional. */
+const WANTED = ["subgroups", "shader-f16"] as const;
+
+/** Limits worth raising above WebGPU's defaults. */
+const RAISED = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize"] as const;
+
+/** Threads a subgroup has where nothing is known of it. */
+const USUAL_SUBGROUP = 32;
+
+/** An open device. */
+export class Device implements Disposable {
+  readonly gpu: GPUDevice;
+  readonly name: string;
+  readonly subgroups: boolean;
+  /** Lines that begin every shader. */
+  readonly enables: readonly string[];
+  /** Threads that every subgroup has at least. */
+  readonly minSubgroup: number;
+  /** Threads of a workgroup that works on one short vector: a subgroup. */
+  readonly lanes: number;
+  /** Threads of a workgroup that has much to do: more than a subgroup where they run side by side. */
+  readonly wideLanes: number;
+  readonly maxBindingBytes: number;
+  #broken: Error | null = null;
+  readonly #verdicts: Promise<void>[] = [];
+
+  private constructor(
+    gpu: GPUDevice,
+    { subgroupEnables }: { readonly subgroupEnables: readonly string[] },
+    most: number,
+  ) {
+    const info = gpu.adapterInfo;
+    this.gpu = gpu;
+    this.name = adapterName(info);
+    this.subgroups = gpu.features.has("subgroups");
+    this.enables = this.subgroups ? subgroupEnables : [];
+    this.minSubgroup = info.subgroupMinSize || USUAL_SUBGROUP;
+    this.lanes = Math.min(64, Math.max(8, info.subgroupMaxSize || USUAL_SUBGROUP));
+    // A CPU runs a workgroup's subgroups one after the other, and each barrier between them costs.
+    this.wideLanes = isSoftware(info) ? this.lanes : Math.min(128, 4 * this.lanes);
+    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
+    this.maxBindingBytes = Math.floor(Math.min(most, maxStorageBufferBindingSize, maxBufferSize) / 16) * 16;
+    gpu.lost.then(({ reason, message }) => {
+      this.#broken = new DeviceLostError(
+        `The GPU ${this.name} was lost (${message || reason}): its work is gone, start the stage again`,
+      );
+    });
+    gpu.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      this.#broken ??= new Error(
+        `The GPU ${this.name} refused a command: ${(event as GPUUncapturedErrorEvent).error.message.trim()}`,
+      );
+    });
+  }
+
+  /**
+   * Opens the provider's best device.
+   * @throws {RangeError} for an unknown provider
+   * @throws {DeviceLostError} where there is no adapter, or it gives no device
+   */
+  static async open({ gpu, device, maxBindingBytes = Infinity }: DeviceOptions): Promise<Device> {
+    const provider = openProvider(gpu);
+    return new Device(device ?? await request(provider.gpu), provider, maxBindingBytes);
+  }
+
+  /** Throws if the device is lost or has refused something since it was opened. */
+  check(): void {
+    if (this.#broken !== null) throw this.#broken;
+  }
+
+  /** Makes something; what the device finds wrong with it, it says later, and {@linkcode settled} throws it as `explain` puts it. */
+  guarded<T>(filter: GPUErrorFilter, make: () => T, explain: (message: string) => Error): T {
+    this.gpu.pushErrorScope(filter);
+    try {
+      return make();
+    } finally {
+      const verdict = this.gpu.popErrorScope().then((error) => {
+        if (error !== null) this.#broken ??= explain(error.message.trim());
+      });
+      this.#verdicts.push(verdict);
+    }
+  }
+
+  /** Waits until the device has judged all that was made; throws as {@linkcode check} does. */
+  async settled(): Promise<void> {
+    if (this.#verdicts.length > 0) await Promise.all(this.#verdicts.splice(0));
+    this.check();
+  }
+
+  /** Runs something that fails when the device is lost, and then throws why. */
+  async watched<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      await new Promise((resolve) => setTimeout(resolve)); // the news of a loss takes a turn of the event loop
+      this.check();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.gpu.destroy();
+  }
+}
+
+/** A device with as many of the wanted features as are granted together, subgroups first. */
+async function request(gpu: GPU): Promise<GPUDevice> {
+  const [subgroups, f16] = WANTED as readonly string[] as GPUFeatureName[];
+  for (const features of [[subgroups!, f16!], [subgroups!], [f16!]]) {
+    const device = await requestWith(gpu, features).catch((error) => {
+      if (error instanceof DeviceLostError) throw error;
+      return null;
+    });
+    if (device !== null) return device;
+  }
+  return await requestWith(gpu, []);
+}
+
+/** An adapter gives one device only, hence a new adapter each time. */
+async function requestWith(gpu: GPU, requiredFeatures: GPUFeatureName[]): Promise<GPUDevice> {
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new DeviceLostError("Cannot open a GPU: there is no adapter; install a Vulkan driver, or use --backend wasm");
+  }
+  const limits = readLimits(adapter.limits);
+  const requiredLimits = Object.fromEntries(RAISED.map((name) => [name, limits[name]!]));
+  return await adapter.requestDevice({ requiredFeatures, requiredLimits });
+}

@@ -1,0 +1,133 @@
+/** A recorded list of dispatches, and the step buffer that holds all that changes from run to run. */
+import type { Capacity, Plan, StepInput } from "../backend.ts";
+import type { BoundKernel } from "./kernel.ts";
+
+/** Rows, segments and outputs of one step: what the number of workgroups depends on. */
+export interface Counts {
+  readonly rows: number;
+  readonly segments: number;
+  readonly outputs: number;
+}
+
+export interface Dispatch extends BoundKernel {
+  readonly workgroups: (counts: Counts) => number;
+}
+
+/** What the rows of a step are for a plan. */
+export type RowInput =
+  | { readonly type: "tokens"; readonly vocabulary: number }
+  | { readonly type: "hidden"; readonly buffer: GPUBuffer; readonly width: number };
+
+/** WebGPU's own bound on each dimension of a grid. */
+const MAX_GRID = 65535;
+
+/** vec4s of the step buffer's header (shaders/lib/step.wgsl). */
+const HEADER = 2;
+
+/** vec4s that the step buffer of a capacity has. */
+function stepSize({ rows, segments, outputs }: Capacity): number {
+  return HEADER + rows + segments + Math.ceil(outputs / 4);
+}
+
+/** Bytes of the step buffer of a capacity. */
+export function stepBytes(capacity: Capacity): number {
+  return 16 * stepSize(capacity);
+}
+
+/** What {@linkcode WebGpuPlan} replays. */
+export interface Recorded {
+  readonly capacity: Capacity;
+  readonly step: GPUBuffer;
+  readonly dispatches: readonly Dispatch[];
+  readonly input: RowInput | null;
+  /** Slots and positions that the recorded states, caches and tables have. */
+  readonly slots: number;
+  readonly context: number;
+}
+
+/** A plan of one backend. */
+export class WebGpuPlan implements Plan {
+  readonly capacity: Capacity;
+  readonly #recorded: Recorded;
+  readonly #words: Uint32Array<ArrayBuffer>;
+
+  constructor(recorded: Recorded) {
+    this.capacity = recorded.capacity;
+    this.#recorded = recorded;
+    this.#words = new Uint32Array(4 * stepSize(recorded.capacity));
+  }
+
+  /**
+   * Queues what changes: the step buffer, and hidden rows that came from elsewhere.
+   * @throws {RangeError} if the step does not fit the plan
+   */
+  write(queue: GPUQueue, step: StepInput): Counts {
+    const counts = this.#check(step);
+    const { input } = this.#recorded;
+    const used = this.#encode(step, counts);
+    queue.writeBuffer(this.#recorded.step, 0, this.#words, 0, used);
+    if (input?.type === "hidden") queue.writeBuffer(input.buffer, 0, step.rows as Float32Array<ArrayBuffer>);
+    return counts;
+  }
+
+  /** Encodes every dispatch with the workgroups that this step needs. */
+  replay(pass: GPUComputePassEncoder, counts: Counts): void {
+    for (const { pipeline, bindings, workgroups } of this.#recorded.dispatches) {
+      const groups = workgroups(counts);
+      if (groups === 0) continue;
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindings);
+      pass.dispatchWorkgroups(Math.min(groups, MAX_GRID), Math.ceil(groups / MAX_GRID));
+    }
+  }
+
+  /** Lays the step out as shaders/lib/step.wgsl reads it; returns the words used. */
+  #encode({ segments, outputs, rows }: StepInput, counts: Counts): number {
+    const words = this.#words;
+    const segmentsAt = HEADER + counts.rows;
+    const outputsAt = segmentsAt + counts.segments;
+    words.set([counts.rows, counts.segments, counts.outputs, 0, segmentsAt, outputsAt, 0, 0]);
+    const tokens = this.#recorded.input?.type === "tokens" ? rows : null;
+    let row = 0;
+    segments.forEach(({ slot, start, rows }, s) => {
+      words.set([row, rows, slot, start], 4 * (segmentsAt + s));
+      for (let i = 0; i < rows; i++, row++) words.set([tokens?.[row] ?? 0, start + i, slot, 0], 4 * (HEADER + row));
+    });
+    words.set(outputs, 4 * outputsAt);
+    return 4 * outputsAt + outputs.length;
+  }
+
+  #check({ segments, outputs, rows }: StepInput): Counts {
+    const { capacity, input, slots, context } = this.#recorded;
+    const counts = {
+      rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
+      segments: segments.length,
+      outputs: outputs.length,
+    };
+    for (const unit of ["rows", "segments", "outputs"] as const) {
+      if (counts[unit] > capacity[unit]) refuse(`it has ${counts[unit]} ${unit}, the plan is for ${capacity[unit]}`);
+    }
+    const wanted = counts.rows * (input?.type === "hidden" ? input.width : 1);
+    if (input !== null && rows.length !== wanted) {
+      refuse(`it brings ${rows.length} values, its segments need ${wanted}`);
+    }
+    for (const { slot, start, rows } of segments) {
+      if (slot >= slots) refuse(`slot ${slot} is none of the ${slots}`);
+      if (start + rows > context) {
+        refuse(`slot ${slot} would reach position ${start + rows}, the context ends at ${context}`);
+      }
+    }
+    if (outputs.some((row) => row >= counts.rows)) {
+      refuse(`row ${outputs.at(-1)} is an output, there are ${counts.rows}`);
+    }
+    if (input?.type === "tokens") {
+      const unknown = rows.find((token) => token >= input.vocabulary);
+      if (unknown !== undefined) refuse(`token ${unknown} is none of the ${input.vocabulary}`);
+    }
+    return counts;
+  }
+}
+
+function refuse(reason: string): never {
+  throw new RangeError(`Cannot run the step: ${reason}`);
+}

@@ -1,0 +1,138 @@
+/** Reads buffers back, without the 10 ms that awaiting costs where that is proven to work. */
+import { setImmediate } from "node:timers";
+import { SHADERS } from "../../../shaders/mod.ts";
+import type { Device } from "./device.ts";
+import type { Kernels } from "./kernel.ts";
+import type { Memory } from "./memory.ts";
+
+/** A stretch of a buffer, at multiples of 4 bytes. */
+export interface Source {
+  readonly buffer: GPUBuffer;
+  readonly from: number;
+  readonly bytes: number;
+}
+
+/** Gives a mapped buffer's first bytes at once, or throws. */
+export type ReadNow = (buffer: GPUBuffer, bytes: number) => ArrayBuffer;
+
+/** Buffers in rotation: one may still be settling from the read before. */
+const RING = 4;
+
+/** Reads that must be right before the synchronous way is trusted. */
+const PROOF_ROUNDS = 16;
+
+/** Timers, messages and the news of a lost device wait for a turn of the event loop; give them one this often. */
+const TURN_MILLIS = 50;
+
+const MIN_BYTES = 2 ** 14;
+
+/**
+ * Deno's mapAsync() polls the device on the calling thread until the GPU is idle, and only then sleeps 10 ms before its
+ * promise resolves (ext/webgpu/buffer.rs, Deno 2.9). The data are there when the call returns, and a buffer that was mapped and unmapped
+ * once before lets itself be read.
+ */
+export function readMapped(buffer: GPUBuffer, bytes: number): ArrayBuffer {
+  buffer.mapAsync(GPUMapMode.READ).catch(() => {});
+  const copy = buffer.getMappedRange(0, bytes).slice(0);
+  buffer.unmap();
+  return copy;
+}
+
+async function readAwaited(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+  await buffer.mapAsync(GPUMapMode.READ);
+  const copy = buffer.getMappedRange(0, bytes).slice(0);
+  buffer.unmap();
+  return copy;
+}
+
+/** Reads back what a device computed. */
+export class Readback {
+  readonly #device: Device;
+  readonly #readNow: ReadNow;
+  readonly #ring: (GPUBuffer | null)[] = Array(RING).fill(null);
+  #next = 0;
+  #synchronous = true;
+  #lastTurn = performance.now();
+
+  private constructor(device: Device, readNow: ReadNow) {
+    this.#device = device;
+    this.#readNow = readNow;
+  }
+
+  /** Proves with a counter on the device that `readNow` gives new data, and awaits every read where it does not. */
+  static async open(
+    device: Device,
+    memory: Memory,
+    kernels: Kernels,
+    readNow: ReadNow = readMapped,
+  ): Promise<Readback> {
+    const readback = new Readback(device, readNow);
+    readback.#synchronous = await readback.#prove(memory, kernels);
+    return readback;
+  }
+
+  /** Whether reads need no awaiting. */
+  get synchronous(): boolean {
+    return this.#synchronous;
+  }
+
+  /** Submits what `encoder` holds, then reads the sources as that leaves them, one after the other in one buffer. */
+  async submit(encoder: GPUCommandEncoder, sources: readonly Source[]): Promise<ArrayBuffer> {
+    const { queue } = this.#device.gpu;
+    const total = sources.reduce((sum, { bytes }) => sum + bytes, 0);
+    if (total === 0) {
+      queue.submit([encoder.finish()]);
+      return new ArrayBuffer(0);
+    }
+    const target = await this.#buffer(total);
+    let at = 0;
+    for (const { buffer, from, bytes } of sources) {
+      encoder.copyBufferToBuffer(buffer, from, target, at, bytes);
+      at += bytes;
+    }
+    queue.submit([encoder.finish()]);
+    const result = this.#synchronous ? this.#readNow(target, total) : await readAwaited(target, total);
+    await this.#turn();
+    return result;
+  }
+
+  /** The next buffer of the ring, mapped once before, large enough. */
+  async #buffer(bytes: number): Promise<GPUBuffer> {
+    const index = this.#next;
+    this.#next = (this.#next + 1) % RING;
+    const known = this.#ring[index];
+    if (known && known.size >= bytes) return known;
+    known?.destroy();
+    const size = 2 ** Math.ceil(Math.log2(Math.max(bytes, MIN_BYTES)));
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    const buffer = this.#device.gpu.createBuffer({ label: "readback", size, usage });
+    await readAwaited(buffer, 4);
+    return this.#ring[index] = buffer;
+  }
+
+  async #turn(): Promise<void> {
+    if (performance.now() - this.#lastTurn < TURN_MILLIS) return;
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#lastTurn = performance.now();
+  }
+
+  async #prove(memory: Memory, kernels: Kernels): Promise<boolean> {
+    const count = memory.buffer("count", 4);
+    const { pipeline, bindings } = kernels.get(SHADERS.counter, {}).bind({ count }, {});
+    try {
+      for (let round = 1; round <= PROOF_ROUNDS; round++) {
+        const encoder = this.#device.gpu.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindings);
+        pass.dispatchWorkgroups(1);
+        pass.end();
+        const result = await this.submit(encoder, [{ buffer: count, from: 0, bytes: 4 }]);
+        if (new Uint32Array(result)[0] !== round) return false;
+      }
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}

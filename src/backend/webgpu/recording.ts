@@ -1,0 +1,149 @@
+/** A plan in the making: dispatches so far, scratch memory, and which norm of the hidden rows is at hand. */
+import { type Constants, type Shader, SHADERS, type Variant } from "../../../shaders/mod.ts";
+import type { Capacity, Norm } from "../backend.ts";
+import { byteLength, type DataType, type Tensor, type Weight } from "../tensor.ts";
+import type { Device } from "./device.ts";
+import type { Kernels } from "./kernel.ts";
+import { GpuTensor, type Memory } from "./memory.ts";
+import { type Counts, type Dispatch, type RowInput, stepBytes, WebGpuPlan } from "./plan.ts";
+
+/** What one dispatch needs besides its shader and what it binds. */
+export interface DispatchOptions {
+  readonly constants?: Constants;
+  readonly weight?: Variant["weight"];
+  readonly workgroups: (counts: Counts) => number;
+}
+
+export class Recording {
+  readonly device: Device;
+  readonly memory: Memory;
+  readonly capacity: Capacity;
+  readonly #kernels: Kernels;
+  readonly #step: GPUBuffer;
+  readonly #dispatches: Dispatch[] = [];
+  readonly #scratch = new Map<string, GPUBuffer>();
+  #input: RowInput | null = null;
+  #slots = Infinity;
+  #context = Infinity;
+  #normed: { readonly hidden: Tensor; readonly norm: Norm; readonly rows: "rows" | "outputs" } | null = null;
+
+  constructor(device: Device, memory: Memory, kernels: Kernels, capacity: Capacity) {
+    this.device = device;
+    this.memory = memory;
+    this.capacity = capacity;
+    this.#kernels = kernels;
+    this.#step = memory.buffer("step", stepBytes(capacity));
+  }
+
+  /** Appends one dispatch. Every kernel reads the step. */
+  dispatch<B extends string, P extends string>(
+    shader: Shader<B, P>,
+    { constants = {}, weight = null, workgroups }: DispatchOptions,
+    buffers: Readonly<Record<Exclude<B, "step">, GPUBuffer>>,
+    params: Readonly<Record<P, number>>,
+  ): void {
+    const kernel = this.#kernels.get(shader, { LANES: this.device.lanes, ...constants }, weight);
+    const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params);
+    this.#dispatches.push({ ...bound, workgroups });
+  }
+
+  /** f32 or u32 memory of this plan only; what one operation leaves there, the next of that label overwrites. */
+  scratch(label: string, elements: number): GPUBuffer {
+    const key = `${label} ${elements}`;
+    const buffer = this.#scratch.get(key) ?? this.memory.buffer(label, 4 * elements);
+    this.#scratch.set(key, buffer);
+    return buffer;
+  }
+
+  /** norm(hidden) of all rows [T, H], or of the output rows [R, H]; computed anew only if hidden has changed. */
+  normed(hidden: Tensor, norm: Norm, rows: "rows" | "outputs" = "rows"): GPUBuffer {
+    const width = hidden.shape.at(-1)!;
+    const normed = this.scratch("normed", this.capacity[rows] * width);
+    const last = this.#normed;
+    if (
+      last?.hidden === hidden && last.norm.weight === norm.weight && last.norm.eps === norm.eps && last.rows === rows
+    ) {
+      return normed;
+    }
+    this.dispatch(
+      SHADERS.rmsNorm,
+      { constants: { OUTPUTS: rows === "outputs" }, workgroups: (counts) => counts[rows] },
+      { hidden: whole(hidden), weight: whole(norm.weight), normed },
+      { columns: width / 4, epsilon: norm.eps },
+    );
+    this.#normed = { hidden, norm, rows };
+    return normed;
+  }
+
+  /** Says that hidden changes, so that its norm must be computed anew. */
+  changed(hidden: Tensor): void {
+    if (this.#normed?.hidden === hidden) this.#normed = null;
+  }
+
+  /** Says what the rows of a step are. */
+  takes(input: RowInput): void {
+    this.#input = input;
+  }
+
+  /** Says how many slots, or how many positions of each, something recorded has. */
+  bounds({ slots = Infinity, context = Infinity }: { readonly slots?: number; readonly context?: number }): void {
+    this.#slots = Math.min(this.#slots, slots);
+    this.#context = Math.min(this.#context, context);
+  }
+
+  finish(): WebGpuPlan {
+    return new WebGpuPlan({
+      capacity: this.capacity,
+      step: this.#step,
+      dispatches: this.#dispatches,
+      input: this.#input,
+      slots: this.#slots,
+      context: this.#context,
+    });
+  }
+}
+
+/** A tensor of this backend. */
+export function own(tensor: Tensor): GpuTensor {
+  if (tensor instanceof GpuTensor) return tensor;
+  throw new TypeError(`Cannot use ${tensor.label} on the GPU: another backend made it`);
+}
+
+/**
+ * The buffer of a tensor that a kernel needs in one piece.
+ * @throws {RangeError} if it is in several
+ * @throws {TypeError} if it is of another type
+ */
+export function whole(tensor: Tensor, dtype: DataType = "f32"): GPUBuffer {
+  const { parts } = own(tensor);
+  if (tensor.dtype !== dtype) {
+    throw new TypeError(`Cannot bind ${tensor.label}: its elements are ${tensor.dtype}, the kernel reads ${dtype}`);
+  }
+  if (parts.length === 1) return parts[0]!.buffer;
+  throw new RangeError(
+    `Cannot bind ${tensor.label} [${tensor.shape}] in one piece: its ${
+      byteLength(tensor)
+    } bytes are more than the device ` +
+      "binds at once; lower the rows of a step",
+  );
+}
+
+/** How kernels find the factors of some weights (shaders/lib/tile.wgsl), and the buffer that holds them. */
+export function scaling(recording: Recording, weight: Weight): { factors: GPUBuffer; constants: Constants } {
+  if (weight.scales === null) {
+    return { factors: recording.memory.nothing, constants: { SCALED: false, BLOCK_ROWS: 1, BLOCK_COLUMNS: 4 } };
+  }
+  const { factors, block: [rows, columns] } = weight.scales;
+  if (columns % 4 !== 0) {
+    throw new RangeError(
+      `Cannot use blocks of ${rows} × ${columns} in ${weight.values.label}: four columns at a time share a factor`,
+    );
+  }
+  return { factors: whole(factors), constants: { SCALED: true, BLOCK_ROWS: rows, BLOCK_COLUMNS: columns } };
+}
+
+/** The type of some weights' values. */
+export function weightType({ values }: Weight): NonNullable<Variant["weight"]> {
+  if (values.dtype !== "u32") return values.dtype;
+  throw new TypeError(`Cannot use ${values.label} as weights: its elements are u32`);
+}
