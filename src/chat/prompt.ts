@@ -17,25 +17,34 @@ export interface Prompt {
  * Whatever in a message or a tool is spelled like an added token stays ordinary text: such spellings are broken by a
  * mark before the template sees them, and the mark is taken out again once the template's own tokens are set apart.
  * So a template's other checks of the text hold as ever, and without such spellings the ids are those of the rendered
- * text as a whole. Of an assistant's turn, thoughts and tool calls keep their tags.
+ * text as a whole. What an assistant said keeps the tags of thoughts and tool calls.
  */
 export function encodePrompt(template: ChatTemplate, tokenizer: Encoder, request: ChatRequest): Prompt {
-  const { messages, tools = [], thinking } = request;
+  const { tools = [], thinking } = request;
+  const messages = request.messages.map(toTemplateMessage);
   const mark = unusedCharacter(JSON.stringify([messages, tools]));
   const added = tokenizer.addedTokens.map((token) => token.content);
   const breakAll = spellingBreaker(added, mark);
   const breakOthers = spellingBreaker(added.filter((token) => !OUTPUT_TAGS.includes(token)), mark);
-  const breakMessage = (message: TemplateMessage) =>
-    mapStrings(message, message.role === "assistant" ? breakOthers : breakAll) as TemplateMessage;
 
-  const rendered = template.render(messages.map(toTemplateMessage).map(breakMessage), {
-    tools: tools.map((tool) => mapStrings(tool, breakAll) as typeof tool),
+  const rendered = template.render(messages.map((message) => breakMessage(message, breakAll, breakOthers)), {
+    tools: mapStrings(tools, breakAll) as typeof tools,
     thinking,
   });
   return {
     tokens: encodeMarked(tokenizer, rendered, mark),
     thinking: rendered.trimEnd().endsWith(THOUGHT_START),
   };
+}
+
+type Change = (text: string) => string;
+
+function breakMessage(message: TemplateMessage, breakAll: Change, breakOthers: Change): TemplateMessage {
+  const entries = Object.entries(message).map(([key, value]) => {
+    const said = message.role === "assistant" && key !== "tool_calls";
+    return [key, mapStrings(value, said ? breakOthers : breakAll)];
+  });
+  return Object.fromEntries(entries);
 }
 
 /** The first character from the private use area on that `text` lacks. */
@@ -47,14 +56,14 @@ function unusedCharacter(text: string): string {
 }
 
 /** Puts `mark` behind the first character of each spelling, also where they overlap. */
-function spellingBreaker(spellings: readonly string[], mark: string): (text: string) => string {
+function spellingBreaker(spellings: readonly string[], mark: string): Change {
   if (spellings.length === 0) return (text) => text;
   const first = new RegExp(`(?=${spellings.map(RegExp.escape).join("|")}).`, "gsu");
   return (text) => text.replace(first, (character) => character + mark);
 }
 
 /** Applies `change` to every string in a JSON value, keys included. */
-function mapStrings(value: unknown, change: (text: string) => string): unknown {
+function mapStrings(value: unknown, change: Change): unknown {
   if (typeof value === "string") return change(value);
   if (Array.isArray(value)) return value.map((item) => mapStrings(item, change));
   if (typeof value !== "object" || value === null) return value;

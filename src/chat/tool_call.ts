@@ -32,8 +32,10 @@ export function readCallHead(body: string, ended: boolean): CallHead | null | un
 function readWholeCall(text: string): CallHead | null {
   const call = parseJson(text) as { name?: unknown; arguments?: unknown } | null | undefined;
   if (typeof call?.name !== "string") return null;
-  const args = call.arguments ?? {};
-  return { name: call.name, arguments: typeof args === "string" ? args : JSON.stringify(args), length: text.length };
+  const { name, arguments: args = {} } = call;
+  if (typeof args === "string") return { name, arguments: args, length: text.length };
+  if (typeof args !== "object" || args === null || Array.isArray(args)) return null;
+  return { name, arguments: JSON.stringify(args), length: text.length };
 }
 
 function parseJson(text: string): unknown {
