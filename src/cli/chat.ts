@@ -56,7 +56,7 @@ async function answer(host: Host, model: Model, conversation: Conversation, ques
     } catch (error) {
       // Whoever types can go on; a pipe's reader needs to know.
       if (!terminal.interactive) throw error;
-      terminal.note(isAbort(error) ? dim("stopped\n\n") : red(`${(error as Error).message}\n\n`));
+      terminal.note(isAbort(error) ? dim(" stopped\n\n") : red(`${(error as Error).message}\n\n`));
     }
   });
 }

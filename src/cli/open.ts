@@ -6,7 +6,7 @@ import type { Host, Model } from "./host.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** A model that loads faster than this loads in silence. */
-const SILENT_MILLIS = 500;
+const SILENT_MILLIS = 2000;
 /** Between two lines where no bar can be drawn. */
 const LINE_MILLIS = 5000;
 
