@@ -33,6 +33,7 @@ const MAX_ID = (1 << 22) - 1;
 export function readTokenizerJson(json: unknown): TokenizerFile {
   const file = object(json, "it");
   const model = object(file.model, "its model");
+  checkType(model.type);
   const ids = modelIds(model.vocab);
   const tokens = byId(ids);
   const merges = readMerges(model, ids);
@@ -56,11 +57,24 @@ function kind(value: unknown): string {
   return Array.isArray(value) ? "an array" : typeof value === "string" ? "a string" : "an object";
 }
 
+// At most a line of a value, on one line.
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? String(value)).slice(0, 100);
+}
+
+function checkType(type: unknown): void {
+  if (["BPE", "Unigram", "WordPiece"].includes(type as string)) return;
+  throw new TypeError(
+    `Cannot load tokenizer.json as its model must be of type BPE, Unigram or WordPiece: it is ${shown(type)}`,
+  );
+}
+
 function checkId(id: unknown, token: string): number {
   if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= MAX_ID) return id;
-  const shown = JSON.stringify(id);
   throw new RangeError(
-    `Cannot load tokenizer.json as the id of '${token}' must be an integer from 0 to ${MAX_ID}: it is ${shown}`,
+    `Cannot load tokenizer.json as the id of ${shown(token)} must be an integer from 0 to ${MAX_ID}: it is ${
+      shown(id)
+    }`,
   );
 }
 
@@ -93,7 +107,9 @@ function byId(ids: ReadonlyMap<string, number>): (string | undefined)[] {
 function name(tokens: (string | undefined)[], id: number, token: string): void {
   const other = tokens[id];
   if (other !== undefined) {
-    throw new RangeError(`Cannot load tokenizer.json as two tokens have the id ${id}: '${other}' and '${token}'`);
+    throw new RangeError(
+      `Cannot load tokenizer.json as two tokens have the id ${id}: ${shown(other)} and ${shown(token)}`,
+    );
   }
   tokens[id] = token;
 }
@@ -105,8 +121,7 @@ function pairOf(merge: unknown, rank: number): readonly [string, string] {
     const [left, right] = parts;
     if (typeof left === "string" && typeof right === "string") return [left, right];
   }
-  const shown = JSON.stringify(merge);
-  throw new SyntaxError(`Cannot load tokenizer.json as merge ${rank} must name two tokens: it is ${shown}`);
+  throw new SyntaxError(`Cannot load tokenizer.json as merge ${rank} must name two tokens: it is ${shown(merge)}`);
 }
 
 function readMerges(model: Json, ids: ReadonlyMap<string, number>): Uint32Array {
@@ -118,7 +133,7 @@ function readMerges(model: Json, ids: ReadonlyMap<string, number>): Uint32Array 
     const id = ids.get(token);
     if (id !== undefined) return id;
     throw new RangeError(
-      `Cannot load tokenizer.json as merge ${rank} needs '${token}', which is not in its vocabulary`,
+      `Cannot load tokenizer.json as merge ${rank} needs ${shown(token)}, which is not in its vocabulary`,
     );
   };
   for (let rank = 0; rank < list.length; rank++) {
@@ -141,7 +156,7 @@ function readAddedTokens(list: unknown, ids: Map<string, number>, tokens: (strin
     const id = checkId(token.id, content);
     const known = ids.get(content);
     if (known !== undefined && known !== id) {
-      throw new RangeError(`Cannot load tokenizer.json as '${content}' has two ids: ${known} and ${id}`);
+      throw new RangeError(`Cannot load tokenizer.json as ${shown(content)} has two ids: ${known} and ${id}`);
     }
     if (known === undefined) {
       while (tokens.length <= id) tokens.push(undefined);

@@ -21,7 +21,7 @@ export class LibraryTokenizer implements TokenizerModel {
       this.#ordinary = library({ ...file.json, added_tokens: [] }, withoutSpecial(file));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new TypeError(`Cannot load tokenizer.json as its kind is unknown: ${reason}`, { cause: error });
+      throw new TypeError(`Cannot load tokenizer.json as the library cannot use it: ${reason}`, { cause: error });
     }
   }
 
