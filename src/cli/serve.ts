@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { Option } from "@commander-js/extra-typings";
 import { fold } from "../chat/fold.ts";
 import { createApp } from "../server/app.ts";
-import type { LogEntry } from "../server/exchange.ts";
+import type { LogEntry } from "../server/request_log.ts";
 import { integer, maxSequences, modelCommand, toLoadOptions } from "./args.ts";
 import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";

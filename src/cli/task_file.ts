@@ -47,7 +47,7 @@ export async function readTasks(path: string | URL): Promise<Task[]> {
   });
 }
 
-/** Task files write a call's arguments as an object; the chat layer takes JSON text, spaced as the model was taught. */
+/** Task files write a call's arguments as an object; the chat layer takes JSON text, as OpenAI has it. */
 function toMessage(message: ChatMessage): ChatMessage {
   if (!message.tool_calls) return message;
   return { ...message, tool_calls: message.tool_calls.map(toCall) };
@@ -55,13 +55,8 @@ function toMessage(message: ChatMessage): ChatMessage {
 
 function toCall(call: ToolCall, i: number): ToolCall {
   const { name, arguments: values } = call.function;
-  const text = typeof values === "string" ? values : spaced(values);
+  const text = typeof values === "string" ? values : JSON.stringify(values);
   return { id: call.id ?? `call_${i}`, type: "function", function: { name, arguments: text } };
-}
-
-/** JSON with a space after each comma and colon, as Python's `json.dumps` writes it. */
-function spaced(value: unknown): string {
-  return JSON.stringify(value, null, 1).replace(/(?<=[[{])\n *|\n *(?=[\]}])/g, "").replace(/\n */g, " ");
 }
 
 function toPlain({ function: { name, arguments: text } }: ToolCall) {

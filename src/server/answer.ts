@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { fold } from "../chat/fold.ts";
 import type { Delta, Reply } from "../chat/messages.ts";
 import { toApiError } from "./errors.ts";
-import type { Env, Exchange } from "./exchange.ts";
+import type { Env, LoggedRequest } from "./request_log.ts";
 
 export interface Answer {
   /** Starts the generation; the signal, which tells that the client has left, ends it. */
@@ -18,32 +18,32 @@ export function answer(context: Context<Env>, stream: boolean, parts: Answer): P
 
 async function answerWhole(context: Context<Env>, { deltas, whole }: Answer): Promise<Response> {
   const { signal } = context.req.raw;
-  return context.json(whole(await fold(context.get("exchange").observe(deltas(signal)))));
+  return context.json(whole(await fold(context.get("logged").observe(deltas(signal)))));
 }
 
 /** Waits for the first delta, so that what fails before it still gets a status of its own. */
 async function answerStream(context: Context<Env>, { deltas, chunks }: Answer): Promise<Response> {
-  const exchange = context.get("exchange");
-  const source = exchange.observe(deltas(context.req.raw.signal));
+  const logged = context.get("logged");
+  const source = logged.observe(deltas(context.req.raw.signal));
   const first = await source.next();
   const all = async function* () {
     if (!first.done) yield first.value;
     yield* source;
   }();
-  exchange.streaming = true;
-  const events = eventStream(chunks(all), exchange, () => source.return(undefined));
+  logged.streaming = true;
+  const events = eventStream(chunks(all), logged, () => source.return(undefined));
   return context.body(events, 200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
 }
 
 /** Server-sent events up to `[DONE]`, or up to an error's body if one comes between. `leave` is called if the client does. */
-function eventStream(chunks: AsyncGenerator<object>, exchange: Exchange, leave: () => Promise<unknown>) {
+function eventStream(chunks: AsyncGenerator<object>, logged: LoggedRequest, leave: () => Promise<unknown>) {
   const encoder = new TextEncoder();
   const next = async () => {
     try {
       const { value, done } = await chunks.next();
       return done ? { data: "[DONE]", status: 200 } : { data: JSON.stringify(value) };
     } catch (error) {
-      exchange.error = error;
+      logged.error = error;
       const { body, status } = toApiError(error);
       return { data: JSON.stringify(body), status };
     }
@@ -54,10 +54,10 @@ function eventStream(chunks: AsyncGenerator<object>, exchange: Exchange, leave: 
       controller.enqueue(encoder.encode(`data: ${data}\n\n`));
       if (status === undefined) return;
       controller.close();
-      exchange.close(status);
+      logged.close(status);
     },
     async cancel() {
-      exchange.close(499);
+      logged.close(499);
       await leave();
     },
   });

@@ -9,8 +9,8 @@ import project from "../../deno.json" with { type: "json" };
 import { answer } from "./answer.ts";
 import { jsonBody } from "./body.ts";
 import { ApiError, invalid, toApiError } from "./errors.ts";
-import { type Env, exchanges, type Log } from "./exchange.ts";
 import { chatChunks, chatCompletion, completion, completionChunks } from "./replies.ts";
+import { type Env, type Log, logRequests } from "./request_log.ts";
 import { toChatRequest, toCompletionRequest } from "./requests.ts";
 import * as routes from "./routes.ts";
 import { Served, type ServedModel } from "./served.ts";
@@ -48,7 +48,7 @@ export function createApp(options: AppOptions): App {
   );
   app.onError((error, context) => {
     const known = toApiError(error);
-    if (known.status === 500) context.get("exchange").error = error;
+    if (known.status === 500) context.get("logged").error = error;
     return fail(context, known);
   });
   return app;
@@ -56,7 +56,7 @@ export function createApp(options: AppOptions): App {
 
 /** What every request passes before its route. */
 function guard(app: App, { apiKey, corsOrigin, maxBodyBytes = 4 << 20, log = () => {} }: AppOptions): void {
-  app.use(exchanges(log));
+  app.use(logRequests(log));
   if (corsOrigin !== undefined) app.use(cors({ origin: corsOrigin, exposeHeaders: ["x-request-id"] }));
   app.use(methodNotAllowed({
     app,

@@ -39,13 +39,12 @@ Deno.test("isRight() wants exactly one tool call, equal in name and arguments", 
   assert.ok(!called(call("f", "{")));
 });
 
-Deno.test("readTasks() reads the embedded model's tasks, tool arguments as spaced JSON text", async () => {
+Deno.test("readTasks() reads the embedded model's tasks, tool arguments as JSON text", async () => {
   const tasks = await readTasks("models/ring-nano-eval.jsonl");
   assert.equal(tasks.length, 500);
   const texts = tasks.flatMap(({ messages }) => messages).flatMap((message) => message.tool_calls ?? []);
   assert.ok(texts.length > 0);
-  assert.ok(texts.every(({ function: { arguments: text } }) => typeof text === "string" && !text.includes("\n")));
-  assert.ok(texts.some(({ function: { arguments: text } }) => text === '{"expression": "64880 * 40"}'));
+  assert.ok(texts.every(({ function: { arguments: text } }) => typeof JSON.parse(text) === "object"));
 });
 
 /** Runs eval over tasks that ask for a number and get it back, but for those above 2. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { RequestError } from "../../src/chat/request_error.ts";
 import { type AppOptions, createApp } from "../../src/server/app.ts";
-import type { LogEntry } from "../../src/server/exchange.ts";
+import type { LogEntry } from "../../src/server/request_log.ts";
 import { content, finish, forever, type Script, ScriptedModel } from "./scripted_model.ts";
 
 const hello: Script = [{ type: "reasoning", text: "hm" }, content("Hel"), content("lo"), finish];

@@ -19,9 +19,9 @@ export interface LogEntry {
 export type Log = (entry: LogEntry) => void;
 
 /** Filled in while a request is answered; `close` writes the log line, once. */
-export class Exchange {
+export class LoggedRequest {
   readonly id = `req_${crypto.randomUUID().replaceAll("-", "")}`;
-  /** Set by an answer that goes on after its headers; it closes the exchange itself. */
+  /** Set by an answer that goes on after its headers; it closes itself then. */
   streaming = false;
   error: unknown;
   readonly #started = performance.now();
@@ -51,16 +51,16 @@ export class Exchange {
 }
 
 export interface Env {
-  Variables: { exchange: Exchange };
+  Variables: { logged: LoggedRequest };
 }
 
-/** Opens an exchange for each request and closes it with its answer. */
-export const exchanges = (log: Log) =>
+/** Keeps a log entry for each request and closes it with its answer. */
+export const logRequests = (log: Log) =>
   createMiddleware<Env>(async (context, next) => {
-    const exchange = new Exchange(context.req.method, context.req.path, log);
-    context.set("exchange", exchange);
-    context.header("x-request-id", exchange.id);
-    context.req.raw.signal.addEventListener("abort", () => exchange.close(499));
+    const logged = new LoggedRequest(context.req.method, context.req.path, log);
+    context.set("logged", logged);
+    context.header("x-request-id", logged.id);
+    context.req.raw.signal.addEventListener("abort", () => logged.close(499));
     await next();
-    if (!exchange.streaming) exchange.close(context.res.status);
+    if (!logged.streaming) logged.close(context.res.status);
   });
