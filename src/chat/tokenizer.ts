@@ -25,7 +25,8 @@ export class Tokenizer {
   readonly vocabSize: number;
   /** Whether `decode` is the UTF-8 of the `tokenBytes` one after the other. */
   readonly byteLevel: boolean;
-  readonly #file: TokenizerFile;
+  readonly #ids: ReadonlyMap<string, number>;
+  readonly #tokens: readonly (string | undefined)[];
   readonly #model: TokenizerModel;
   readonly #special: ReadonlySet<number>;
 
@@ -33,7 +34,8 @@ export class Tokenizer {
     this.addedTokens = file.addedTokens.map(({ id, content, special }) => ({ id, content, special }));
     this.vocabSize = file.tokens.length;
     this.byteLevel = model.byteLevel;
-    this.#file = file;
+    this.#ids = file.ids;
+    this.#tokens = file.tokens;
     this.#model = model;
     this.#special = new Set(file.addedTokens.filter((token) => token.special).map((token) => token.id));
   }
@@ -63,13 +65,13 @@ export class Tokenizer {
 
   /** The text of `ids`, with U+FFFD where their bytes are no UTF-8. Unknown ids give no text. */
   decode(ids: ArrayLike<number>, { skipSpecial = false }: DecodeOptions = {}): string {
-    const known = Array.from(ids).filter((id) => this.#file.tokens[id] !== undefined);
+    const known = Array.from(ids).filter((id) => this.#tokens[id] !== undefined);
     return this.#model.decode(skipSpecial ? known.filter((id) => !this.#special.has(id)) : known);
   }
 
   /** The id of a token by its content as tokenizer.json spells it, added or not. */
   idOf(token: string): number | undefined {
-    return this.#file.ids.get(token);
+    return this.#ids.get(token);
   }
 
   /** The bytes that a token stands for; none for an unknown id. */

@@ -20,7 +20,7 @@ export function isByteLevelBpe({ json, ids, addedTokens }: TokenizerFile): boole
   return model.type === "BPE" && !variants.some((field) => model[field]) &&
     json.normalizer == null && isKnownSplit(json.pre_tokenizer as Json | null) &&
     (json.decoder as Json | null)?.type === "ByteLevel" &&
-    ALPHABET.every((char) => ids.has(char)) && !addedTokens.some((token) => token.greedy);
+    ALPHABET.every((char) => ids.has(char)) && !addedTokens.some((token) => token.contextual);
 }
 
 function isKnownSplit(preTokenizer: Json | null | undefined): boolean {
@@ -81,20 +81,25 @@ export class ByteLevelBpe implements TokenizerModel {
   }
 
   #encodeText(text: string): Uint32Array {
+    const mark = this.#memory.mark();
+    try {
+      return this.#encodeBytes(utf8.encode(text));
+    } finally {
+      this.#memory.release(mark);
+    }
+  }
+
+  #encodeBytes(bytes: Uint8Array): Uint32Array {
     const memory = this.#memory;
     const { kernels } = memory;
-    const bytes = utf8.encode(text);
-    const mark = memory.mark();
-    const ptr = memory.alloc("u8", bytes.length + PADDING);
-    memory.view("u8", ptr, bytes.length).set(bytes);
+    const text = memory.alloc("u8", bytes.length + PADDING);
+    memory.view("u8", text, bytes.length).set(bytes);
     const ends = memory.alloc("u32", bytes.length);
-    const pieces = kernels.tokenizer_split(ptr, bytes.length, ends);
+    const pieces = kernels.tokenizer_split(text, bytes.length, ends);
     const scratch = memory.alloc("u32", kernels.tokenizer_scratch_words(ends, pieces));
     const ids = memory.alloc("u32", bytes.length);
-    const count = kernels.tokenizer_encode(this.#model, ptr, ends, pieces, scratch, ids);
-    const result = memory.view("u32", ids, count).slice();
-    memory.release(mark);
-    return result;
+    const count = kernels.tokenizer_encode(this.#model, text, ends, pieces, scratch, ids);
+    return memory.view("u32", ids, count).slice();
   }
 }
 

@@ -7,8 +7,8 @@ export interface AddedToken {
   readonly special: boolean;
   /** Looked for after those that are not, in what they leave. */
   readonly normalized: boolean;
-  /** It also takes neighbouring white space, or must stand alone as a word. */
-  readonly greedy: boolean;
+  /** What is around it matters: it takes neighbouring white space, or must stand alone as a word. */
+  readonly contextual: boolean;
 }
 
 /** A tokenizer.json whose parts fit each other. */
@@ -163,7 +163,7 @@ function readAddedTokens(list: unknown, ids: Map<string, number>, tokens: (strin
       name(tokens, id, content);
       ids.set(content, id);
     }
-    const greedy = token.lstrip === true || token.rstrip === true || token.single_word === true;
-    return { id, content, special: token.special === true, normalized: token.normalized === true, greedy };
+    const contextual = token.lstrip === true || token.rstrip === true || token.single_word === true;
+    return { id, content, special: token.special === true, normalized: token.normalized === true, contextual };
   });
 }

@@ -8,13 +8,13 @@ const utf8 = new TextEncoder();
 
 export class LibraryTokenizer implements TokenizerModel {
   readonly byteLevel: boolean;
-  readonly #file: TokenizerFile;
+  readonly #tokens: readonly (string | undefined)[];
   readonly #ordinary: Library; // knows no added tokens
   readonly #special: Library;
 
   /** Throws TypeError if the library cannot use the file. */
   constructor(file: TokenizerFile) {
-    this.#file = file;
+    this.#tokens = file.tokens;
     this.byteLevel = (file.json.decoder as Json | null)?.type === "ByteLevel";
     try {
       this.#special = library(file.json, file.json.model);
@@ -32,12 +32,12 @@ export class LibraryTokenizer implements TokenizerModel {
   }
 
   decode(ids: readonly number[]): string {
-    if (this.byteLevel) return spelledText(ids.map((id) => this.#file.tokens[id] ?? ""));
+    if (this.byteLevel) return spelledText(ids.map((id) => this.#tokens[id] ?? ""));
     return ids.length === 0 ? "" : this.#special.decode([...ids], { clean_up_tokenization_spaces: false });
   }
 
   tokenBytes(id: number): Uint8Array {
-    const token = this.#file.tokens[id] ?? "";
+    const token = this.#tokens[id] ?? "";
     if (this.byteLevel) return spelledBytes(token);
     const byte = /^<0x([0-9A-F]{2})>$/.exec(token)?.[1];
     return byte !== undefined ? Uint8Array.of(parseInt(byte, 16)) : utf8.encode(token.replaceAll("▁", " "));

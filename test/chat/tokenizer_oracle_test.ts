@@ -93,6 +93,17 @@ for (const [name, pair] of Object.entries(PAIRS)) {
   });
 }
 
+Deno.test("encode() gives the golden file's ids, decode() its texts", async () => {
+  const { prompts } = JSON.parse(
+    await Deno.readTextFile(new URL("../../models/ring-nano-golden.json", import.meta.url)),
+  );
+  assert.ok(prompts.length > 0);
+  for (const { prompt, prompt_ids, greedy_ids, greedy_text } of prompts) {
+    assert.deepEqual([...nano.ours.encode(prompt, { special: true })], prompt_ids);
+    assert.equal(nano.ours.decode(greedy_ids), greedy_text);
+  }
+});
+
 Deno.test("encode() equals the official tokenizer on the sources of this project", async () => {
   const texts: string[] = [];
   for (const folder of ["src/chat", "wasm", "test/chat"]) {
