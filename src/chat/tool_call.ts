@@ -7,6 +7,8 @@ export const CALL_END = "</tool_call>";
 const headLimit = 4096;
 const namedHead = /^\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*(?=\{)/s;
 
+const anyTag = /<\/?tool_call>/;
+
 /** `length` characters were read: up to the arguments, or with them up to the closing tag. */
 export interface CallHead {
   readonly name: string;
@@ -16,16 +18,16 @@ export interface CallHead {
 
 /**
  * Reads what follows `<tool_call>`: a name that comes first as soon as its arguments begin, else the whole call once
- * it is complete. Undefined asks for more text, null says that this is no call.
+ * it is complete. Undefined asks for more text, null says that this is no call, as when another begins.
  */
 export function readCallHead(body: string, ended: boolean): CallHead | null | undefined {
-  const close = body.indexOf(CALL_END);
-  const whole = close < 0 ? body : body.slice(0, close);
+  const tag = anyTag.exec(body);
+  const whole = body.slice(0, tag?.index);
   const head = namedHead.exec(whole.slice(0, headLimit));
   const name = head && parseJson(head[1]!);
   if (head && typeof name === "string") return { name, length: head[0].length };
-  if (/^\s*[^\s{]/.test(body)) return null;
-  return close >= 0 || ended ? readWholeCall(whole) : undefined;
+  if (tag?.[0] === CALL_START || /^\s*[^\s{]/.test(body)) return null;
+  return tag || ended ? readWholeCall(whole) : undefined;
 }
 
 /** A call that is complete: its members in any order, its arguments also as a JSON string or missing. */

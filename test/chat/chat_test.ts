@@ -184,6 +184,18 @@ Deno.test("stream() shows what could have been a stop text once the answer ends"
   assert.equal((await fold(chat.stream({ ...question, stop: ["STOP"] }))).content, "one ST");
 });
 
+Deno.test("stream() shows a held-back beginning of a stop text before the call that follows", async () => {
+  const { chat } = chatWith([...ids('</think>\n\nST<tool_call>{"name": "f"}</tool_call>'), ROLE_END]);
+  const deltas = await collect(chat.stream({ ...weather, stop: ["STOP"] }));
+  assert.deepEqual(deltas.map(({ type }) => type), ["content", "tool_call", "finish"]);
+});
+
+Deno.test("stream() says stop where the tokens run out just at the stop text", async () => {
+  const { chat } = chatWith(ids("</think>\n\none\n"));
+  const reply = await fold(chat.stream({ ...weather, stop: ["\n"] }));
+  assert.deepEqual([reply.content, reply.reason], ["one", "stop"]);
+});
+
 Deno.test("stream() hides special tokens that are no end, but not the tags that it reads", async () => {
   const { chat } = chatWith([...ids("Hm.</think>\n\na<role>b"), ROLE_END]);
   const { reasoning, content } = await fold(chat.stream(question));

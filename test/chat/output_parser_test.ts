@@ -93,6 +93,7 @@ Deno.test("OutputParser hands a broken call out as content, and still finds the 
       '<tool_call>\n{"title": "f"}\n</tool_call>',
       '<tool_call>\n{"name": "f", "argum',
       '<tool_call>\n{"name": "f</tool_call>", "arguments": {}}\n</tool_call>',
+      '<tool_call>\n{"title": "<tool_call>"}',
       "<tool_call>",
       "</tool_call>",
     ]
@@ -109,6 +110,7 @@ Deno.test("OutputParser hands a broken call out as content, and still finds the 
 Deno.test("OutputParser keeps the arguments of a call that breaks or ends after they began", () => {
   const start = '<tool_call>\n{"name": "f", "arguments": ';
   expect(`${start}{"a": [1, 2`, ANSWER, { calls: [{ name: "f", arguments: '{"a": [1, 2' }] });
+  expect(`${start}{"a": 1</tool`, ANSWER, { calls: [{ name: "f", arguments: '{"a": 1</tool' }] });
   expect(`${start}{"a": 1,}}\n</tool_call>`, ANSWER, { calls: [{ name: "f", arguments: '{"a": 1,}' }] });
   expect(`${start}{"a": 1</tool_call>b`, ANSWER, { content: "b", calls: [{ name: "f", arguments: '{"a": 1' }] });
   expect(`${start}{"a": "it"s"}}\n</tool_call>b`, ANSWER, {
@@ -122,6 +124,7 @@ Deno.test("OutputParser ends a call without its closing tag, and shows what foll
   const calls = [{ name: "f", arguments: "{}" }];
   expect(start, ANSWER, { calls });
   expect(`${start}}\n`, ANSWER, { calls });
+  expect(`${start}}\n</tool`, ANSWER, { calls, content: "\n</tool" });
   expect(`${start}} and more`, ANSWER, { calls, content: " and more" });
   expect(`${start}, "id": 3}`, ANSWER, { calls, content: ', "id": 3}' });
   expect(`${start}}\n${call("g", "{}")}`, ANSWER, { calls: [...calls, { name: "g", arguments: "{}" }] });
@@ -172,6 +175,8 @@ const FRAGMENTS = [
   "</",
   "tool_call>",
   '{"name": "f", "arguments": {',
+  '<tool_call>\n{"name": "f", "arguments": {',
+  '<tool_call>\n{"name": "f", "arguments": {}',
   '{"name": "f", "arguments": {}}',
   '{"arguments": {}, "name": "f"}',
   '"a": "',
@@ -203,6 +208,16 @@ Deno.test("OutputParser gives the same for every way of cutting the text", () =>
     }),
     { numRuns: 5000 },
   );
+});
+
+Deno.test("OutputParser needs time in proportion to the text, whatever a model repeats", () => {
+  for (const repeated of ["<tool_call>", '<tool_call>{"', '<tool_call>{"name": "', "\n", "<", '{"'] as const) {
+    const parser = new OutputParser(ANSWER);
+    const start = performance.now();
+    parser.push(repeated.repeat(30_000));
+    parser.end();
+    assert.ok(performance.now() - start < 1000, `${JSON.stringify(repeated)}: ${performance.now() - start} ms`);
+  }
 });
 
 Deno.test("OutputParser reads back every answer that a template writes", () => {
