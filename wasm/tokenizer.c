@@ -71,8 +71,8 @@ uint32_t tokenizer_split(const uint8_t *text, uint32_t length, uint32_t *ends) {
   return pieces;
 }
 
-// The symbols of one piece, a linked list over the positions of their first bytes, and the tree that finds the next merge:
-// leaf n + i is rank << 32 | i for the symbols at i and next[i], NO_PAIR without a merge; tree[1] is the least of all.
+// The symbols of one piece, a linked list over the positions of their first bytes, and the tree that finds the next
+// merge: leaf n + i is rank << 32 | i for the symbols at i and next[i], NO_PAIR without one; tree[1] is the least of all.
 typedef struct {
   uint32_t n;     // bytes of the piece, and the position after the last symbol
   uint64_t *tree; // [2n], each inner node the lesser of its children

@@ -1,4 +1,4 @@
-// The pre-tokenizer: where the piece that starts at a byte ends. One branch for each alternative of the regex of spec e.1.
+// The pre-tokenizer: where the piece that starts at a byte ends. One branch for each alternative of spec e.1's regex.
 #include <stdbool.h>
 #include <stdint.h>
 #include <wasm_simd128.h>

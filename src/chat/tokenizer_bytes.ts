@@ -15,8 +15,8 @@ export const ALPHABET: readonly string[] = (() => {
 const BYTE_OF = new Int16Array(0x200).fill(-1);
 ALPHABET.forEach((char, byte) => BYTE_OF[char.charCodeAt(0)] = byte);
 
-// Writes the bytes that `token` spells to `bytes`, from `at` on; of a token with characters outside the alphabet its UTF-8,
-// as the official decoder does. Returns how many: at most three a character.
+// Writes the bytes that `token` spells to `bytes`, from `at` on; of a token with characters outside the alphabet its
+// UTF-8, as the official decoder does. Returns how many: at most three a character.
 function write(token: string, bytes: Uint8Array, at: number): number {
   for (let i = 0; i < token.length; i++) {
     const byte = BYTE_OF[token.charCodeAt(i)] ?? -1;

@@ -1,4 +1,4 @@
-/** Reads and checks a tokenizer.json: vocabulary, merges and added tokens. Everything malformed ends here, in one sentence. */
+/** Reads and checks a tokenizer.json: vocabulary, merges and added tokens. What is malformed ends here, in one sentence. */
 
 /** A token that is found in the text as a whole, before any other. */
 export interface AddedToken {
@@ -78,7 +78,7 @@ function checkId(id: unknown, token: string): number {
   );
 }
 
-/** The ids of the model's own tokens: a record of them (BPE, WordPiece, WordLevel), or a list of [token, score] (Unigram). */
+/** The ids of the model's own tokens: a record of them (BPE, WordPiece), or a list of [token, score] (Unigram). */
 function modelIds(vocab: unknown): Map<string, number> {
   const ids = new Map<string, number>();
   if (Array.isArray(vocab)) {
