@@ -42,8 +42,6 @@ export interface GoldenPrompt {
   readonly enable_thinking: boolean;
   readonly prompt: string;
   readonly prompt_ids: readonly number[];
-  readonly greedy_ids: readonly number[];
-  readonly greedy_text: string;
 }
 
 export const golden: readonly GoldenPrompt[] =
