@@ -3,12 +3,12 @@ import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typin
 import type { GenerationOptions } from "../chat/messages.ts";
 import type { LoadOptions } from "../mod.ts";
 
-/** Reads a whole number from `least` up. */
-export function integer(least: number): (text: string) => number {
+/** Reads a whole number from `least` to `most`. */
+export function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && Number.isSafeInteger(value)) return value;
-    throw new InvalidArgumentError(`It must be a whole number from ${least} up.`);
+    if (/^\d+$/.test(text) && Number(text) >= least && Number(text) <= most) return Number(text);
+    const range = most < Number.MAX_SAFE_INTEGER ? `from ${least} to ${most}` : `from ${least} up`;
+    throw new InvalidArgumentError(`It must be a whole number ${range}.`);
   };
 }
 
@@ -17,9 +17,8 @@ export function number(least: number, most = Infinity): (text: string) => number
   return (text) => {
     const value = Number(text);
     if (text.trim() !== "" && value >= least && value <= most && Number.isFinite(value)) return value;
-    throw new InvalidArgumentError(
-      `It must be a number ${most < Infinity ? `from ${least} to ${most}` : `from ${least} up`}.`,
-    );
+    const range = most < Infinity ? `from ${least} to ${most}` : `from ${least} up`;
+    throw new InvalidArgumentError(`It must be a number ${range}.`);
   };
 }
 

@@ -16,6 +16,9 @@ const limitNames: Readonly<Record<string, string>> = {
   maxComputeWorkgroupStorageSize: "workgroup memory",
 };
 
+/** Features that computing can use; the others draw. */
+const computeFeatures = /f16|subgroup|matrix|timestamp/;
+
 export function devicesCommand(host: Host) {
   return modelCommand("devices")
     .description("adapters, their features and limits, and whether the model fits")
@@ -64,13 +67,14 @@ function toText({ gpus, cpu, model }: Report, sequences: number): string {
 
 function describe(gpu: DeviceInfo & { readonly fits: boolean | null }): string[] {
   if (gpu.error) return [`${gpu.provider}: ${gpu.error}`];
+  const useful = gpu.features.filter((name) => computeFeatures.test(name));
   const limits = Object.entries(limitNames).flatMap(([name, what]) => {
     const limit = gpu.limits[name];
     return limit === undefined ? [] : [`${what} ${bytes(limit)}`];
   });
   return [
-    `${gpu.provider}: ${gpu.name} (${gpu.backend}, ${gpu.hardware ? "hardware" : "software"})`,
-    `  features  ${gpu.features.join(", ") || "none"}`,
+    `${gpu.provider}: ${gpu.name} (${gpu.vendor}, ${gpu.hardware ? "hardware" : "software"})`,
+    `  features  ${useful.join(", ") || "none"}, and ${gpu.features.length - useful.length} that are of no use here`,
     `  limits    ${limits.join(", ")}`,
     `  the model ${verdict(gpu.fits)}`,
   ];

@@ -4,7 +4,7 @@ import { Option } from "@commander-js/extra-typings";
 import { fold } from "../chat/fold.ts";
 import { createApp } from "../server/app.ts";
 import type { LogEntry } from "../server/request_log.ts";
-import { integer, maxSequences, modelCommand, toLoadOptions } from "./args.ts";
+import { integer, maxSequences, modelCommand, type ModelFlags, toLoadOptions } from "./args.ts";
 import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";
 
@@ -19,42 +19,52 @@ export function serveCommand(host: Host) {
   return modelCommand("serve")
     .description("serve the model over HTTP, as OpenAI's API")
     .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--port <n>", "port to listen on; 0 takes a free one", integer(0), 8000)
+    .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65535), 8000)
     .addOption(new Option("--api-key <key>", "ask every request for this key").env("RINGLET_API_KEY"))
     .option("--served-model-name <name>", "name that requests give the model")
     .option("--cors <origin>", "origin whose web pages may call; * for all")
     .addOption(maxSequences)
     .addHelpText("after", help)
-    .action(async (flags) => {
-      const { terminal } = host;
-      let model: Model | null = null;
-      const name = flags.servedModelName ?? basename(flags.model ?? host.embeddedModel);
-      const log = (entry: LogEntry) => terminal.note(`${toLine(entry)}\n`);
-      // An empty key, as from an empty variable, is none.
-      const apiKey = flags.apiKey || undefined;
-      const app = createApp({ name, model: () => model, apiKey, corsOrigin: flags.cors, log });
-      const server = listen(flags, app.fetch);
-      const url = `http://${flags.host.includes(":") ? `[${flags.host}]` : flags.host}:${server.addr.port}/v1`;
-      terminal.note(`Serving ${terminal.paint.bold(name)} at ${terminal.paint.cyan(url)}\n`);
-      if (apiKey === undefined && !isLoopback(flags.host)) {
-        terminal.note(`Warning: whoever reaches ${flags.host} can use this server: set --api-key\n`);
-      }
-      const stopping = new AbortController();
-      using _signals = onStopSignals(() => {
-        terminal.note("Stopping once running answers have ended; again to stop at once\n");
-        stopping.abort();
-        server.shutdown();
-      });
-      try {
-        await using loaded = await openModel(host, { ...toLoadOptions(flags), signal: stopping.signal });
-        await warm(loaded);
-        model = loaded;
-        terminal.note(`Ready: ${describe(loaded)}\n`);
-        await server.finished;
-      } finally {
-        await server.shutdown();
-      }
-    });
+    .action((flags) => serve(host, flags));
+}
+
+type Flags = ModelFlags & {
+  readonly host: string;
+  readonly port: number;
+  readonly apiKey?: string;
+  readonly servedModelName?: string;
+  readonly cors?: string;
+};
+
+/** Listens at once, loads the model and serves it until a signal comes. */
+async function serve(host: Host, flags: Flags): Promise<void> {
+  const { note, paint } = host.terminal;
+  let model: Model | null = null;
+  const name = flags.servedModelName ?? basename(flags.model ?? host.embeddedModel);
+  // An empty key, as from an empty variable, is none.
+  const apiKey = flags.apiKey || undefined;
+  const log = (entry: LogEntry) => note(`${toLine(entry)}\n`);
+  const server = listen(flags, createApp({ name, model: () => model, apiKey, corsOrigin: flags.cors, log }).fetch);
+  const address = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
+  note(`Serving ${paint.bold(name)} at ${paint.cyan(`http://${address}:${server.addr.port}/v1`)}\n`);
+  if (apiKey === undefined && !isLoopback(flags.host)) {
+    note(`Warning: whoever reaches ${flags.host} can use this server: set --api-key\n`);
+  }
+  const stopping = new AbortController();
+  using _signals = onStopSignals(() => {
+    note("Stopping once running answers have ended; again to stop at once\n");
+    stopping.abort();
+    server.shutdown();
+  });
+  try {
+    await using loaded = await openModel(host, { ...toLoadOptions(flags), signal: stopping.signal });
+    await warm(loaded);
+    model = loaded;
+    note(`Ready: ${describe(loaded)}\n`);
+    await server.finished;
+  } finally {
+    await server.shutdown();
+  }
 }
 
 function listen(

@@ -5,10 +5,10 @@ import { ringlet } from "./fake_host.ts";
 const hardware: DeviceInfo = {
   provider: "deno",
   name: "NVIDIA H100",
-  vendor: "nvidia",
-  backend: "vulkan",
+  vendor: "NVIDIA",
+  backend: "webgpu",
   hardware: true,
-  features: ["shader-f16", "subgroups"],
+  features: ["shader-f16", "subgroups", "depth-clip-control"],
   limits: { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 27, maxComputeWorkgroupStorageSize: 49152 },
 };
 const software: DeviceInfo = { ...hardware, name: "llvmpipe", hardware: false };
@@ -17,10 +17,10 @@ const host = { listDevices: () => Promise.resolve([hardware, software]) };
 Deno.test("devices prints adapters, features, limits and whether the model fits", async () => {
   const { code, out } = await ringlet(["devices"], { host });
   assert.equal(code, 0);
-  assert.match(out, /deno: NVIDIA H100 \(vulkan, hardware\)\n +features +shader-f16, subgroups\n/);
+  assert.match(out, /deno: NVIDIA H100 \(NVIDIA, hardware\)\n +features +shader-f16, subgroups, and 1 that are/);
   assert.match(out, /buffer 2\.1 GB, binding 134\.2 MB, workgroup memory 49\.2 kB/);
   assert.match(out, /may fit: WebGPU does not tell/);
-  assert.match(out, /llvmpipe \(vulkan, software\)[^]+the model fits/);
+  assert.match(out, /llvmpipe \(NVIDIA, software\)[^]+the model fits/);
   assert.match(out, /ring-nano needs 26\.5 MB of weights and 1\.0 MB of state for 1 x 8192 tokens/);
 });
 

@@ -44,6 +44,7 @@ Deno.test("wrong use exits 2 with one line on stderr that names the fault", asyn
     [["generate", "--quantize", "q5", "x"], /It must be none/],
     [["generate", "--rope-scaling", "4", "x"], /like yarn:4/],
     [["generate", "--raw", "--system", "s", "x"], /cannot be used with/],
+    [["serve", "--port", "65536"], /a whole number from 0 to 65535/],
     [["score"], /needs --file or --tokens/],
     [["score", "--chunks", "0", "--tokens", "1,2"], /row counts/],
   ];
