@@ -14,6 +14,7 @@ const FLAGS = [
   "--no-entry",
   "-sSTANDALONE_WASM",
   "-sIMPORTED_MEMORY",
+  "-sINITIAL_MEMORY=2MB", // what Memory.load gives
   "-sALLOW_MEMORY_GROWTH",
   "-sMAXIMUM_MEMORY=4GB",
   "-sTOTAL_STACK=262144",

@@ -61,7 +61,7 @@ export class Memory<X extends ModuleExports> {
     const end = start + count * VIEWS[elem].BYTES_PER_ELEMENT;
     const missing = Math.ceil(end / PAGE) - this.#memory.buffer.byteLength / PAGE;
     if (end > MAX_PAGES * PAGE) {
-      throw new RangeError(`Cannot allocate ${end - start} bytes as a WASM memory ends at 4 GiB: use more stages`);
+      throw new RangeError(`Cannot allocate ${end - start} bytes as a WASM memory ends at 4 GiB`);
     }
     if (missing > 0) this.#memory.grow(missing);
     this.#top = end;
