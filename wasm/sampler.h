@@ -1,5 +1,5 @@
-// The sampler's kernels, over one row of logits of a vocabulary of V tokens or over its K candidates. A row's order is
-// by falling logit, equal logits by rising id; a set of likeliest tokens is always a prefix of that order.
+// The sampler's kernels, over the logits of a row's V tokens or of its K candidates.
+// A row's order is by falling logit, equal logits by rising id; a set of likeliest tokens is always a prefix of it.
 #ifndef SAMPLER_H
 #define SAMPLER_H
 #include <stdint.h>

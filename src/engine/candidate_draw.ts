@@ -1,32 +1,19 @@
-/**
- * Draws from a row of logits of which only the candidates are known one by one, whenever the rest cannot change the draw.
- *
- * The draw inverts the distribution over the row's order: by falling adjusted logit, equal ones by rising id. Let m be the
- * last candidate's logit before any adjustment. No other token's logit exceeds m, nor then its adjusted logit unless a
- * term raises it, in which case the row is read; and one that equals m has a higher id than the last candidate. So the
- * candidates with an adjusted logit above m, or of m with an id up to the last candidate's, are the head of the order,
- * without a gap. Everything else is its tail: the V - K others, and candidates that terms brought below the head.
- *
- * Of the others' mass two bounds are known. Let y = exp(logit - m) ≤ 1 for each of them. Their sum Y follows from the
- * row's log-sum-exp. At temperature 1/q they weigh exp((m - max) q) Σ y^q, and as y^q ≤ y for q ≥ 1 and by the power
- * means, n (Y/n)^q ≤ Σ y^q ≤ Y for q ≥ 1 and Y ≤ Σ y^q ≤ n (Y/n)^q for q ≤ 1. If terms may lower some, the lower bound is 0.
- *
- * Each step of the draw, the masses that top-k, top-p and min-p keep and the position that u reaches, never falls
- * when the mass before it grows. So each is carried out for both ends of an interval that holds the true mass, and where both ends
- * come to the same token of the head, the whole row comes to it too. Else the answer is null: the row must be read.
- */
+/** Draws from a row of which only the candidates are known one by one, whenever the rest cannot change the draw. */
+import type { DrawRule, WeighedLogits } from "./row_memory.ts";
 
-/** What is kept of a row, and where in it the draw falls. */
-export interface DrawRule {
-  /** Likeliest tokens kept, 1..V. */
-  readonly topK: number;
-  /** Share of their mass that the smallest set of likeliest tokens must reach; 1 keeps all. */
-  readonly topP: number;
-  /** Least adjusted logit kept. */
-  readonly floor: number;
-  /** In (0, 1]. */
-  readonly u: number;
-}
+// The draw inverts the distribution over the row's order: by falling adjusted logit, equal ones by rising id. Let m be the
+// last candidate's logit before any adjustment. No other token's logit exceeds m, nor then its adjusted logit unless a term
+// raises it, in which case nothing is drawn here; and one that equals m has a higher id than the last candidate. So the
+// candidates with an adjusted logit above m, or of m with an id up to the last candidate's, are the head of the order,
+// without a gap. Everything else is its tail: the n = V - K others, and candidates that terms brought below the head.
+//
+// Of the others' mass two bounds are known. Let y = exp(logit - m) ≤ 1 for each of them; their sum Y follows from the row's
+// log-sum-exp. At temperature 1/q they weigh exp((m - max) q) Σ y^q, where by y ≤ 1 and by the power means
+// n (Y/n)^q ≤ Σ y^q ≤ Y for q ≥ 1, and Y ≤ Σ y^q ≤ n (Y/n)^q for q ≤ 1. If terms may lower some, the lower bound is 0.
+//
+// Each step of the draw, the masses that top-k, top-p and min-p keep and the rank that u reaches, never falls when the mass
+// before it grows. So each is done for both ends of an interval that holds the true mass, widened by what rounding can
+// do. Where both ends come to the same token of the head, the whole row comes to it too. Else the row must be read.
 
 /** The K likeliest tokens of a row, by falling logit (ties to the lower id). */
 export interface RowCandidates {
@@ -36,15 +23,6 @@ export interface RowCandidates {
   readonly logits: Float32Array;
   /** ln Σ exp(logit) over the whole row, within 2^-15 + 2^-22 |logSumExp|. */
   readonly logSumExp: number;
-}
-
-/** The candidates' logits after adjustment and their weights, in the candidates' order. */
-export interface AdjustedCandidates {
-  readonly max: number;
-  /** [K] */
-  readonly logits: Float32Array;
-  /** [K] exp((logit - max) / temperature) */
-  readonly weights: Float32Array;
 }
 
 /** What holds for the tokens that are not candidates; none of them was raised. */
@@ -82,10 +60,13 @@ const SUM_MARGIN = 1e-9;
 // The weights are f32: an argument of exp down to -87, rounded twice, is wrong by up to 1e-5, and so is the weight.
 const WEIGHT_MARGIN = 2 ** -15;
 
-/** The token that the whole row gives for `rule`, or null if the candidates do not determine it. */
+/**
+ * The token that the whole row gives for `rule`, or null if the candidates do not determine it. `adjusted` are the
+ * candidates after their terms, [K] in the same order.
+ */
 export function drawFromCandidates(
   raw: RowCandidates,
-  adjusted: AdjustedCandidates,
+  adjusted: WeighedLogits,
   others: Others,
   rule: DrawRule,
 ): number | null {
@@ -98,7 +79,7 @@ export function drawFromCandidates(
   return first === second ? head.ids[first] ?? null : null;
 }
 
-function splitOrder(raw: RowCandidates, adjusted: AdjustedCandidates, others: Others): { head: Head; tail: Tail } {
+function splitOrder(raw: RowCandidates, adjusted: WeighedLogits, others: Others): { head: Head; tail: Tail } {
   const known = Array.from(raw.ids, (id, i) => ({
     id,
     logit: adjusted.logits[i] ?? NaN,

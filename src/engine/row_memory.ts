@@ -1,7 +1,6 @@
 /** A row of logits, or its candidates, in the linear memory of sampler.wasm: adjusted, weighed and drawn from. */
 import { Memory, type Ptr } from "../../wasm/memory.ts";
 import { type SamplerExports, url } from "../../wasm/sampler.ts";
-import type { DrawRule } from "./candidate_draw.ts";
 import type { LogitTerms, Term } from "./logit_terms.ts";
 
 /** Adjusted logits and their weights exp((logit - max) / temperature), [n] each; valid until the next `load`. */
@@ -9,6 +8,18 @@ export interface WeighedLogits {
   readonly max: number;
   readonly logits: Float32Array;
   readonly weights: Float32Array;
+}
+
+/** What is kept of a row, and where in it the draw falls. */
+export interface DrawRule {
+  /** Likeliest tokens kept, 1..V. */
+  readonly topK: number;
+  /** Share of their mass that the smallest set of likeliest tokens must reach; 1 keeps all. */
+  readonly topP: number;
+  /** Least adjusted logit kept. */
+  readonly floor: number;
+  /** In (0, 1]. */
+  readonly u: number;
 }
 
 /** Buffers for one row of V logits; everything between `load` and the last use of its result is synchronous. */

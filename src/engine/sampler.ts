@@ -1,8 +1,8 @@
 /** Chooses each next token from its logits, by the candidates where they suffice and by the whole row where not. */
 import type { GeneratedToken, SamplingParams } from "../pipeline/messages.ts";
-import { drawFromCandidates, type DrawRule, type RowCandidates } from "./candidate_draw.ts";
+import { drawFromCandidates, type RowCandidates } from "./candidate_draw.ts";
 import { LogitTerms } from "./logit_terms.ts";
-import { RowMemory } from "./row_memory.ts";
+import { type DrawRule, RowMemory } from "./row_memory.ts";
 import { checkSampling } from "./sampling_params.ts";
 
 /** Where a row's logits come from: candidates first (there may be none), the whole row only if they do not suffice. */

@@ -1,3 +1,4 @@
+/** That candidates give the token that the whole row gives, and how seldom the row is read. */
 import assert from "node:assert/strict";
 import { Sampler } from "../../src/engine/sampler.ts";
 import type { SamplingParams } from "../../src/pipeline/messages.ts";
@@ -24,6 +25,7 @@ function randomRow(random: Random): Float32Array {
 
 function randomParams(random: Random, vocabulary: number): SamplingParams {
   const token = () => Math.floor(random() * vocabulary);
+  const half = Array.from({ length: vocabulary }, (_, id) => [id, -3] as const).filter(() => random() < 0.5);
   return {
     temperature: pick(random, [0, 1e-3, 0.3, 0.6, 1, 1, 1.7, 1e3]),
     topK: pick(random, [0, 0, 1, 2, 20, 70, 500]),
@@ -32,7 +34,7 @@ function randomParams(random: Random, vocabulary: number): SamplingParams {
     repetitionPenalty: pick(random, [1, 1, 1, 1.1, 2, 0.9]),
     presencePenalty: pick(random, [0, 0, 0, 0.5, 2, -1]),
     frequencyPenalty: pick(random, [0, 0, 0, 0.2, 2, -0.5]),
-    logitBias: pick(random, [[], [], [[token(), -100]], [[token(), -1], [token(), 0.5]], [[token(), 100]]]),
+    logitBias: pick(random, [[], [], [[token(), -100]], [[token(), -1], [token(), 0.5]], [[token(), 100]], half]),
     seed: Math.floor(random() * 2 ** 53),
   };
 }
@@ -93,47 +95,39 @@ Deno.test("sample() from candidates needs a right log-sum-exp: the comparison no
   assert.ok(result.mismatches.length > 0);
 });
 
-/** The share of 2,000 tokens that need the whole row, from rows as a language model gives them. */
-async function readShare(params: Partial<SamplingParams>, perRow: number): Promise<number> {
-  const random = generator(5);
-  const sampler = await Sampler.create(20_000);
-  let reads = 0;
-  for (let i = 0; i < 100; i++) {
-    // Probabilities fall as a power of the rank, steeply where the text is predictable.
-    const exponent = 1.2 + 2 * random();
-    const row = Float32Array.from(
-      { length: 20_000 },
-      (_, id) => 12 - exponent * Math.log(id + 1) + 0.3 * normal(random),
-    );
-    const source = new CountedRow(row, perRow);
-    for (let seed = 0; seed < 20; seed++) {
-      await sampler.sequence({ ...NEUTRAL, ...params, seed: i * 20 + seed }, Uint32Array.of(1, 2, 3)).sample(
-        source,
-        null,
-      );
-    }
-    reads += source.reads;
-  }
-  return reads / 2000;
+/** Rows as a language model gives them: probabilities fall as a power of the rank, steeply where text is predictable. */
+function textLikeRow(random: Random): CountedRow {
+  const exponent = 1.2 + 2 * random();
+  const logit = (id: number) => 12 - exponent * Math.log(id + 1) + 0.3 * normal(random);
+  return new CountedRow(Float32Array.from({ length: 20_000 }, (_, id) => logit(id)), 64);
 }
 
-const SHARES: [string, Partial<SamplingParams>, number][] = [
-  ["is never read when greedy", { temperature: 0 }, 0],
-  ["is never read at top-k 50", { topK: 50 }, 0],
-  ["is never read at top-k 20 and top-p 0.95", { topK: 20, topP: 0.95, temperature: 0.8 }, 0],
-  ["is seldom read at temperature 0.6", { temperature: 0.6 }, 0.03],
-  ["is seldom read at temperature 0.6, top-p 0.95", { temperature: 0.6, topP: 0.95 }, 0.03],
-  ["is never read at min-p 0.1", { minP: 0.1 }, 0],
-  ["is read for the tail's tokens at temperature 1", {}, 0.12],
-  ["is seldom read with penalties", { temperature: 0.6, repetitionPenalty: 1.1, presencePenalty: 0.5 }, 0.03],
+/** Sampling parameters, and the largest share of tokens for which the row may be read. */
+const SHARES: [Partial<SamplingParams>, number][] = [
+  [{ temperature: 0 }, 0],
+  [{ topK: 50 }, 0],
+  [{ topK: 20, topP: 0.95, temperature: 0.8 }, 0],
+  [{ minP: 0.1 }, 0],
+  [{ temperature: 0.6 }, 0.03],
+  [{ temperature: 0.6, topP: 0.95 }, 0.02],
+  [{ temperature: 0.6, repetitionPenalty: 1.1, presencePenalty: 0.5 }, 0.04],
+  [{}, 0.06], // nearly the tail's own probability, and its tokens can only come from the row
 ];
 
-for (const [name, params, limit] of SHARES) {
-  Deno.test(`sample() with 64 candidates: the row ${name}`, async () => {
-    const share = await readShare(params, 64);
-    assert.ok(share <= limit, `read for ${share} of the tokens`);
-  });
-}
+Deno.test("sample() seldom reads the row with 64 candidates of text, and never where they hold all that is kept", async () => {
+  const random = generator(5);
+  const sampler = await Sampler.create(20_000);
+  const rows = Array.from({ length: 100 }, () => textLikeRow(random));
+  for (const [params, limit] of SHARES) {
+    for (const row of rows) row.reads = 0;
+    for (let seed = 0; seed < 2000; seed++) {
+      const sequence = sampler.sequence({ ...NEUTRAL, ...params, seed }, Uint32Array.of(1, 2, 3));
+      await sequence.sample(rows[seed % 100] as CountedRow, null);
+    }
+    const share = rows.reduce((sum, row) => sum + row.reads, 0) / 2000;
+    assert.ok(share <= limit, `${JSON.stringify(params)}: read for ${share} of the tokens`);
+  }
+});
 
 Deno.test("sample() reads the row where a token outside the candidates may be raised", async () => {
   const row = Float32Array.from({ length: 100 }, (_, id) => -id / 10);

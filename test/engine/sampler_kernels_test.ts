@@ -1,3 +1,4 @@
+/** The WASM functions of the sampler by themselves: accuracy, order, the draw at full size, random numbers. */
 import assert from "node:assert/strict";
 import { Memory } from "../../wasm/memory.ts";
 import { type SamplerExports, url } from "../../wasm/sampler.ts";
@@ -95,6 +96,20 @@ Deno.test("draw() with u 1 takes the last token that is kept, never one beyond",
   }
 });
 
+Deno.test("draw() with u 1 takes the last token that weighs anything, however the masses of its bucket round", async () => {
+  const memory = await Memory.load<SamplerExports>(url);
+  const random = generator(6);
+  const n = 1001;
+  const [list, weights, logits] = [memory.alloc("u32", n), memory.alloc("f32", n), memory.alloc("f32", n)];
+  for (let i = 0; i < 50; i++) {
+    // All but the last share a bucket, and weigh from 1 to e^-27, too far apart for sums to be exact.
+    const values = Float32Array.from({ length: n }, (_, id) => id === n - 1 ? 0 : 96 + 15.99 * random());
+    memory.view("f32", logits, n).set(values);
+    memory.kernels.weigh(logits, memory.kernels.largest(logits, n), 0.6, weights, n);
+    assert.equal(memory.kernels.draw(logits, weights, n, n, 1, -Infinity, 1, list), ranked(values)[n - 2]);
+  }
+});
+
 Deno.test("uniform() is uniform in (0, 1], over seeds, over positions and over both", async () => {
   const { kernels } = await Memory.load<SamplerExports>(url);
   const n = 100_000;
@@ -125,4 +140,16 @@ Deno.test("uniform() tells apart all 53 bits of a seed", async () => {
   const { kernels } = await Memory.load<SamplerExports>(url);
   const seeds = [0, -1, -(2 ** 53) + 1, ...Array.from({ length: 53 }, (_, bit) => 2 ** bit)];
   assert.equal(new Set(seeds.map((seed) => kernels.uniform(seed, 3))).size, seeds.length);
+});
+
+Deno.test("uniform() relates no two seeds, not even those that a multiple of the generator's step tells apart", async () => {
+  const { kernels } = await Memory.load<SamplerExports>(url);
+  let checked = 0;
+  for (let k = 1; k < 20_000; k++) {
+    const apart = BigInt.asIntN(64, BigInt(k) * 0x9e3779b97f4a7c15n);
+    if (apart > Number.MAX_SAFE_INTEGER || apart < Number.MIN_SAFE_INTEGER) continue;
+    assert.notEqual(kernels.uniform(Number(apart), 0), kernels.uniform(0, k));
+    checked++;
+  }
+  assert.ok(checked > 0);
 });

@@ -1,3 +1,4 @@
+/** The sampler by its API: ties, seeds, extremes, log-probabilities, and what wrong parameters and rows are told. */
 import assert from "node:assert/strict";
 import { Sampler } from "../../src/engine/sampler.ts";
 import type { SamplingParams } from "../../src/pipeline/messages.ts";
