@@ -1,5 +1,13 @@
 /** Conversations and raw completions with a model: text in, deltas out. */
-import type { EngineFinish, EngineInfo, GeneratedToken, GenerateRequest, GenerateStats } from "../pipeline/messages.ts";
+import type {
+  EngineFinish,
+  EngineInfo,
+  GeneratedToken,
+  GenerateRequest,
+  GenerateStats,
+  ScoreRequest,
+  ScoreRows,
+} from "../pipeline/messages.ts";
 import { DeltaWriter } from "./delta_writer.ts";
 import type { ChatRequest, CompletionRequest, Delta, FinishReason, GenerationOptions } from "./messages.ts";
 import { checkOptions, fillSampling } from "./options.ts";
@@ -16,6 +24,8 @@ export interface TokenGenerator extends AsyncDisposable {
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GeneratedToken> & {
     readonly result: Promise<{ readonly finish: EngineFinish; readonly stats: GenerateStats }>;
   };
+  /** Log-probabilities of given tokens, a stretch at a time. */
+  score(request: ScoreRequest, signal?: AbortSignal): AsyncIterable<ScoreRows>;
 }
 
 export interface ChatParts {
@@ -48,6 +58,10 @@ export class Chat implements AsyncDisposable {
 
   get info(): EngineInfo {
     return this.#parts.engine.info;
+  }
+
+  get tokenizer(): Tokenizer {
+    return this.#parts.tokenizer;
   }
 
   /**
@@ -88,6 +102,15 @@ export class Chat implements AsyncDisposable {
   /** The prompt of a conversation. */
   promptTokens(request: ChatRequest): Uint32Array {
     return this.#encode(request).tokens;
+  }
+
+  /** The log-probability of each token after those before it, and every position's logits where they are asked for. */
+  score(
+    tokens: Uint32Array,
+    { logits = false, chunks = [] }: Partial<Omit<ScoreRequest, "tokens">> = {},
+    signal?: AbortSignal,
+  ): AsyncIterable<ScoreRows> {
+    return this.#parts.engine.score({ tokens, logits, chunks }, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -29,7 +29,7 @@ export interface GenerationOptions {
   readonly sampling?: Partial<SamplingParams>;
   /** Tokens to generate at most; the rest of the context by default. */
   readonly maxTokens?: number;
-  /** Texts that end the answer; they are not part of it. */
+  /** Texts that end the answer; they are not part of it. Looked for in the content, not in thoughts or calls. */
   readonly stop?: readonly string[];
   /** Alternatives to report for each token; left out reports no log-probabilities. */
   readonly logprobs?: number;

@@ -5,7 +5,13 @@ import { Chat, type ChatParts, type TokenGenerator } from "../../src/chat/chat.t
 import { fold } from "../../src/chat/fold.ts";
 import type { ChatRequest, CompletionRequest, Delta } from "../../src/chat/messages.ts";
 import { RequestError } from "../../src/chat/request_error.ts";
-import type { EngineFinish, GeneratedToken, GenerateRequest } from "../../src/pipeline/messages.ts";
+import type {
+  EngineFinish,
+  GeneratedToken,
+  GenerateRequest,
+  ScoreRequest,
+  ScoreRows,
+} from "../../src/pipeline/messages.ts";
 import { golden, template, tokenizer } from "./ring_nano.ts";
 
 const ROLE_END = tokenizer.idOf("<|role_end|>")!;
@@ -46,6 +52,13 @@ class ScriptedEngine implements TokenGenerator {
     } finally {
       end("abort");
     }
+  }
+
+  /** One stretch with all positions, each as likely as its place says. */
+  async *score({ tokens, logits }: ScoreRequest): AsyncGenerator<ScoreRows> {
+    await Promise.resolve();
+    const logprobs = Float64Array.from(tokens, (_, i) => i === 0 ? NaN : -i);
+    yield { first: 0, logprobs, logits: logits ? new Float32Array(tokens.length) : null };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -352,4 +365,10 @@ Deno.test("stream() spells tokens and alternatives by text and bytes", async () 
       { token: "<|role_end|>", bytes: [...new TextEncoder().encode("<|role_end|>")], logprob: -1 },
     ],
   });
+});
+
+Deno.test("score() hands tokens to the engine and its rows back", async () => {
+  const { chat } = chatWith([]);
+  const rows = await Array.fromAsync(chat.score(Uint32Array.of(5, 6, 7), { logits: true }));
+  assert.deepEqual(rows, [{ first: 0, logprobs: Float64Array.of(NaN, -1, -2), logits: new Float32Array(3) }]);
 });
