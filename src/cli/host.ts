@@ -6,7 +6,8 @@ import type { Terminal } from "./terminal.ts";
 
 /** What commands use of a loaded model. */
 export interface Model extends Pick<Chat, "model" | "info" | "stream" | "complete" | "score">, AsyncDisposable {
-  readonly tokenizer: Pick<Tokenizer, "encode">;
+  /** Null where the checkpoint has none. */
+  readonly tokenizer: Pick<Tokenizer, "encode"> | null;
 }
 
 export interface Host {

@@ -26,7 +26,7 @@ export function scoreCommand(host: Host) {
     .action(async (flags) => {
       const given = await read(flags);
       await using model = await openModel(host, toLoadOptions(flags));
-      const tokens = typeof given === "string" ? model.tokenizer.encode(given) : given;
+      const tokens = typeof given === "string" ? encode(model, given) : given;
       if (tokens.length < 2) {
         throw new RangeError(`Cannot score ${tokens.length} tokens: two are needed, the first is only read`);
       }
@@ -54,6 +54,11 @@ async function read({ file, tokens }: { file?: string; tokens?: string }): Promi
     return Uint32Array.from(ids);
   }
   throw new TypeError(`Cannot read ${tokens.slice(0, 60)} as token ids: write 1,2,3 or @file with a JSON array of ids`);
+}
+
+function encode({ tokenizer, model }: Model, text: string): Uint32Array {
+  if (tokenizer) return tokenizer.encode(text);
+  throw new TypeError(`Cannot score a text with ${model}, which has no tokenizer: give --tokens`);
 }
 
 /** The log-probability of each token but the first. */

@@ -71,6 +71,10 @@ class TwoTokens implements TokenGenerator {
     return Object.assign(iterate.call(this), { result: Promise.resolve({ finish, stats }) });
   }
 
+  score(): never {
+    throw new Error("No request scores");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {}
 }
 
