@@ -3,6 +3,7 @@ import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { matching, modelCommand, toLoadOptions } from "./args.ts";
 import type { Host, Model } from "./host.ts";
 import { interruptible } from "./interrupt.ts";
+import { readInput } from "./input_file.ts";
 import { LogitsFile } from "./logits_file.ts";
 import { openModel } from "./open.ts";
 
@@ -41,9 +42,9 @@ function rows(text: string): number[] {
 
 /** The text, or the ids, that are to be scored. */
 async function read({ file, tokens }: { file?: string; tokens?: string }): Promise<string | Uint32Array> {
-  if (file !== undefined) return await Deno.readTextFile(file);
+  if (file !== undefined) return await readInput(file);
   if (tokens === undefined) throw new InvalidArgumentError("score needs --file or --tokens");
-  const text = tokens.startsWith("@") ? await Deno.readTextFile(tokens.slice(1)) : `[${tokens}]`;
+  const text = tokens.startsWith("@") ? await readInput(tokens.slice(1)) : `[${tokens}]`;
   let ids: unknown;
   try {
     ids = JSON.parse(text);

@@ -1,6 +1,7 @@
 /** Task files: questions with checked answers, one JSON object a line. */
 import { isDeepStrictEqual } from "node:util";
 import type { ChatMessage, Reply, Tool, ToolCall } from "../chat/messages.ts";
+import { readInput } from "./input_file.ts";
 
 export interface Task {
   readonly id: string;
@@ -32,8 +33,8 @@ export function isRight({ check, answer }: Task, reply: Reply): boolean {
 }
 
 /** @throws {SyntaxError} naming the first line that is no task. */
-export async function readTasks(path: string | URL): Promise<Task[]> {
-  const lines = (await Deno.readTextFile(path)).split("\n");
+export async function readTasks(path: string): Promise<Task[]> {
+  const lines = (await readInput(path)).split("\n");
   return lines.flatMap((line, i) => {
     if (line.trim() === "") return [];
     const task = parse(line) as Partial<Task> | undefined;

@@ -72,7 +72,7 @@ Deno.test("score refuses what it cannot score with one line", async () => {
       [["--tokens", "1,x"], /Cannot read 1,x as token ids/],
       [["--tokens", "1,-2"], /Cannot read/],
       [["--tokens", "7"], /Cannot score 1 tokens: two are needed/],
-      [["--file", "/nowhere"], /No such file/],
+      [["--file", "/nowhere"], /^ringlet: Cannot read \/nowhere: there is no such file\n$/],
     ] as const
   ) {
     const { code, err } = await ringlet(["score", ...args]);
