@@ -95,7 +95,7 @@ export class Device implements Disposable {
       const verdict = this.gpu.popErrorScope().then((error) => {
         if (error !== null) this.#broken ??= explain(error.message.trim());
       });
-      this.#verdicts.push(verdict);
+      this.#verdicts.push(verdict.catch(() => {})); // a lost device judges nothing, and says itself that it is lost
     }
   }
 

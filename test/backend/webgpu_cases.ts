@@ -1,0 +1,74 @@
+/** Cases that only errors in a few places of the shaders need: ties at the cut, overflow, epsilon, a slot in several parts. */
+import type { Heads, Ops } from "../../src/backend/backend.ts";
+import { hiddenStep } from "./case_maker.ts";
+import type { OpCase } from "./cases.ts";
+
+const WIDTH = 32;
+
+/** Logits in equal pairs, of which the last candidate takes one only; so large that exp() of them overflows. */
+const TIES_AT_THE_CUT: OpCase = {
+  name: "head and candidates of large logits, 9 of 5000, pairs of equal logits",
+  steps: [hiddenStep(WIDTH, [[0, 0, 3]], [0, 1, 2])],
+  prepare(make) {
+    const hidden = make.empty("hidden", [3, WIDTH]);
+    const norm = { weight: make.vector("norm", [WIDTH], 10, 100), eps: 1e-6 };
+    const [map, logits] = [make.weight("f32", [5000, WIDTH], [1, 1], true), make.empty("logits", [3, 5000])];
+    const found = {
+      ids: make.empty("ids", [3, 9], "u32"),
+      logits: make.empty("candidates", [3, 9]),
+      logSumExp: make.empty("logSumExp", [3]),
+    };
+    const build = (ops: Ops) => {
+      ops.receive(hidden);
+      ops.head(logits, hidden, norm, map);
+      ops.candidates(found, logits);
+    };
+    return { build, results: [found.ids, found.logits, found.logSumExp] };
+  },
+};
+
+const LARGE_EPSILON: OpCase = {
+  name: "project behind a norm of large epsilon",
+  steps: [hiddenStep(WIDTH, [[0, 0, 2]])],
+  prepare(make) {
+    const [hidden, out] = [make.empty("hidden", [2, WIDTH]), make.empty("out", [2, 8])];
+    const [norm, map] = [make.norm(WIDTH, 0.5), make.linear("f32", [8, WIDTH])];
+    const build = (ops: Ops) => {
+      ops.receive(hidden);
+      ops.project([out], hidden, norm, [map]);
+    };
+    return { build, results: [out] };
+  },
+};
+
+const FALLING_TOKENS: OpCase = {
+  name: "embed tokens that are no positions",
+  steps: [{ segments: [{ slot: 0, start: 0, rows: 4 }], outputs: new Uint32Array(), rows: Uint32Array.of(9, 8, 7, 8) }],
+  prepare(make) {
+    const [hidden, table] = [make.empty("hidden", [4, WIDTH]), make.weight("bf16", [10, WIDTH])];
+    return { build: (ops) => ops.embed(hidden, table), results: [hidden] };
+  },
+};
+
+/** Attention over a slot of 64 positions, 32 values each; the rows come in pieces. */
+export const LONG_SLOT: OpCase = {
+  name: "softmaxAttention over a long slot",
+  steps: [0, 16, 32, 48].map((start) => hiddenStep(WIDTH, [[1, start, 16]], [], start)),
+  prepare(make) {
+    const [heads, D, context] = [2, 8, 64];
+    const hidden = make.empty("hidden", [16, WIDTH]);
+    const [qkv, out] = [make.empty("qkv", [16, 3 * heads * D]), make.empty("out", [16, heads * D])];
+    const [keys, values] = [make.empty("keys", [2, context, heads, D]), make.empty("values", [2, context, heads, D])];
+    const [norm, map] = [make.norm(WIDTH), make.linear("f32", [3 * heads * D, WIDTH])];
+    const rope = make.rope(context, 2);
+    const how: Heads = { heads, kvHeads: heads, headDim: D, silu: false, queryNorm: null, keyNorm: null, rope };
+    const build = (ops: Ops) => {
+      ops.receive(hidden);
+      ops.project([qkv], hidden, norm, [map]);
+      ops.softmaxAttention(out, qkv, keys, values, how);
+    };
+    return { build, results: [out, keys, values] };
+  },
+};
+
+export const WEBGPU_CASES: readonly OpCase[] = [TIES_AT_THE_CUT, LARGE_EPSILON, FALLING_TOKENS, LONG_SLOT];

@@ -1,0 +1,39 @@
+/** GPU devices for tests: with and without features, skipped with a reason where there is no adapter. */
+import { readLimits } from "../../src/backend/webgpu/adapters.ts";
+
+const adapter = await navigator.gpu?.requestAdapter();
+
+const MISSING = adapter
+  ? null
+  : "there is no WebGPU adapter; on Debian, apt-get install mesa-vulkan-drivers gives a software one";
+
+/** Declares a test that needs a GPU, software ones included, and nothing that is `missing`. Its name says why it is skipped. */
+export function testOnGpu(name: string, fn: () => Promise<void>, missing: string | null = null): void {
+  const reason = MISSING ?? missing;
+  Deno.test({ name: reason === null ? name : `${name} (skipped: ${reason})`, ignore: reason !== null, fn });
+}
+
+/** Whether the adapter grants subgroups, which it may hide among its features. */
+const subgroups = await request(["subgroups"]).then((device) => device?.destroy() !== null, () => false);
+
+/** A new device; the features are granted or it is refused. */
+async function request(features: readonly string[]): Promise<GPUDevice> {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (!adapter) throw new Error("there is no adapter");
+  const { maxStorageBufferBindingSize, maxBufferSize } = readLimits(adapter.limits);
+  return await adapter.requestDevice({
+    requiredFeatures: features as GPUFeatureName[],
+    requiredLimits: { maxStorageBufferBindingSize: maxStorageBufferBindingSize!, maxBufferSize: maxBufferSize! },
+  });
+}
+
+/** The two kinds of device that choose different parts of a shader. */
+export const VARIANTS = [
+  { name: "with subgroups", features: ["subgroups"], missing: subgroups ? null : "the adapter grants no subgroups" },
+  { name: "without subgroups", features: [], missing: null },
+] as const;
+
+/** A device of one variant. */
+export function deviceOf(features: readonly string[]): Promise<GPUDevice> {
+  return request(features);
+}

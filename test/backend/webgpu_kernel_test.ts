@@ -1,0 +1,79 @@
+/** Kernels out of text: what is parsed, how compile errors read, and the catalogue's rules. */
+import { strict as assert } from "node:assert";
+import { assemble, SHADERS } from "../../shaders/mod.ts";
+import { Device } from "../../src/backend/webgpu/device.ts";
+import { Kernels, parseBindings, parseParams } from "../../src/backend/webgpu/kernel.ts";
+import { Memory } from "../../src/backend/webgpu/memory.ts";
+import { testOnGpu } from "./webgpu_device.ts";
+
+Deno.test("parseBindings() and parseParams() read a kernel's declarations in order", () => {
+  const text = `
+    struct Params {
+      columns: u32, // K / 4: columns
+      epsilon: f32,
+    }
+    @group(0) @binding(2) var<storage, read_write> out: array<f32>; // [T]
+    @group(0) @binding(0) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read> x: array<vec4f>; // [T]`;
+  assert.deepEqual(parseBindings(text), [
+    { index: 0, name: "params", type: "uniform" },
+    { index: 1, name: "x", type: "read-only-storage" },
+    { index: 2, name: "out", type: "storage" },
+  ]);
+  assert.deepEqual(parseParams(text), [{ name: "columns", type: "u32" }, { name: "epsilon", type: "f32" }]);
+});
+
+Deno.test("every shader says what it computes, how its work is shared, and the shape of each binding", () => {
+  for (const { name, text } of Object.values(SHADERS)) {
+    const head = text.slice(0, text.indexOf("\n\n"));
+    assert.match(head, /^(\/\/ .*\n)+\/\/ .*$/, name);
+    assert.match(head, /^\/\/ One (workgroup of LANES per|thread)/m, name);
+    for (const line of text.split("\n").filter((line) => line.includes("var<storage"))) {
+      assert.match(line, /; \/\/ \[.+\]/, `${name}: ${line}`);
+    }
+  }
+});
+
+Deno.test("every shader stays within the 8 storage buffers that any device binds", () => {
+  for (const shader of Object.values(SHADERS)) {
+    const variant = { enables: [], subgroups: false, weight: "f32", constants: {} } as const;
+    const bindings = parseBindings(assemble(shader, variant));
+    assert.deepEqual(bindings.map(({ index }) => index), bindings.map((_, i) => i), shader.name);
+    assert.ok(bindings.filter(({ type }) => type !== "uniform").length <= 8, shader.name);
+  }
+});
+
+const BROKEN = { name: "broken", text: "@compute @workgroup_size(1)\nfn main() { let x = missing; }", parts: [] };
+
+testOnGpu("a kernel that does not compile fails with its name and the line", async () => {
+  using device = await Device.open({ gpu: "deno" });
+  new Kernels(device, new Memory(device)).get(BROKEN, {});
+  await assert.rejects(device.settled(), (error: Error) => {
+    assert.match(error.message, /^Cannot compile the kernel broken: .*missing/s);
+    assert.match(error.message, /fn main\(\) \{ let x = missing; \}/);
+    return true;
+  });
+});
+
+testOnGpu("a kernel is compiled once for each text, and refuses to be bound without a name of its text", async () => {
+  using device = await Device.open({ gpu: "deno" });
+  const memory = new Memory(device);
+  const kernels = new Kernels(device, memory);
+  const constants = { LANES: device.lanes, OUTPUTS: false };
+  const kernel = kernels.get(SHADERS.rmsNorm, constants);
+  assert.equal(kernels.get(SHADERS.rmsNorm, constants), kernel);
+  assert.notEqual(kernels.get(SHADERS.rmsNorm, { ...constants, OUTPUTS: true }), kernel);
+  const buffer = memory.buffer("any", 64);
+  const buffers = { step: buffer, hidden: buffer, weight: buffer };
+  const params = { columns: 1, epsilon: 0 };
+  // @ts-expect-error: "normed" is missing
+  assert.throws(() => kernel.bind(buffers, params), {
+    name: "TypeError",
+    message: 'Cannot bind the kernel rms_norm: its buffer "normed" is missing',
+  });
+  // @ts-expect-error: "epsilon" is missing
+  assert.throws(() => kernel.bind({ ...buffers, normed: memory.buffer("other", 64) }, { columns: 1 }), {
+    message: 'Cannot bind the kernel rms_norm: its parameter "epsilon" is missing',
+  });
+  await device.settled();
+});

@@ -1,0 +1,137 @@
+/** Proves that the table of cases sees every kernel: an error planted in its text fails a case. */
+import { strict as assert } from "node:assert";
+import { SHADERS } from "../../shaders/mod.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { CASES, checkCase } from "./cases.ts";
+import { WEBGPU_CASES } from "./webgpu_cases.ts";
+import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
+
+/** In the kernel of that name, `right` becomes `wrong`; then one of the cases whose names match must fail. */
+interface Planted {
+  readonly kernel: string;
+  readonly right: string;
+  readonly wrong: string;
+  readonly cases: RegExp;
+}
+
+const plant = (kernel: string, right: string, wrong: string, cases: RegExp): Planted => ({
+  kernel,
+  right,
+  wrong,
+  cases,
+});
+
+const LINEAR = /^linearAttention (6|16) heads of 8/;
+const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8)/;
+
+/** What is wrong with one variant only is planted in that variant. */
+const IN_EVERY_VARIANT: readonly Planted[] = [
+  plant("append", "qkv[source + params.columns + i]", "qkv[source + i]", SOFTMAX),
+  plant("append", "row.slot * params.context", "row.slot + params.context", SOFTMAX),
+  plant("block_candidates", "first_token + i;", "i;", /^head .* of 5000/),
+  plant("block_candidates", "- largest", "+ largest", /^head .* 64 of 64/),
+  plant("block_candidates", "min(PER_ROW, count)", "PER_ROW - 1u", /^head .* f32/),
+  plant("merge_candidates", "block.x - largest", "largest - block.x", /^head .* of 5000/),
+  plant("merge_candidates", "rival == key && other < i", "rival == key && other > i", /^head .* equal logits/),
+  plant("merge_candidates", "before.y < equals", "before.y + 1u < equals", /^head .* large logits/),
+  plant("embed", "step_row(t).token", "step_row(t).position", /^embed tokens/),
+  plant("experts_down", "tile_at(ids[choice]", "tile_at(ids[t]", /^experts bf16/),
+  plant("experts_down", "weights[choice] *", "weights[t] *", /^experts bf16/),
+  plant("gate_up", "e * N + rows", "N + rows", /^experts bf16/),
+  plant("gate_up", "/ PER_ROW * params.columns", "* params.columns", /^experts bf16/),
+  plant("gate_up", "silu(gate_sums[j]) * up_sums[j]", "gate_sums[j] * silu(up_sums[j])", /^gateUp bf16/),
+  plant("gate_up", "up3 += x[source.w + i]", "up3 += x[source.z + i]", /^gateUp bf16/),
+  plant("gated_group_norm", "sigmoid(gate[base + i])", "silu(gate[base + i])", LINEAR),
+  plant("gated_group_norm", "index % params.groups", "index / params.groups", LINEAR),
+  plant("head_norm_rope", "- second * rope[angle + half]", "+ second * rope[angle + half]", SOFTMAX),
+  plant("head_norm_rope", "select(key_weight[c], query_weight[c], is_query)", "query_weight[c]", SOFTMAX),
+  plant("head_norm_rope", "select(j + half, j, j < half)", "j", SOFTMAX),
+  plant("linear_attention", "segment.start == 0u", "segment.start == 9999u", LINEAR),
+  plant("linear_attention", "if (b <= a)", "if (b < a)", LINEAR),
+  plant("linear_attention", "+ a - b]", "+ a]", LINEAR),
+  plant("linear_attention", "+ a + 1u]", "+ a]", LINEAR),
+  plant("linear_attention", "decay[powers + n]", "decay[powers + CHUNK]", LINEAR),
+  plant("linear_attention", "powers + n - 1u - b", "powers + n - b", LINEAR),
+  plant("matmul", "weight[at.w]", "weight[at.z]", /^project bf16/),
+  plant("matmul", "x[source.w + i]", "x[source.z + i]", /^project bf16/),
+  plant("matmul", "value += bias[n + j]", "value -= bias[n + j]", /^project f32 .* bias/),
+  plant("matmul", "if (ADD)", "if (!ADD)", /^projectAdd bf16/),
+  plant("matmul", "/ BLOCK_ROWS;", ";", /^project f8_e4m3/),
+  plant("matmul", "4u * i / BLOCK_COLUMNS", "i / BLOCK_COLUMNS", /^project f8_e4m3/),
+  plant("matmul", "magnitude < vec4u(8u)", "magnitude < vec4u(0u)", /^project f8_e4m3/),
+  plant("matmul", "packed.y << 16u", "packed.y", /^project bf16/),
+  plant("matmul", "unpack2x16float(packed.y)", "unpack2x16float(packed.x)", /^project f16/),
+  plant("matmul", "return packed", "return packed.xyzz", /^project f32/),
+  plant("matmul", "step_outputs(), OUTPUTS", "step_rows(), OUTPUTS", /^head .* rows 1 of 2/),
+  plant("rms_norm", "mean + params.epsilon", "mean", /^project behind/),
+  plant("rms_norm", "step_output(row)", "row", /^head .* rows 0,2 of 3/),
+  plant("route", "better < GROUPS_KEPT", "better <= GROUPS_KEPT", /^route 70/),
+  plant("route", "choices[e]) && other < e", "choices[e]) && other > e", /^route 17/),
+  plant("route", "choices[other] == choices[e] && other < e", "choices[other] == choices[e] && other > e", /^route 17/),
+  plant("route", "max(second, min(best, choices[e]))", "max(second, choices[e])", /^route 70/),
+  plant("route", "choices[e] = LOWEST", "choices[e] = 0.0", /^route 3 /),
+  plant("route", "total += scores[chosen[k]]", "total += choices[chosen[k]]", /^route 9/),
+  plant("route", "exp(-x)", "exp(x)", /^route 1 /),
+  plant("route", "e] - largest) / total", "e] - largest)", /^route 5/),
+  plant("softmax_attention", "step_row(t).position + 1u", "step_row(t).position", SOFTMAX),
+  plant("softmax_attention", "params.heads / params.kv_heads", "params.kv_heads", SOFTMAX),
+  plant("softmax_attention", "total * exp(before - largest)", "total", SOFTMAX),
+  plant("softmax_attention", "sum *= exp(before - largest)", "sum *= 1.0", SOFTMAX),
+];
+
+const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
+  "with subgroups": [
+    plant("rms_norm", "subgroupAdd(value)", "value", /^project bf16/),
+    plant("block_candidates", "subgroupMax(value)", "value", /^head .* large logits/),
+  ],
+  "without subgroups": [
+    plant("rms_norm", "LANES / 2u; half > 0u", "LANES / 2u; half > 1u", /^project bf16/),
+    plant(
+      "block_candidates",
+      "lane_values[lane.index].x = value",
+      "lane_values[lane.index].x = 0.0",
+      /^head .* large logits/,
+    ),
+  ],
+};
+
+/** Whether some case fails on a device that compiles the kernel with its error. */
+async function isSeen(device: GPUDevice, { kernel, right, wrong, cases }: Planted): Promise<boolean> {
+  const compile = GPUDevice.prototype.createShaderModule.bind(device);
+  device.createShaderModule = (shader) => {
+    if (shader.label !== kernel) return compile(shader);
+    assert.ok(shader.code.includes(right), `"${right}" is not in the text of ${kernel}`);
+    return compile({ ...shader, code: shader.code.replaceAll(right, wrong) });
+  };
+  const backend = await WebGpuBackend.open({ gpu: "deno", device });
+  const chosen = [...CASES, ...WEBGPU_CASES].filter(({ name }) => cases.test(name));
+  assert.ok(chosen.length > 0, `no case matches ${cases}`);
+  for (const opCase of chosen) {
+    try {
+      await checkCase(backend, opCase);
+    } catch (error) {
+      if (!(error instanceof assert.AssertionError)) throw error;
+      return true;
+    }
+  }
+  return false;
+}
+
+for (const { name, features, missing } of VARIANTS) {
+  testOnGpu(`an error planted in any kernel ${name} fails a case`, async () => {
+    const device = await deviceOf(features);
+    const planted = [...IN_ONE_VARIANT[name]!, ...(name === "with subgroups" ? IN_EVERY_VARIANT : [])];
+    const unseen: string[] = [];
+    for (const error of planted) {
+      if (!await isSeen(device, error)) unseen.push(`${error.kernel}: "${error.right}" → "${error.wrong}"`);
+    }
+    device.destroy();
+    assert.deepEqual(unseen, []);
+  }, missing);
+}
+
+Deno.test("errors are planted in every kernel but the counter, which proves itself", () => {
+  const planted = new Set(IN_EVERY_VARIANT.map(({ kernel }) => kernel));
+  const kernels = Object.values(SHADERS).map(({ name }) => name).filter((name) => name !== "counter");
+  assert.deepEqual(kernels.filter((name) => !planted.has(name)), []);
+});

@@ -1,0 +1,151 @@
+/** The WebGPU backend's results: the table of cases in every variant, tensors in parts, rows among other rows. */
+import { strict as assert } from "node:assert";
+import type { Backend, LinearAttention, Ops, Router, StepInput } from "../../src/backend/backend.ts";
+import type { Tensor } from "../../src/backend/tensor.ts";
+import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
+import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { CaseMaker, hiddenStep } from "./case_maker.ts";
+import { CASES, checkCase } from "./cases.ts";
+import { LONG_SLOT, WEBGPU_CASES } from "./webgpu_cases.ts";
+import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
+
+for (const { name, features, missing } of VARIANTS) {
+  testOnGpu(`every operation ${name} gives the float64 loops' results`, async () => {
+    using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
+    for (const opCase of [...CASES, ...WEBGPU_CASES]) await checkCase(backend, opCase);
+  }, missing);
+}
+
+/** Cases whose activations fit into so many bytes, and whose weights, states or caches do not. */
+const SPLIT_CASES: readonly (readonly [maxBindingBytes: number, cases: RegExp])[] = [
+  [512, /^embed \w+ \[5, 37, 20\]/],
+  [1024, /^(project \w+ \[1, 64\]|projectAdd \w+ \[1, 132\]|gateUp \w+ \[1, 128\])/],
+  [1024, /^experts \w+ 1 rows/],
+  [9856, /^experts (f32|bf16|f16) 41 rows/],
+  [4144, /^head and candidates \w+ rows 0,2 of 3/],
+  [221_184, /^linearAttention 2 heads of 128/],
+  [133_120, /^softmaxAttention 4 heads of 64/],
+];
+
+/** Collects the tensors that a backend makes. */
+function tensorsOf(backend: Backend): Tensor[] {
+  const made: Tensor[] = [];
+  const make = backend.tensor.bind(backend);
+  backend.tensor = (...wanted) => {
+    const tensor = make(...wanted);
+    made.push(tensor);
+    return tensor;
+  };
+  return made;
+}
+
+const isSplit = (tensor: Tensor) => tensor instanceof GpuTensor && tensor.parts.length > 1;
+
+testOnGpu("every operation gives the same results over weights, states and caches in parts", async () => {
+  for (const [maxBindingBytes, pattern] of SPLIT_CASES) {
+    using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes });
+    const chosen = CASES.filter(({ name }) => pattern.test(name));
+    assert.ok(chosen.length > 0, `no case matches ${pattern}`);
+    for (const opCase of chosen) {
+      const made = tensorsOf(backend);
+      await checkCase(backend, opCase);
+      assert.ok(made.some(isSplit), `${opCase.name}: nothing is larger than ${maxBindingBytes} bytes`);
+    }
+  }
+});
+
+const WIDTH = 32;
+
+testOnGpu("softmaxAttention() carries its sums over the parts of one slot", async () => {
+  using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes: 3072 });
+  const made = tensorsOf(backend);
+  await checkCase(backend, LONG_SLOT);
+  const keys = made.find(({ label }) => label === "keys") as GpuTensor;
+  assert.deepEqual(keys.parts.map(({ first, count }) => [first, count]), [[0, 96], [96, 96], [192, 64]]);
+});
+
+/** A layer of each kind and a head, recorded for several capacities over the same tensors. */
+function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void; logits: Tensor } {
+  const [heads, D, I, E, K, V] = [2, 16, 20, 8, 2, 50];
+  const f32 = (label: string, ...shape: number[]) => make.empty(label, [rows, ...shape]);
+  const hidden = f32("hidden", WIDTH);
+  const [qkv, gate, mixed] = [f32("qkv", 3 * heads * D), f32("gate", heads * D), f32("mixed", heads * D)];
+  const [dense, experts, logits] = [f32("dense", I), f32("experts", K, I), f32("logits", V)];
+  const state = make.empty("state", [3, heads, D, D]);
+  const [keys, values] = [make.empty("keys", [3, 64, heads, D]), make.empty("values", [3, 64, heads, D])];
+  const routing = { ids: make.empty("ids", [rows, K], "u32"), weights: f32("weights", K) };
+  const [norm, wide] = [make.norm(WIDTH), [3 * heads * D, WIDTH]];
+  const how: LinearAttention = {
+    ...{ heads, kvHeads: heads, headDim: D, silu: false, queryNorm: make.norm(D), keyNorm: make.norm(D) },
+    ...{ rope: make.rope(64, 4), logDecay: [-0.1, -0.01], groupNorm: make.norm(heads * D), groups: 2 },
+  };
+  const router: Router = {
+    ...{ score: "sigmoid", groups: 2, groupsKept: 1, perToken: K, normalize: true, scale: 2.5, bias: null },
+  };
+  const [linear, softmax] = [make.linear("bf16", wide), make.linear("f16", wide)];
+  const [gateMap, back] = [make.linear("bf16", [heads * D, WIDTH]), make.linear("f32", [WIDTH, heads * D])];
+  const [up, down] = [make.weight("bf16", [I, WIDTH]), make.linear("bf16", [WIDTH, I])];
+  const [expertUp, expertDown] = [make.weight("f8_e4m3", [E, I, WIDTH]), make.weight("f8_e4m3", [E, WIDTH, I])];
+  const [map, head] = [make.weight("f32", [E, WIDTH]), make.weight("bf16", [V, WIDTH])];
+  const build = (ops: Ops) => {
+    ops.receive(hidden);
+    ops.project([qkv, gate], hidden, norm, [linear, gateMap]);
+    ops.linearAttention(mixed, qkv, gate, state, how);
+    ops.projectAdd(hidden, mixed, back);
+    ops.project([qkv], hidden, norm, [softmax]);
+    ops.softmaxAttention(mixed, qkv, keys, values, how);
+    ops.projectAdd(hidden, mixed, back);
+    ops.route(routing, hidden, norm, map, router);
+    ops.expertsGateUp(experts, hidden, norm, routing, expertUp, expertUp);
+    ops.gateUp(dense, hidden, norm, up, up);
+    ops.expertsDownAdd(hidden, experts, routing, expertDown);
+    ops.projectAdd(hidden, dense, down);
+    ops.head(logits, hidden, norm, head);
+  };
+  return { build, logits };
+}
+
+/** Rows of one sequence, the same wherever they run; the last one is the output. */
+const ROWS = new Map(
+  [0, 1, 2].map((slot) => [slot, hiddenStep(WIDTH, [[slot, 0, 12]], [], slot + 7).rows as Float32Array]),
+);
+
+function stepOf(segments: readonly (readonly [slot: number, start: number, rows: number])[]): StepInput {
+  const rows = segments.flatMap(([slot, start, count]) => [
+    ...ROWS.get(slot)!.subarray(start * WIDTH, (start + count) * WIDTH),
+  ]);
+  let end = 0;
+  return {
+    segments: segments.map(([slot, start, rows]) => ({ slot, start, rows })),
+    outputs: Uint32Array.from(segments, ([, , rows]) => (end += rows) - 1),
+    rows: Float32Array.from(rows),
+  };
+}
+
+for (const { name, features, missing } of VARIANTS) {
+  testOnGpu(`run() ${name} gives a row the same bits alone and among the rows of others`, async () => {
+    using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
+    const make = new CaseMaker(backend, 3);
+    const { build, logits } = smallModel(make, 16);
+    await make.written();
+    const plans = {
+      one: backend.record({ rows: 1, segments: 1, outputs: 1 }, build),
+      many: backend.record({ rows: 16, segments: 3, outputs: 3 }, build),
+    };
+    const run = async (plan: keyof typeof plans, ...segments: [number, number, number][]) => {
+      const elements = segments.length * 50;
+      const [rows] = await backend.run(plans[plan], stepOf(segments), [{ tensor: logits, elements }]);
+      return segments.map((_, i) => new Uint32Array(rows!).slice(i * 50, (i + 1) * 50));
+    };
+    const alone = [];
+    for (const slot of [0, 1, 2]) {
+      await run("many", [slot, 0, 4]);
+      alone.push([...await run("one", [slot, 4, 1]), ...await run("one", [slot, 5, 1])]);
+    }
+    for (const slot of [0, 1, 2]) await run("many", [slot, 0, 4]);
+    const [first0, first1] = await run("many", [0, 4, 1], [1, 4, 1]);
+    const [second1, first2] = await run("many", [1, 5, 1], [2, 4, 1]);
+    const [second2, , second0] = await run("many", [2, 5, 1], [1, 6, 6], [0, 5, 1]);
+    assert.deepEqual([[first0, second0], [first1, second1], [first2, second2]], alone);
+  }, missing);
+}
