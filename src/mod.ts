@@ -33,6 +33,8 @@ export interface LoadOptions {
   readonly maxContext?: number;
   /** Sequences in flight; others wait. 1 by default. */
   readonly maxSequences?: number;
+  /** How weights are stored on the device; as in the checkpoint by default. */
+  readonly quantize?: "none";
   readonly decay?: DecayConvention;
   /** `yarn:4` stretches the context by 4. */
   readonly ropeScaling?: string;
@@ -60,7 +62,7 @@ export async function load(options: LoadOptions = {}): Promise<Chat> {
   const { ropeScaling = null } = options;
   const config = await stageConfig({ model, ropeScaling });
   const [tokenizer, template, engine] = [
-    await Tokenizer.fromFile(`${model}/tokenizer.json`),
+    await tokenizerOf(model),
     await ChatTemplate.fromDirectory(model),
     await engineOptions(options, config),
   ];
@@ -73,6 +75,16 @@ export async function load(options: LoadOptions = {}): Promise<Chat> {
     engine: await EngineClient.open(engine, hooks),
     stopTokens: config.eosTokenIds,
   });
+}
+
+/** Null where the folder has none: its token ids can still be scored. */
+async function tokenizerOf(model: string): Promise<Tokenizer | null> {
+  try {
+    return await Tokenizer.fromFile(`${model}/tokenizer.json`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
 }
 
 async function engineOptions(

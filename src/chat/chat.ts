@@ -20,6 +20,8 @@ import type { Tokenizer } from "./tokenizer.ts";
 /** What a conversation needs of an engine; `EngineClient` is one. */
 export interface TokenGenerator extends AsyncDisposable {
   readonly info: EngineInfo;
+  /** Why it can do nothing any more, or null. */
+  readonly failure: Error | null;
   /** Tokens as they come. Ending the iteration early aborts the generation. */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GeneratedToken> & {
     readonly result: Promise<{ readonly finish: EngineFinish; readonly stats: GenerateStats }>;
@@ -31,7 +33,8 @@ export interface TokenGenerator extends AsyncDisposable {
 export interface ChatParts {
   /** The model's name. */
   readonly model: string;
-  readonly tokenizer: Tokenizer;
+  /** Null where the checkpoint has none: only token ids can be scored then. */
+  readonly tokenizer: Tokenizer | null;
   /** Null where the checkpoint has none: only raw completions work then. */
   readonly template: ChatTemplate | null;
   readonly engine: TokenGenerator;
@@ -60,8 +63,13 @@ export class Chat implements AsyncDisposable {
     return this.#parts.engine.info;
   }
 
-  get tokenizer(): Tokenizer {
+  get tokenizer(): Tokenizer | null {
     return this.#parts.tokenizer;
+  }
+
+  /** Why no request can be answered any more, or null. */
+  get failure(): Error | null {
+    return this.#parts.engine.failure;
   }
 
   /**
@@ -89,7 +97,7 @@ export class Chat implements AsyncDisposable {
    * @throws {RequestError} before anything is generated.
    */
   complete(request: CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
-    const tokens = this.#parts.tokenizer.encode(request.prompt);
+    const tokens = this.#tokenizer("prompt").encode(request.prompt);
     if (tokens.length === 0) throw new RequestError("Cannot continue an empty prompt: write at least a word", "prompt");
     return this.#run({
       request: this.#request(tokens, request, "prompt"),
@@ -118,13 +126,19 @@ export class Chat implements AsyncDisposable {
   }
 
   #encode(request: ChatRequest): Prompt {
-    const { template, tokenizer, model } = this.#parts;
-    if (template) return encodePrompt(template, tokenizer, request);
+    const { template, model } = this.#parts;
+    if (template) return encodePrompt(template, this.#tokenizer("messages"), request);
     throw new RequestError(`Cannot chat with ${model}, which has no chat template: use a raw completion`, "messages");
   }
 
+  #tokenizer(field: "messages" | "prompt"): Tokenizer {
+    const { tokenizer, model } = this.#parts;
+    if (tokenizer) return tokenizer;
+    throw new RequestError(`Cannot read text with ${model}, which has no tokenizer.json`, field);
+  }
+
   #thinkingBudget(budget: number): NonNullable<GenerateRequest["thinking"]> {
-    const { tokenizer } = this.#parts;
+    const tokenizer = this.#tokenizer("messages");
     return {
       budget,
       end: tokenizer.encode(THOUGHT_END, { special: true }),
@@ -152,7 +166,8 @@ export class Chat implements AsyncDisposable {
   }
 
   async *#run({ request, parser, stop, signal }: Generation): AsyncGenerator<Delta> {
-    const { engine, tokenizer } = this.#parts;
+    const { engine } = this.#parts;
+    const tokenizer = this.#tokenizer("prompt");
     const writer = new DeltaWriter(tokenizer, parser, stop);
     const generation = engine.generate(request, signal);
     let generated = 0;

@@ -5,7 +5,8 @@ import type { DeviceInfo, LoadOptions, ModelSize } from "../mod.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What commands use of a loaded model. */
-export interface Model extends Pick<Chat, "model" | "info" | "stream" | "complete" | "score">, AsyncDisposable {
+export interface Model
+  extends Pick<Chat, "model" | "info" | "failure" | "stream" | "complete" | "score">, AsyncDisposable {
   /** Null where the checkpoint has none. */
   readonly tokenizer: Pick<Tokenizer, "encode"> | null;
 }

@@ -67,6 +67,11 @@ export class EngineClient implements AsyncDisposable {
     }
   }
 
+  /** Why the whole engine can do nothing any more, or null. */
+  get failure(): EngineError | null {
+    return this.#failure;
+  }
+
   /** Starts an answer. If `signal` aborts, it ends and its result's `finish` is "abort". */
   generate(request: GenerateRequest, signal?: AbortSignal): Generation {
     const exchange = new Exchange<GeneratedToken>();

@@ -71,9 +71,8 @@ function guard(app: App, { apiKey, corsOrigin, maxBodyBytes = 4 << 20, log = () 
 
 function mount(app: App, served: Served): void {
   app.openapi(routes.health, (context) => {
-    return served.model()
-      ? context.json({ status: "ok" as const }, 200)
-      : context.json({ status: "loading" as const }, 503);
+    const { status } = served;
+    return status === "ok" ? context.json({ status }, 200) : context.json({ status }, 503);
   });
   app.openapi(
     routes.models,

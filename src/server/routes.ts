@@ -71,5 +71,5 @@ export const health = createRoute({
   method: "get",
   path: "/health",
   summary: "Tells whether the model is warm",
-  responses: { 200: json("Warm", schema.Health), 503: json("Still loading", schema.Health) },
+  responses: { 200: json("Warm", schema.Health), 503: json("Still loading, or stopped for good", schema.Health) },
 });

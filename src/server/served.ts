@@ -5,7 +5,7 @@ import { ApiError } from "./errors.ts";
 import type { Model } from "./schema.ts";
 
 /** What the server needs of a loaded model. */
-export type ServedModel = Pick<Chat, "stream" | "complete">;
+export type ServedModel = Pick<Chat, "stream" | "complete" | "failure">;
 
 export class Served {
   readonly #created = seconds();
@@ -13,13 +13,19 @@ export class Served {
   /** `model` gives null until the model is warm. */
   constructor(readonly name: string, readonly model: () => ServedModel | null) {}
 
+  get status(): "ok" | "loading" | "stopped" {
+    const model = this.model();
+    return model === null ? "loading" : model.failure ? "stopped" : "ok";
+  }
+
   /**
    * @param asked The name that a request gives; left out it means the one there is.
-   * @throws {ApiError} 404 for another model's name, 503 before the model is warm.
+   * @throws {ApiError} 404 for another model's name, 503 before the model is warm and after it has failed.
    */
   get(asked: string | null | undefined): ServedModel {
     this.describe(asked);
     const model = this.model();
+    if (model?.failure) throw new ApiError(503, "The model has stopped: restart the server", { code: "stopped" });
     if (model) return model;
     throw new ApiError(503, "The model is still being loaded: try again in a moment", { code: "loading" });
   }

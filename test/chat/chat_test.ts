@@ -22,8 +22,9 @@ class ScriptedEngine implements TokenGenerator {
   readonly requests: GenerateRequest[] = [];
   ended: EngineFinish | "failed" | undefined;
   disposed = false;
+  readonly failure = null;
 
-  constructor(readonly script: readonly GeneratedToken[], readonly failure?: Error, context = 2048) {
+  constructor(readonly script: readonly GeneratedToken[], readonly thrown?: Error, context = 2048) {
     this.info = { stages: [], context, slots: 1, vocabulary: tokenizer.vocabSize };
   }
 
@@ -46,8 +47,8 @@ class ScriptedEngine implements TokenGenerator {
         yield token;
         if (request.stopTokens.includes(token.id)) return end("stop");
       }
-      if (this.failure) this.ended = "failed";
-      if (this.failure) throw this.failure;
+      if (this.thrown) this.ended = "failed";
+      if (this.thrown) throw this.thrown;
       end("length");
     } finally {
       end("abort");

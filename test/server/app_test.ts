@@ -298,6 +298,14 @@ Deno.test("before the model is warm, health and completions answer 503", async (
   assert.deepEqual([health.status, await health.json()], [200, { status: "ok" }]);
 });
 
+Deno.test("after the model has stopped, health and completions answer 503 and say so", async () => {
+  const { app, ask, model } = serve();
+  model.failure = new Error("The engine stopped: the device was lost");
+  const health = await app.request("/health");
+  assert.deepEqual([health.status, await health.json()], [503, { status: "stopped" }]);
+  assert.equal((await refused(await ask(question), 503)).code, "stopped");
+});
+
 Deno.test("with an API key, /v1 needs it and /health does not", async () => {
   const { app, ask } = serve(hello, { apiKey: "secret" });
   assert.match((await refused(await ask(question), 401)).message, /Missing API key/);

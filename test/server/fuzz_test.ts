@@ -55,6 +55,7 @@ const bases = {
 
 /** An engine that answers everything with two tokens, or one. */
 class TwoTokens implements TokenGenerator {
+  readonly failure = null;
   readonly info = { stages: [], context: 2048, slots: 1, vocabulary: tokenizer.vocabSize };
   running = 0;
 

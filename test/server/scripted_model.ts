@@ -16,6 +16,8 @@ export class ScriptedModel implements ServedModel {
   running = 0;
   /** Generations that ended before their script did. */
   cut = 0;
+  /** Why it can answer nothing any more. */
+  failure: Error | null = null;
 
   /** A script, or what makes one of the last message. */
   constructor(readonly script: Script | ((question: string) => Script)) {}
