@@ -1,0 +1,90 @@
+/** The operations as calls of kernels: pointers bound once, row counts read from the step that runs. */
+import type { KernelsExports } from "../../../wasm/kernels.ts";
+import type { Memory } from "../../../wasm/memory.ts";
+import type { CandidateTensors, Heads, Linear, LinearAttention, Norm, Ops, Router, Routing } from "../backend.ts";
+import type { Tensor, Weight } from "../tensor.ts";
+import { recordLinearAttention, recordSoftmaxAttention } from "./attention_ops.ts";
+import { f32, u32 } from "./binding.ts";
+import { recordExpertsDownAdd, recordExpertsGateUp, recordRoute } from "./expert_ops.ts";
+import type { Recording } from "./recording.ts";
+
+/** Records into `recording`. */
+export class Recorder implements Ops {
+  readonly #recording: Recording;
+  readonly #memory: Memory<KernelsExports>;
+
+  constructor(recording: Recording, memory: Memory<KernelsExports>) {
+    this.#recording = recording;
+    this.#memory = memory;
+  }
+
+  embed(hidden: Tensor, table: Weight): void {
+    const { kernels, step, bindings } = this.#recording;
+    const [y, matrix, { tokens }] = [f32(hidden), bindings.matrix(table), step];
+    this.#recording.changing(() => kernels.embed(y, tokens, matrix, 0, step.rowCount));
+  }
+
+  receive(hidden: Tensor): void {
+    const { step } = this.#recording;
+    const y = f32(hidden);
+    this.#recording.changing(() => this.#memory.view("f32", y, step.received.length).set(step.received));
+  }
+
+  project(outs: readonly Tensor[], hidden: Tensor, norm: Norm, maps: readonly Linear[]): void {
+    const x = this.#recording.normed(hidden, norm);
+    maps.forEach(({ weight, bias }, i) => {
+      this.#recording.calls.push(this.#recording.product(f32(outs[i]!), x, weight, { bias }));
+    });
+  }
+
+  projectAdd(hidden: Tensor, x: Tensor, { weight, bias }: Linear): void {
+    this.#recording.changing(this.#recording.product(f32(hidden), f32(x), weight, { bias, add: true }));
+  }
+
+  linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void {
+    recordLinearAttention(this.#recording, [out, qkv, gate, state], how);
+  }
+
+  softmaxAttention(out: Tensor, qkv: Tensor, keys: Tensor, values: Tensor, how: Heads): void {
+    recordSoftmaxAttention(this.#recording, [out, qkv, keys, values], how);
+  }
+
+  gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void {
+    const { calls, kernels, step, capacity, scratch } = this.#recording;
+    const I = out.shape[1]!;
+    const x = this.#recording.normed(hidden, norm);
+    const [y, ups] = [f32(out), scratch.get("ups", "f32", capacity.rows * I)];
+    calls.push(this.#recording.product(y, x, gate), this.#recording.product(ups, x, up));
+    calls.push(() => kernels.swiglu(y, ups, 0, step.rowCount * I));
+  }
+
+  route(routing: Routing, hidden: Tensor, norm: Norm, map: Weight, how: Router): void {
+    recordRoute(this.#recording, routing, [hidden, norm, map], how);
+  }
+
+  expertsGateUp(out: Tensor, hidden: Tensor, norm: Norm, routing: Routing, gate: Weight, up: Weight): void {
+    recordExpertsGateUp(this.#recording, out, [hidden, norm], routing, [gate, up]);
+  }
+
+  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
+    recordExpertsDownAdd(this.#recording, [hidden, x], routing, down);
+  }
+
+  head(logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void {
+    const { calls, kernels, step, capacity, scratch, bindings } = this.#recording;
+    const H = norm.weight.shape[0]!;
+    const rows = scratch.get("outputs", "f32", capacity.outputs * H);
+    const [all, { outputs }] = [bindings.matrix({ values: hidden, scales: null }), step];
+    calls.push(() => kernels.embed(rows, outputs, all, 0, step.outputCount));
+    const [weight, { eps }] = [f32(norm.weight), norm];
+    calls.push(() => kernels.rms_norm(rows, rows, weight, eps, H, 0, step.outputCount));
+    calls.push(this.#recording.product(f32(logits), rows, map, { rows: "outputCount" }));
+  }
+
+  candidates({ ids, logits, logSumExp }: CandidateTensors, all: Tensor): void {
+    const { calls, kernels, step } = this.#recording;
+    const [K, V] = [ids.shape[1]!, all.shape[1]!];
+    const [i, y, sum, x] = [u32(ids), f32(logits), f32(logSumExp), f32(all)];
+    calls.push(() => kernels.candidates(i, y, sum, x, V, K, 0, step.outputCount));
+  }
+}

@@ -1,0 +1,22 @@
+/** Memory for what lives only within a step: one piece a purpose, shared by all plans as only one runs at a time. */
+import type { KernelsExports } from "../../../wasm/kernels.ts";
+import type { Elem, Memory, Ptr } from "../../../wasm/memory.ts";
+
+/** Pieces by name. A plan that needs a larger one gets a new piece; plans recorded before keep theirs. */
+export class Scratch {
+  readonly #memory: Memory<KernelsExports>;
+  readonly #pieces = new Map<string, { readonly count: number; readonly ptr: Ptr<Elem> }>();
+
+  constructor(memory: Memory<KernelsExports>) {
+    this.#memory = memory;
+  }
+
+  /** The piece of that name with at least `count` elements of 4 bytes. */
+  get<E extends "f32" | "u32">(name: string, elem: E, count: number): Ptr<E> {
+    const known = this.#pieces.get(name);
+    if (known !== undefined && known.count >= count) return known.ptr as Ptr<E>;
+    const ptr = this.#memory.alloc(elem, count);
+    this.#pieces.set(name, { count, ptr });
+    return ptr;
+  }
+}

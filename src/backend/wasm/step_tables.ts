@@ -1,0 +1,66 @@
+/** What changes from step to step, where the kernels of one plan read it. */
+import type { KernelsExports } from "../../../wasm/kernels.ts";
+import type { Memory, Ptr } from "../../../wasm/memory.ts";
+import type { Capacity, StepInput } from "../backend.ts";
+
+/** Words of a segment: slot, position of the first row, rows, index of the first row. */
+const SEGMENT_WORDS = 4;
+
+/** Tables of a plan in linear memory, and the counts of the step that runs. */
+export class StepTables {
+  /** [rows], tokens of a plan that embeds */
+  readonly tokens: Ptr<"u32">;
+  /** [rows] */
+  readonly positions: Ptr<"u32">;
+  /** [segments, 4] */
+  readonly segments: Ptr<"u32">;
+  /** [outputs], rows whose logits are wanted */
+  readonly outputs: Ptr<"u32">;
+  /** Hidden rows of a plan that receives. */
+  received: Float32Array = new Float32Array();
+  rowCount = 0;
+  segmentCount = 0;
+  outputCount = 0;
+  readonly #memory: Memory<KernelsExports>;
+  readonly #capacity: Capacity;
+
+  constructor(memory: Memory<KernelsExports>, capacity: Capacity) {
+    this.#memory = memory;
+    this.#capacity = capacity;
+    this.tokens = memory.alloc("u32", capacity.rows);
+    this.positions = memory.alloc("u32", capacity.rows);
+    this.segments = memory.alloc("u32", capacity.segments * SEGMENT_WORDS);
+    this.outputs = memory.alloc("u32", capacity.outputs);
+  }
+
+  /** Writes the tables of a step. Throws RangeError if it is larger than the plan's capacity. */
+  set({ segments, outputs, rows }: StepInput): void {
+    this.rowCount = segments.reduce((sum, segment) => sum + segment.rows, 0);
+    this.segmentCount = segments.length;
+    this.outputCount = outputs.length;
+    this.#check();
+    this.#writeSegments(segments);
+    this.#memory.view("u32", this.outputs, outputs.length).set(outputs);
+    if (rows instanceof Float32Array) this.received = rows;
+    else this.#memory.view("u32", this.tokens, rows.length).set(rows);
+  }
+
+  #check(): void {
+    const { rows, segments, outputs } = this.#capacity;
+    if (this.rowCount <= rows && this.segmentCount <= segments && this.outputCount <= outputs) return;
+    throw new RangeError(
+      `Cannot run ${this.rowCount} rows in ${this.segmentCount} segments with ${this.outputCount} outputs ` +
+        `by a plan for ${rows}, ${segments} and ${outputs}`,
+    );
+  }
+
+  #writeSegments(segments: StepInput["segments"]): void {
+    const table = this.#memory.view("u32", this.segments, SEGMENT_WORDS * segments.length);
+    const positions = this.#memory.view("u32", this.positions, this.rowCount);
+    let row = 0;
+    segments.forEach(({ slot, start, rows }, i) => {
+      table.set([slot, start, rows, row], SEGMENT_WORDS * i);
+      for (let position = start; position < start + rows; position++) positions[row++] = position;
+    });
+  }
+}

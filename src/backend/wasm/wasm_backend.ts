@@ -1,0 +1,81 @@
+/** The backend that computes on the CPU, in WASM SIMD. */
+import { type KernelsExports, url } from "../../../wasm/kernels.ts";
+import { Memory } from "../../../wasm/memory.ts";
+import type { Backend, Capacity, Ops, Plan, Read, StepInput } from "../backend.ts";
+import { byteLength, type DataType, ELEMENT_BYTES, elements, type Tensor } from "../tensor.ts";
+import { Bindings, pointer, WasmTensor } from "./binding.ts";
+import { Recorder } from "./recorder.ts";
+import { Recording, type Shared } from "./recording.ts";
+import { Scratch } from "./scratch.ts";
+import { StepTables } from "./step_tables.ts";
+
+/** Tensors begin at multiples of so many bytes. */
+const ALIGN = 16;
+
+class WasmPlan implements Plan {
+  constructor(readonly capacity: Capacity, readonly calls: readonly (() => void)[], readonly step: StepTables) {}
+}
+
+/** One linear memory with all tensors, at most 4 GiB, and one thread. */
+export class WasmBackend implements Backend {
+  readonly device = "CPU (WASM SIMD)";
+  readonly #memory: Memory<KernelsExports>;
+  readonly #shared: Shared;
+  #bytes = 0;
+
+  /** Computes in `memory` with `kernels`, which are those of its module. */
+  constructor(memory: Memory<KernelsExports>, kernels: KernelsExports = memory.kernels) {
+    this.#memory = memory;
+    this.#shared = { kernels, bindings: new Bindings(memory), scratch: new Scratch(memory) };
+  }
+
+  static async open(): Promise<WasmBackend> {
+    return new WasmBackend(await Memory.load<KernelsExports>(url));
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Throws RangeError where the 4 GiB of a WASM memory end. */
+  tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {
+    const bytes = elements(shape) * ELEMENT_BYTES[dtype];
+    const tensor = new WasmTensor(label, dtype, shape, this.#memory.alloc("u8", bytes));
+    this.#bytes += Math.ceil(bytes / ALIGN) * ALIGN;
+    return tensor;
+  }
+
+  write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
+    const start = offset * ELEMENT_BYTES[tensor.dtype];
+    const size = byteLength(tensor);
+    if (start + bytes.length > size) {
+      throw new RangeError(`Cannot write '${tensor.label}' up to byte ${start + bytes.length}: it has ${size}`);
+    }
+    this.#memory.view("u8", pointer(tensor), size).set(bytes, start);
+    return Promise.resolve();
+  }
+
+  record(capacity: Capacity, build: (ops: Ops) => void): Plan {
+    const step = new StepTables(this.#memory, capacity);
+    const recording = new Recording(this.#shared, capacity, step);
+    build(new Recorder(recording, this.#memory));
+    return new WasmPlan(capacity, recording.calls, step);
+  }
+
+  run(plan: Plan, input: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
+    const { calls, step } = plan as WasmPlan;
+    step.set(input);
+    for (const call of calls) call();
+    return this.read(reads);
+  }
+
+  read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
+    return Promise.resolve(reads.map(({ tensor, elements }) => {
+      const bytes = this.#memory.view("u8", pointer(tensor), elements * ELEMENT_BYTES[tensor.dtype]);
+      return new Uint8Array(bytes).buffer;
+    }));
+  }
+
+  /** The memory goes with the last reference to the backend and its plans. */
+  [Symbol.dispose](): void {}
+}

@@ -1,0 +1,52 @@
+// Sums of rows: y += x @ M, M with the rows that are mixed.
+#ifndef KERNELS_MIX_H
+#define KERNELS_MIX_H
+#include "kernels_simd.h"
+
+// Rows that are summed before they join y: two levels of sums, as in kernels_matmul.h, and the same order for every shape of tile.
+enum { MIX_SPAN = 32 };
+
+// R rows by C · 4 columns of y.
+INLINE void mix_tile(const int R, const int C, float *y, uint32_t y_row, const float *x, uint32_t x_row, uint32_t x_step,
+                     const float *m, uint32_t m_row, uint32_t k) {
+  for (uint32_t first = 0; first < k; first += MIX_SPAN) {
+    v128_t part[8];
+    UNROLL for (int j = 0; j < R * C; j++) part[j] = splat(0);
+    for (uint32_t i = first, last = min_u32(first + MIX_SPAN, k); i < last; i++) {
+      v128_t ms[4];
+      UNROLL for (int c = 0; c < C; c++) ms[c] = load(m + i * m_row + 4 * c);
+      UNROLL for (int r = 0; r < R; r++) {
+        v128_t xs = load_splat(x + r * x_row + i * x_step);
+        UNROLL for (int c = 0; c < C; c++) part[r * C + c] = add(part[r * C + c], mul(xs, ms[c]));
+      }
+    }
+    UNROLL for (int r = 0; r < R; r++) {
+      UNROLL for (int c = 0; c < C; c++) {
+        float *at = y + r * y_row + 4 * c;
+        store(at, add(load(at), part[r * C + c]));
+      }
+    }
+  }
+}
+
+// y[r,j] += Σ_i x[r · x_row + i · x_step] · m[i · m_row + j] for r < rows, j < n, i < k; n is a multiple of 4
+static void mix(float *y, uint32_t y_row, const float *x, uint32_t x_row, uint32_t x_step, const float *m, uint32_t m_row,
+                uint32_t rows, uint32_t k, uint32_t n) {
+  uint32_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const float *xs = x + r * x_row;
+    float *ys = y + r * y_row;
+    uint32_t j = 0;
+    for (; j + 8 <= n; j += 8) mix_tile(4, 2, ys + j, y_row, xs, x_row, x_step, m + j, m_row, k);
+    for (; j < n; j += 4) mix_tile(4, 1, ys + j, y_row, xs, x_row, x_step, m + j, m_row, k);
+  }
+  for (; r < rows; r++) {
+    const float *xs = x + r * x_row;
+    float *ys = y + r * y_row;
+    uint32_t j = 0;
+    for (; j + 16 <= n; j += 16) mix_tile(1, 4, ys + j, y_row, xs, x_row, x_step, m + j, m_row, k);
+    for (; j < n; j += 4) mix_tile(1, 1, ys + j, y_row, xs, x_row, x_step, m + j, m_row, k);
+  }
+}
+
+#endif

@@ -1,0 +1,89 @@
+// The kernels' vocabulary: four lanes, their sums, and the exponential.
+#ifndef KERNELS_SIMD_H
+#define KERNELS_SIMD_H
+#include "kernels.h"
+#include <wasm_simd128.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("clang loop unroll(full)")
+
+INLINE v128_t load(const float *x) { return wasm_v128_load(x); }
+INLINE v128_t load_splat(const float *x) { return wasm_v128_load32_splat(x); }
+INLINE void store(float *y, v128_t x) { wasm_v128_store(y, x); }
+INLINE v128_t splat(float x) { return wasm_f32x4_splat(x); }
+INLINE v128_t add(v128_t a, v128_t b) { return wasm_f32x4_add(a, b); }
+INLINE v128_t sub(v128_t a, v128_t b) { return wasm_f32x4_sub(a, b); }
+INLINE v128_t mul(v128_t a, v128_t b) { return wasm_f32x4_mul(a, b); }
+
+INLINE uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+INLINE float sum_lanes(v128_t x) {
+  x = add(x, wasm_i32x4_shuffle(x, x, 2, 3, 0, 1));
+  x = add(x, wasm_i32x4_shuffle(x, x, 1, 0, 3, 2));
+  return wasm_f32x4_extract_lane(x, 0);
+}
+
+INLINE float max_lanes(v128_t x) {
+  x = wasm_f32x4_pmax(x, wasm_i32x4_shuffle(x, x, 2, 3, 0, 1));
+  x = wasm_f32x4_pmax(x, wasm_i32x4_shuffle(x, x, 1, 0, 3, 2));
+  return wasm_f32x4_extract_lane(x, 0);
+}
+
+// The first n < 4 elements, zeros after them.
+INLINE v128_t load_part(const float *x, uint32_t n) {
+  float lanes[4] = {0};
+  for (uint32_t i = 0; i < n; i++) lanes[i] = x[i];
+  return load(lanes);
+}
+
+INLINE void store_part(float *y, v128_t x, uint32_t n) {
+  float lanes[4];
+  store(lanes, x);
+  for (uint32_t i = 0; i < n; i++) y[i] = lanes[i];
+}
+
+// y[i] = f(a[i], b[i]) for begin ≤ i < end
+INLINE void map(float *y, const float *a, const float *b, uint32_t begin, uint32_t end, v128_t f(v128_t, v128_t)) {
+  uint32_t i = begin;
+  for (; i + 4 <= end; i += 4) store(y + i, f(load(a + i), load(b + i)));
+  store_part(y + i, f(load_part(a + i, end - i), load_part(b + i, end - i)), end - i);
+}
+
+// Σ x², in 16 lanes.
+INLINE float sum_squares(const float *x, uint32_t n) {
+  v128_t sums[4] = {splat(0), splat(0), splat(0), splat(0)};
+  uint32_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    UNROLL for (int j = 0; j < 4; j++) sums[j] = add(sums[j], mul(load(x + i + 4 * j), load(x + i + 4 * j)));
+  for (; i + 4 <= n; i += 4) sums[0] = add(sums[0], mul(load(x + i), load(x + i)));
+  v128_t rest = load_part(x + i, n - i);
+  sums[1] = add(sums[1], mul(rest, rest));
+  return sum_lanes(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
+}
+
+// exp(x) = 2^n exp(r) with r = x - n ln 2, |r| ≤ ln 2 / 2, and a minimax polynomial (Cephes' expf). The power comes in two
+// halves, so that results below 2^-126 or above 2^127 round as they should: to subnormals, zero, infinity.
+INLINE v128_t exp4(v128_t x) {
+  x = wasm_f32x4_pmax(wasm_f32x4_pmin(x, splat(90)), splat(-110)); // NaN stays
+  v128_t n = wasm_f32x4_nearest(mul(x, splat(1.44269504f)));
+  v128_t r = sub(x, mul(n, splat(0.693359375f))); // 9 bits: the product is exact
+  r = sub(r, mul(n, splat(-2.12194440e-4f)));
+  v128_t p = splat(1.9875691500e-4f);
+  p = add(mul(p, r), splat(1.3981999507e-3f));
+  p = add(mul(p, r), splat(8.3334519073e-3f));
+  p = add(mul(p, r), splat(4.1665795894e-2f));
+  p = add(mul(p, r), splat(1.6666665459e-1f));
+  p = add(mul(p, r), splat(5.0000001201e-1f));
+  p = add(splat(1), add(r, mul(p, mul(r, r))));
+  v128_t power = wasm_i32x4_trunc_sat_f32x4(n), half = wasm_i32x4_shr(power, 1), bias = wasm_i32x4_splat(127);
+  p = mul(p, wasm_i32x4_shl(wasm_i32x4_add(half, bias), 23));
+  return mul(p, wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_sub(power, half), bias), 23));
+}
+
+INLINE v128_t exponential4(v128_t x, v128_t unused) { return (void)unused, exp4(x); }
+INLINE v128_t gate4(v128_t x, v128_t gate) { return wasm_f32x4_div(x, add(splat(1), exp4(wasm_f32x4_neg(gate)))); }
+INLINE v128_t sigmoid4(v128_t x, v128_t unused) { return (void)unused, gate4(splat(1), x); }
+INLINE v128_t swish4(v128_t x, v128_t unused) { return (void)unused, gate4(x, x); }
+INLINE v128_t swiglu4(v128_t gate, v128_t up) { return mul(gate4(gate, gate), up); }
+
+#endif
