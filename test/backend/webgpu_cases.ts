@@ -50,17 +50,17 @@ const FALLING_TOKENS: OpCase = {
   },
 };
 
-/** Attention over a slot of 64 positions, 32 values each; the rows come in pieces. */
+/** Attention over more positions than a workgroup scores at once; those that no row has written are zeros. */
 export const LONG_SLOT: OpCase = {
   name: "softmaxAttention over a long slot",
-  steps: [0, 16, 32, 48].map((start) => hiddenStep(WIDTH, [[1, start, 16]], [], start)),
+  steps: [0, 16, 150, 304].map((start) => hiddenStep(WIDTH, [[1, start, 16]], [], start)),
   prepare(make) {
-    const [heads, D, context] = [2, 8, 64];
+    const [heads, D, context] = [2, 8, 320];
     const hidden = make.empty("hidden", [16, WIDTH]);
     const [qkv, out] = [make.empty("qkv", [16, 3 * heads * D]), make.empty("out", [16, heads * D])];
     const [keys, values] = [make.empty("keys", [2, context, heads, D]), make.empty("values", [2, context, heads, D])];
     const [norm, map] = [make.norm(WIDTH), make.linear("f32", [3 * heads * D, WIDTH])];
-    const rope = make.rope(context, 2);
+    const rope = make.rope(context, 1);
     const how: Heads = { heads, kvHeads: heads, headDim: D, silu: false, queryNorm: null, keyNorm: null, rope };
     const build = (ops: Ops) => {
       ops.receive(hidden);

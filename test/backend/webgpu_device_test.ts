@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import type { Read } from "../../src/backend/backend.ts";
 import type { WeightType } from "../../src/backend/tensor.ts";
 import { hasHardwareGpu, isSoftware, listAdapters } from "../../src/backend/webgpu/adapters.ts";
-import { DeviceLostError } from "../../src/backend/webgpu/device.ts";
+import { Device, DeviceLostError } from "../../src/backend/webgpu/device.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
 import { readMapped } from "../../src/backend/webgpu/readback.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
@@ -48,6 +48,46 @@ testOnGpu(
     assert.equal(await hasHardwareGpu(), adapters.some(({ software }) => !software));
   },
 );
+
+/** Runs something while `navigator.gpu` gives another adapter. */
+async function withAdapter(adapter: () => Promise<GPUAdapter | null>, work: () => Promise<void>): Promise<void> {
+  navigator.gpu.requestAdapter = adapter;
+  try {
+    await work();
+  } finally {
+    Reflect.deleteProperty(navigator.gpu, "requestAdapter");
+  }
+}
+
+Deno.test("open() says what to do where there is no adapter, and hasHardwareGpu() is false", async () => {
+  await withAdapter(() => Promise.resolve(null), async () => {
+    await assert.rejects(WebGpuBackend.open({ gpu: "deno" }), {
+      name: "NotFound",
+      message: "Cannot open a GPU: there is none; install its Vulkan driver, or use --backend wasm",
+    });
+    assert.equal(await hasHardwareGpu(), false);
+  });
+});
+
+testOnGpu("open() does without features that the adapter refuses", async () => {
+  const request = navigator.gpu.requestAdapter.bind(navigator.gpu);
+  const asked: string[][] = [];
+  const stubborn = async () => {
+    const adapter = (await request())!;
+    const requestDevice = adapter.requestDevice.bind(adapter);
+    adapter.requestDevice = (options) => {
+      const features = [...options?.requiredFeatures ?? []];
+      asked.push(features);
+      return features.length > 0 ? Promise.reject(new TypeError("not granted")) : requestDevice(options);
+    };
+    return adapter;
+  };
+  await withAdapter(stubborn, async () => {
+    using device = await Device.open({ gpu: "deno" });
+    assert.equal(device.subgroups, false);
+  });
+  assert.deepEqual(asked, [["subgroups", "shader-f16"], ["subgroups"], ["shader-f16"], []]);
+});
 
 Deno.test("isSoftware() knows software drivers by their flag and by their names", () => {
   const info = (description: string, isFallbackAdapter: boolean) =>

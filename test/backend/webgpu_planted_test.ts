@@ -22,7 +22,7 @@ const plant = (kernel: string, right: string, wrong: string, cases: RegExp): Pla
 });
 
 const LINEAR = /^linearAttention (6|16) heads of 8/;
-const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8)/;
+const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8|over a long slot)/;
 
 /** What is wrong with one variant only is planted in that variant. */
 const IN_EVERY_VARIANT: readonly Planted[] = [

@@ -38,7 +38,7 @@ export function linearAttention(
   }
   recording.dispatch(
     SHADERS.gatedGroupNorm,
-    { workgroups: ({ rows }) => rows * groups },
+    { constants: { LANES: recording.device.wideLanes }, workgroups: ({ rows }) => rows * groups },
     { weight: whole(groupNorm.weight), gate: whole(gate), out: whole(out) },
     { groups, size: heads * headDim / groups, epsilon: groupNorm.eps },
   );

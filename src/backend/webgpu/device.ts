@@ -74,7 +74,7 @@ export class Device implements Disposable {
   /**
    * Opens the provider's best device.
    * @throws {RangeError} for an unknown provider
-   * @throws {DeviceLostError} where there is no adapter, or it gives no device
+   * @throws {Deno.errors.NotFound} where there is no adapter
    */
   static async open({ gpu, device, maxBindingBytes = Infinity }: DeviceOptions): Promise<Device> {
     const provider = openProvider(gpu);
@@ -126,7 +126,7 @@ async function request(gpu: GPU): Promise<GPUDevice> {
   const [subgroups, f16] = WANTED as readonly string[] as GPUFeatureName[];
   for (const features of [[subgroups!, f16!], [subgroups!], [f16!]]) {
     const device = await requestWith(gpu, features).catch((error) => {
-      if (error instanceof DeviceLostError) throw error;
+      if (error instanceof Deno.errors.NotFound) throw error;
       return null;
     });
     if (device !== null) return device;
@@ -138,7 +138,9 @@ async function request(gpu: GPU): Promise<GPUDevice> {
 async function requestWith(gpu: GPU, requiredFeatures: GPUFeatureName[]): Promise<GPUDevice> {
   const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
-    throw new DeviceLostError("Cannot open a GPU: there is no adapter; install a Vulkan driver, or use --backend wasm");
+    throw new Deno.errors.NotFound(
+      "Cannot open a GPU: there is none; install its Vulkan driver, or use --backend wasm",
+    );
   }
   const limits = readLimits(adapter.limits);
   const requiredLimits = Object.fromEntries(RAISED.map((name) => [name, limits[name]!]));

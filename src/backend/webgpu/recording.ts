@@ -67,7 +67,10 @@ export class Recording {
     }
     this.dispatch(
       SHADERS.rmsNorm,
-      { constants: { OUTPUTS: rows === "outputs" }, workgroups: (counts) => counts[rows] },
+      {
+        constants: { LANES: this.device.wideLanes, OUTPUTS: rows === "outputs" },
+        workgroups: (counts) => counts[rows],
+      },
       { hidden: whole(hidden), weight: whole(norm.weight), normed },
       { columns: width / 4, epsilon: norm.eps },
     );
@@ -124,7 +127,7 @@ export function whole(tensor: Tensor, dtype: DataType = "f32"): GPUBuffer {
     `Cannot bind ${tensor.label} [${tensor.shape}] in one piece: its ${
       byteLength(tensor)
     } bytes are more than the device ` +
-      "binds at once; lower the rows of a step",
+      "binds at once; lower the rows of a step, or the context",
   );
 }
 

@@ -34,7 +34,7 @@ export class WebGpuBackend implements Backend {
   /**
    * Opens a GPU.
    * @throws {RangeError} for an unknown provider
-   * @throws {DeviceLostError} where there is no GPU
+   * @throws {Deno.errors.NotFound} where there is no GPU
    */
   static async open({ readNow, ...options }: WebGpuOptions): Promise<WebGpuBackend> {
     const device = await Device.open(options);
