@@ -16,7 +16,7 @@ fn select_largest(lane: u32, count: u32, wanted: u32) {
   var left = wanted;
   for (var shift = 24i; shift >= 0i; shift -= 8i) {
     find_bin(lane, count, u32(shift), smallest, left);
-    smallest = smallest << 8u | found.x;
+    smallest = (smallest << 8u) | found.x;
     left = found.y;
   }
   keep_from(lane, count, smallest, left);
