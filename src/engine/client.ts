@@ -8,7 +8,7 @@ import type {
   ScoreRows,
   ToEngine,
 } from "../pipeline/messages.ts";
-import { EngineWorker } from "./engine_worker.ts";
+import { EngineWorkers } from "./engine_workers.ts";
 import { Exchange, type GenerateResult } from "./exchange.ts";
 
 /** An engine that cannot be opened, that stopped, or that refused a request or failed in it; the message says which. */
@@ -18,8 +18,8 @@ export class EngineError extends Error {
 
 export interface EngineHooks {
   onProgress?(loadedBytes: number, totalBytes: number): void;
-  /** Entry of the engine's worker. */
-  readonly worker?: URL;
+  /** Folder of the workers' entries, engine.ts and stage.ts. */
+  readonly workers?: URL;
   /** Gives up opening. */
   readonly signal?: AbortSignal;
 }
@@ -34,16 +34,17 @@ export interface Generation extends AsyncIterable<GeneratedToken> {
 const CLOSE_MILLIS = 5000;
 
 export class EngineClient implements AsyncDisposable {
-  readonly #worker: EngineWorker;
+  readonly #workers: EngineWorkers;
   readonly #generations = new Map<number, Exchange<GeneratedToken>>();
   readonly #scorings = new Map<number, Exchange<ScoreRows>>();
   readonly #listening: Promise<void>;
   #requests = 0;
   #failure: EngineError | null = null; // of the whole engine
 
-  private constructor(worker: EngineWorker, readonly info: EngineInfo) {
-    this.#worker = worker;
+  private constructor(workers: EngineWorkers, readonly info: EngineInfo) {
+    this.#workers = workers;
     this.#listening = this.#listen();
+    workers.lost().then((reason) => this.#failAll(new EngineError(`The engine stopped: ${reason}`)));
   }
 
   /**
@@ -51,25 +52,23 @@ export class EngineClient implements AsyncDisposable {
    * @throws EngineError with the engine's reason; if the signal aborts, the signal's.
    */
   static async open(options: EngineOptions, hooks: EngineHooks = {}): Promise<EngineClient> {
-    const { signal, worker: entry = new URL("../../workers/engine.ts", import.meta.url) } = hooks;
+    const { signal, onProgress = () => {}, workers: folder = new URL("../../workers/", import.meta.url) } = hooks;
     signal?.throwIfAborted();
-    const worker = new EngineWorker(entry, options);
-    const giveUp = () => worker[Symbol.dispose]();
+    const entries = { engine: new URL("engine.ts", folder), stage: new URL("stage.ts", folder) };
+    const workers = new EngineWorkers(options, entries, onProgress);
+    const giveUp = () => workers[Symbol.asyncDispose]();
     signal?.addEventListener("abort", giveUp);
     try {
-      return new EngineClient(worker, await opened(worker, hooks));
+      const stages = await workers.opened();
+      const { context, slots } = options;
+      return new EngineClient(workers, { stages, context, slots, vocabulary: stages[0]!.vocabulary });
     } catch (error) {
-      giveUp();
+      await giveUp();
       signal?.throwIfAborted();
-      throw error;
+      throw new EngineError((error as Error).message);
     } finally {
       signal?.removeEventListener("abort", giveUp);
     }
-  }
-
-  /** Why the whole engine can do nothing any more, or null. */
-  get failure(): EngineError | null {
-    return this.#failure;
   }
 
   /** Starts an answer. If `signal` aborts, it ends and its result's `finish` is "abort". */
@@ -94,11 +93,11 @@ export class EngineClient implements AsyncDisposable {
   /** Ends the engine and its workers; what it had not finished fails. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#failAll(new EngineError("The engine was closed"));
-    this.#worker.send({ type: "close" });
-    const force = setTimeout(() => this.#worker[Symbol.dispose](), CLOSE_MILLIS);
+    this.#workers.send({ type: "close" });
+    const force = setTimeout(() => this.#workers[Symbol.asyncDispose](), CLOSE_MILLIS);
     await this.#listening;
     clearTimeout(force);
-    this.#worker[Symbol.dispose]();
+    await this.#workers[Symbol.asyncDispose]();
   }
 
   #start<T>(
@@ -108,18 +107,18 @@ export class EngineClient implements AsyncDisposable {
   ): void {
     if (this.#failure) return exchange.fail(this.#failure);
     exchanges.set(message.id, exchange);
-    this.#worker.send(message);
+    this.#workers.send(message);
   }
 
   #abort(id: number, reason: Error | null = null): void {
     const exchange = this.#generations.get(id) ?? this.#scorings.get(id);
     if (!exchange) return;
     exchange.items.clear(reason);
-    this.#worker.send({ type: "abort", id });
+    this.#workers.send({ type: "abort", id });
   }
 
   async #listen(): Promise<void> {
-    for await (const message of this.#worker) {
+    for await (const message of this.#workers) {
       switch (message.type) {
         case "token":
           this.#generations.get(message.id)?.items.push(message.token);
@@ -134,14 +133,11 @@ export class EngineClient implements AsyncDisposable {
           if (message.id === null) this.#failAll(new EngineError(message.reason));
           else this.#take(message.id)?.fail(new EngineError(message.reason));
           break;
-        case "loading":
-        case "opened":
-          break;
         default:
           message satisfies never;
       }
     }
-    this.#failAll(new EngineError(`The engine stopped: ${this.#worker.lastWords}`));
+    this.#failAll(new EngineError("The engine stopped: its worker ended without a word"));
   }
 
   #take(id: number): Exchange<GeneratedToken> | Exchange<ScoreRows> | undefined {
@@ -155,16 +151,6 @@ export class EngineClient implements AsyncDisposable {
     this.#failure ??= failure;
     for (const id of [...this.#generations.keys(), ...this.#scorings.keys()]) this.#take(id)?.fail(failure);
   }
-}
-
-/** What the engine says of itself once it is open. */
-async function opened(worker: EngineWorker, hooks: EngineHooks): Promise<EngineInfo> {
-  for await (const message of worker) {
-    if (message.type === "loading") hooks.onProgress?.(message.loadedBytes, message.totalBytes);
-    if (message.type === "opened") return message.info;
-    if (message.type === "failed") throw new EngineError(message.reason);
-  }
-  throw new EngineError(`The engine could not be opened: ${worker.lastWords}`);
 }
 
 /** Calls `abort` if the signal aborts before the exchange has ended. */

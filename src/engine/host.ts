@@ -1,44 +1,86 @@
-/** The engine's side of its conversation with the process: opens the stages, takes requests, closes when asked to. */
+/** The engine in its worker: opens the first stage beside it, takes the process's requests, closes when asked to. */
 import { setImmediate } from "node:timers/promises";
-import type { Link } from "../pipeline/link.ts";
-import type { EngineOptions, FromEngine, ToEngine } from "../pipeline/messages.ts";
-import { openPipeline, type StageSources } from "../pipeline/stages.ts";
+import { type Link, localLinks, portLink } from "../pipeline/link.ts";
+import type {
+  EngineOptions,
+  FromEngine,
+  FromStage,
+  OpenEngine,
+  StageEvent,
+  StageInfo,
+  StageOptions,
+  ToEngine,
+  ToStage,
+} from "../pipeline/messages.ts";
+import { Pipeline } from "../pipeline/pipeline.ts";
 import { Engine } from "./engine.ts";
 import { Sampler } from "./sampler.ts";
 
-/**
- * Serves one process until it closes or is gone.
- * @param sent one u32 in shared memory: how many messages the process has sent.
- */
+/** Runs a stage in this thread until either link ends. */
+export type StartStage = (
+  options: StageOptions,
+  input: Link<ToStage, never>,
+  output: Link<never, ToStage | FromStage>,
+  report: (event: StageEvent) => void,
+) => void;
+
+/** Serves one process until it closes the engine or is gone. `report` hears what becomes of the engine and its stage. */
 export async function serveEngine(
-  options: EngineOptions,
-  process: Link<ToEngine, FromEngine>,
-  sent: SharedArrayBuffer,
-  sources: StageSources,
+  { options, port, sent, further }: OpenEngine,
+  startStage: StartStage,
+  report: (event: StageEvent) => void,
 ): Promise<void> {
-  using _process = process;
+  using process = portLink<ToEngine, FromEngine>(port);
+  const [toFirst, input] = localLinks<never, ToStage>();
+  const [results, output] = further
+    ? [portLink<FromStage, never>(further.results), portLink<never, ToStage | FromStage>(further.output)]
+    : localLinks<FromStage, never>();
+  await using pipeline = new Pipeline(toFirst, results, options.layers.length);
   try {
-    await using opening = await openPipeline(
-      options,
-      sources,
-      (loadedBytes, totalBytes) => process.send({ type: "loading", loadedBytes, totalBytes }),
+    const info = await openStage(startStage, options, [input, output], pipeline, report);
+    const limits = { ...options, vocabulary: info.vocabulary };
+    const engine = new Engine(
+      pipeline,
+      await Sampler.create(info.vocabulary),
+      limits,
+      (message) => process.send(message),
     );
-    const { pipeline, stages } = opening;
-    const { slots, context, maxRows } = options;
-    const { vocabulary } = stages[0]!;
-    const limits = { slots, context, maxRows, vocabulary };
-    const engine = new Engine(pipeline, await Sampler.create(vocabulary), limits, (message) => process.send(message));
-    process.send({ type: "opened", info: { stages, context, slots, vocabulary } });
+    report({ type: "opened", info });
     await converse(engine, process, new Uint32Array(sent));
   } catch (error) {
-    process.send({ type: "failed", id: null, reason: error instanceof Error ? error.message : String(error) });
+    report({ type: "failed", reason: error instanceof Error ? error.message : String(error) });
   }
+}
+
+/** Starts the first stage and waits until it is open. Its failure then or later breaks the pipeline. */
+function openStage(
+  startStage: StartStage,
+  options: EngineOptions,
+  links: readonly [input: Link<ToStage, never>, output: Link<never, ToStage | FromStage>],
+  pipeline: Pipeline,
+  report: (event: StageEvent) => void,
+): Promise<StageInfo> {
+  return new Promise((resolve, reject) =>
+    startStage({ ...options, layers: options.layers[0]! }, ...links, (event) => {
+      switch (event.type) {
+        case "loading":
+          return report(event);
+        case "opened":
+          return resolve(event.info);
+        case "failed":
+          reject(new Error(event.reason));
+          return pipeline.break(event.reason);
+        default:
+          event satisfies never;
+      }
+    })
+  );
 }
 
 async function converse(engine: Engine, process: Link<ToEngine, FromEngine>, sent: Uint32Array): Promise<void> {
   let received = 0;
-  // Steps may follow each other without any rest, and then one turn of the event loop lets a message in only by chance: with
-  // steps of 1 ms it took up to 30. So it turns until all has arrived that was sent.
+  // Steps may follow each other without any rest, and then a turn of the event loop lets a message in only by chance: with
+  // steps of 1 ms it took up to 30 turns. So it turns until all has arrived that was sent.
   const running = engine.run(async () => {
     do await setImmediate(); while (received < Atomics.load(sent, 0));
   });

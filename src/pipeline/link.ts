@@ -1,5 +1,5 @@
 /** A link carries messages one way or both: between workers over a MessagePort, within a thread without a copy. */
-import "node:worker_threads"; // Deno's ports tell that their other end is gone only where this module is loaded.
+import type { MessagePort } from "node:worker_threads";
 import { Inbox } from "./inbox.ts";
 
 /**
@@ -11,10 +11,15 @@ export interface Link<In, Out> extends AsyncIterable<In>, Disposable {
   send(message: Out): void;
 }
 
-/** The link through `port` to whoever holds the other port of its channel. */
+/**
+ * The link through `port` to whoever holds the other port of its channel.
+ * @throws TypeError if it is the web's port, which in Deno does not tell that its other end is gone.
+ */
 export function portLink<In, Out>(port: MessagePort): Link<In, Out> {
+  if (!("on" in port)) throw new TypeError("Cannot link the web's MessagePort: use that of node:worker_threads");
   const inbox = new Inbox<In>();
-  port.addEventListener("message", (event) => inbox.push(event.data));
+  // Not port.on("message"), which looks for ports in every message, number by number.
+  port.addEventListener("message", (event) => inbox.push((event as MessageEvent<In>).data));
   port.addEventListener(
     "messageerror",
     () => inbox.end(new Error("Cannot read a message as it arrived: it is damaged")),

@@ -1,4 +1,5 @@
 /** Every message there is: between the engine and its stages, and between the process and its engine. */
+import type { MessagePort } from "node:worker_threads";
 
 // ---------------------------------------------------------------- steps: engine → stages → engine
 
@@ -91,7 +92,7 @@ export interface StageInfo {
   readonly vocabulary: number;
 }
 
-/** Main thread or engine worker → stage worker, once: options and the two ports of the stage. */
+/** Process → stage worker, once: options and the two ports of the stage. */
 export interface OpenStage {
   readonly type: "open";
   readonly options: StageOptions;
@@ -99,7 +100,7 @@ export interface OpenStage {
   readonly output: MessagePort;
 }
 
-/** Stage worker → whoever opened it. */
+/** Stage or engine worker → process. */
 export type StageEvent =
   | { readonly type: "loading"; readonly loadedBytes: number; readonly totalBytes: number }
   | { readonly type: "opened"; readonly info: StageInfo }
@@ -196,13 +197,16 @@ export interface EngineInfo {
   readonly vocabulary: number;
 }
 
-/** Process → engine worker, once: options, the port of their conversation, and how many messages the process has sent through it. */
+/** Process → engine worker, once. The worker is a stage's too, the first one's, and answers with its StageEvents. */
 export interface OpenEngine {
   readonly type: "open";
   readonly options: EngineOptions;
+  /** Carries ToEngine and FromEngine. */
   readonly port: MessagePort;
-  /** One u32: a thread that steps without rest sees here that a message waits. */
+  /** One u32, how many messages the process has sent: who steps without rest sees here that one waits. */
   readonly sent: SharedArrayBuffer;
+  /** Where the first stage sends to and the last one's results come from; null if they are the same stage. */
+  readonly further: { readonly output: MessagePort; readonly results: MessagePort } | null;
 }
 
 /** Process → engine. Ids are the sender's and name one request until it finished or failed. */
@@ -214,8 +218,6 @@ export type ToEngine =
 
 /** Engine → process. */
 export type FromEngine =
-  | { readonly type: "loading"; readonly loadedBytes: number; readonly totalBytes: number }
-  | { readonly type: "opened"; readonly info: EngineInfo }
   | { readonly type: "token"; readonly id: number; readonly token: GeneratedToken }
   | { readonly type: "scored"; readonly id: number; readonly rows: ScoreRows }
   | { readonly type: "finished"; readonly id: number; readonly finish: EngineFinish; readonly stats: GenerateStats }

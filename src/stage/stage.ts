@@ -66,20 +66,20 @@ export async function serveStage(
  * @throws DeviceLostError if the model does.
  */
 export async function runStage(model: StageModel, input: StageInput, output: StageOutput): Promise<void> {
-  let ran = -1; // the step whose logits are at hand
+  let ran: number | null = null; // the step whose logits are at hand
   for await (const message of input) {
     try {
       output.send(await answer(model, message, ran));
-      ran = "step" in message ? message.step.id : ran;
+      if ("step" in message) ran = message.step.id;
     } catch (error) {
-      const id = "step" in message ? message.step.id : message.id;
-      output.send({ type: "failed", id, reason: reasonOf(error) });
+      if ("step" in message) ran = null;
+      output.send({ type: "failed", id: stepOf(message), reason: reasonOf(error) });
       if (error instanceof DeviceLostError) throw error;
     }
   }
 }
 
-async function answer(model: StageModel, message: ToStage, ran: number): Promise<ToStage | FromStage> {
+async function answer(model: StageModel, message: ToStage, ran: number | null): Promise<ToStage | FromStage> {
   switch (message.type) {
     case "tokens":
       return stepResult(message.step, await model.forward(message.step, message.tokens));
@@ -87,7 +87,9 @@ async function answer(model: StageModel, message: ToStage, ran: number): Promise
       return stepResult(message.step, await model.forward(message.step, message.hidden));
     case "logits":
       if (!model.last) return message;
-      if (message.id !== ran) throw new Error(`Cannot read the logits of step ${message.id}: step ${ran} ran last`);
+      if (message.id !== ran) {
+        throw new Error(`Cannot read the logits of step ${message.id}: it is not the last that ran`);
+      }
       return { type: "logits", id: message.id, logits: await model.logits() };
     case "failed":
       return message;
@@ -100,6 +102,10 @@ function stepResult(step: Step, result: Float32Array | Candidates): ToStage | Fr
   return result instanceof Float32Array
     ? { type: "hidden", step, hidden: result }
     : { type: "candidates", id: step.id, candidates: result };
+}
+
+function stepOf(message: ToStage): number {
+  return "step" in message ? message.step.id : message.id;
 }
 
 function reasonOf(error: unknown): string {

@@ -1,5 +1,6 @@
 /** Links within a thread and over ports keep the same promises. */
 import { strict as assert } from "node:assert";
+import { MessageChannel, Worker } from "node:worker_threads";
 import { type Link, localLinks, portLink } from "../../src/pipeline/link.ts";
 
 function portLinks<A, B>(): [Link<A, B>, Link<B, A>] {
@@ -88,23 +89,48 @@ Deno.test("portLink() refuses a tensor in shared memory, which its sender would 
   right[Symbol.dispose]();
 });
 
+Deno.test("portLink() refuses the web's port, which hears of no end", () => {
+  const WebChannel = MessageChannel.prototype.constructor as typeof MessageChannel;
+  const { port1, port2 } = new WebChannel();
+  assert.throws(() => portLink(port1), TypeError);
+  port1.close();
+  port2.close();
+});
+
 Deno.test("portLink() ends when the thread at its other end does", async () => {
-  const source = `onmessage = ({ data: [how, port] }) => {
-    port.onmessage = () => how === "close" && close();
-    port.postMessage("ready");
-  }`;
-  const entry = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  for (const how of ["close", "terminate"]) {
-    const worker = new Worker(entry, { type: "module" });
+  const source = `import { parentPort } from "node:worker_threads";
+    parentPort.once("message", ([how, port]) => {
+      port.onmessage = () => how === "exit" && Deno.exit();
+      port.postMessage("ready");
+    });`;
+  for (const how of ["exit", "terminate"]) {
+    const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
     const { port1, port2 } = new MessageChannel();
     using link = portLink<string, string>(port1);
     worker.postMessage([how, port2], [port2]);
     for await (const message of link) {
       assert.equal(message, "ready");
       link.send("go");
-      if (how === "terminate") worker.terminate();
+      if (how === "terminate") await worker.terminate();
     }
-    worker.terminate();
+    await worker.terminate();
   }
-  URL.revokeObjectURL(entry);
+});
+
+Deno.test("portLink() in a worker ends when this thread disposes of its own", async () => {
+  const source = `import { parentPort } from "node:worker_threads";
+    import { portLink } from "${new URL("../../src/pipeline/link.ts", import.meta.url)}";
+    parentPort.once("message", async (port) => {
+      const received = [];
+      for await (const message of portLink(port)) received.push(message);
+      parentPort.postMessage(received);
+    });`;
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
+  const { port1, port2 } = new MessageChannel();
+  const link = portLink<never, number>(port1);
+  worker.postMessage(port2, [port2]);
+  for (const message of [1, 2, 3]) link.send(message);
+  link[Symbol.dispose]();
+  assert.deepEqual(await new Promise((resolve) => worker.once("message", resolve)), [1, 2, 3]);
+  await worker.terminate();
 });

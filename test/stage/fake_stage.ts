@@ -70,7 +70,7 @@ export class FakeStage implements StageModel, Disposable {
     if (at?.layer !== layer || at.position !== position) return;
     if (at.act === "throw") throw new Error("the fake threw");
     if (at.act === "lose") throw new DeviceLostError("the fake lost its device");
-    if (at.act === "exit") self.close();
+    if (at.act === "exit") Deno.exit();
     else {setTimeout(() => {
         throw new Error("the fake crashed");
       }); // deno-fmt-ignore

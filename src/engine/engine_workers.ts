@@ -1,0 +1,84 @@
+/** The workers of one engine, joined by ports: the first has the engine and the first stage, the others a stage each. */
+import { MessageChannel } from "node:worker_threads";
+import { type Link, portLink } from "../pipeline/link.ts";
+import type { EngineOptions, FromEngine, OpenEngine, StageInfo, ToEngine } from "../pipeline/messages.ts";
+import { StageWorker } from "./stage_worker.ts";
+
+/** Entries of the two kinds of workers. */
+export interface WorkerEntries {
+  readonly engine: URL;
+  readonly stage: URL;
+}
+
+/**
+ * Iterates over the engine's messages until its worker is gone. The process starts all workers itself, for Deno takes half a
+ * second to start a worker from within another, and as long again until it hears its first message.
+ */
+export class EngineWorkers implements AsyncIterable<FromEngine>, AsyncDisposable {
+  readonly #stages: readonly StageWorker[];
+  readonly #link: Link<FromEngine, ToEngine>;
+  readonly #sent = new Uint32Array(new SharedArrayBuffer(4));
+
+  constructor(
+    options: EngineOptions,
+    entries: WorkerEntries,
+    onProgress: (loadedBytes: number, totalBytes: number) => void,
+  ) {
+    const { layers } = options;
+    const { port1, port2: port } = new MessageChannel();
+    const channels = layers.length === 1 ? [] : layers.map(() => new MessageChannel()); // one out of each stage
+    const [output, results] = [channels[0]?.port1, channels.at(-1)?.port2];
+    const further = output && results ? { output, results } : null;
+    const engine: OpenEngine = { type: "open", options, port, sent: this.#sent.buffer, further };
+    const progress = totalProgress(layers.length, onProgress);
+    this.#link = portLink(port1);
+    this.#stages = [
+      new StageWorker(entries.engine, engine, [port, ...Object.values(further ?? {})], progress(0)),
+      ...channels.slice(1).map(({ port1: output }, i) => {
+        const input = channels[i]!.port2;
+        const stage = { type: "open", options: { ...options, layers: layers[i + 1]! }, input, output } as const;
+        return new StageWorker(entries.stage, stage, [input, output], progress(i + 1));
+      }),
+    ];
+  }
+
+  /** Waits until all stages are open; rejects with the reason of the first that cannot be. */
+  opened(): Promise<StageInfo[]> {
+    return Promise.all(this.#stages.map(({ opened }) => opened));
+  }
+
+  /** Resolves to the reason once any of the stages runs no more. */
+  lost(): Promise<string> {
+    const count = this.#stages.length;
+    return Promise.race(this.#stages.map(async ({ ended }, i) => {
+      const reason = await ended;
+      return count === 1 ? reason : `stage ${i + 1} of ${count} failed: ${reason}`;
+    }));
+  }
+
+  send(message: ToEngine): void {
+    this.#link.send(message);
+    Atomics.add(this.#sent, 0, 1);
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<FromEngine> {
+    return this.#link[Symbol.asyncIterator]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#link[Symbol.dispose]();
+    await Promise.all(this.#stages.map((stage) => stage[Symbol.asyncDispose]()));
+  }
+}
+
+/** Listeners to the progress of each stage that tell `onProgress` the sum. */
+function totalProgress(stages: number, onProgress: (loadedBytes: number, totalBytes: number) => void) {
+  const loaded = new Float64Array(stages);
+  const total = new Float64Array(stages);
+  const sum = (bytes: Float64Array) => bytes.reduce((sum, stage) => sum + stage, 0);
+  return (stage: number) => (loadedBytes: number, totalBytes: number) => {
+    loaded[stage] = loadedBytes;
+    total[stage] = totalBytes;
+    onProgress(sum(loaded), sum(total));
+  };
+}

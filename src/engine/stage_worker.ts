@@ -1,0 +1,55 @@
+/** A worker that holds a stage, as the process sees it: opened, watched, ended. */
+import { type MessagePort, Worker } from "node:worker_threads";
+import type { OpenEngine, OpenStage, StageEvent, StageInfo } from "../pipeline/messages.ts";
+
+export class StageWorker implements AsyncDisposable {
+  readonly #worker: Worker;
+  readonly #opened = Promise.withResolvers<StageInfo>();
+  readonly #ended = Promise.withResolvers<string>();
+
+  constructor(
+    entry: URL,
+    message: OpenEngine | OpenStage,
+    ports: readonly MessagePort[],
+    onProgress: (loadedBytes: number, totalBytes: number) => void,
+  ) {
+    this.#worker = new Worker(entry);
+    this.#worker.on("message", (event: StageEvent) => this.#hear(event, onProgress));
+    this.#worker.on("error", (error) => this.#end(error.message));
+    this.#worker.on("exit", () => this.#end("its worker ended without a word"));
+    this.#worker.postMessage(message, ports);
+  }
+
+  /** Rejects with the stage's reason if it cannot be opened. */
+  get opened(): Promise<StageInfo> {
+    return this.#opened.promise;
+  }
+
+  /** Resolves to the reason once the stage runs no more. */
+  get ended(): Promise<string> {
+    return this.#ended.promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #hear(event: StageEvent, onProgress: (loadedBytes: number, totalBytes: number) => void): void {
+    switch (event.type) {
+      case "loading":
+        return onProgress(event.loadedBytes, event.totalBytes);
+      case "opened":
+        return this.#opened.resolve(event.info);
+      case "failed":
+        this.#opened.reject(new Error(event.reason));
+        return this.#end(event.reason);
+      default:
+        event satisfies never;
+    }
+  }
+
+  #end(reason: string): void {
+    this.#opened.reject(new Error(`Cannot open a stage: ${reason}`));
+    this.#ended.resolve(reason);
+  }
+}

@@ -1,0 +1,174 @@
+/** The engine in its own workers: same tokens, prompt aborts, clear errors when a worker dies, and nothing left behind. */
+import { strict as assert } from "node:assert";
+import { pathToFileURL } from "node:url";
+import { EngineClient, EngineError, type EngineHooks } from "../../src/engine/client.ts";
+import type { EngineOptions, GeneratedToken } from "../../src/pipeline/messages.ts";
+import { partition } from "../../src/pipeline/partition.ts";
+import { expectedTokens, type FakeBehaviour } from "../stage/fake_stage.ts";
+import { request } from "./local_engine.ts";
+
+const DEPTH = 3; // of the fake workers' models
+const WORKERS = new URL("fake_workers/", import.meta.url);
+const PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3];
+
+function options(stages: number, behaviour: FakeBehaviour = {}, changes: Partial<EngineOptions> = {}): EngineOptions {
+  return {
+    model: JSON.stringify(behaviour),
+    layers: partition(DEPTH, stages),
+    backend: "wasm",
+    gpu: "deno",
+    decay: "serving",
+    ropeScaling: null,
+    slots: 1,
+    context: 5000,
+    maxRows: 4,
+    ...changes,
+  };
+}
+
+function open(stages: number, behaviour: FakeBehaviour = {}, hooks: EngineHooks = {}): Promise<EngineClient> {
+  return EngineClient.open(options(stages, behaviour), { workers: WORKERS, ...hooks });
+}
+
+/** Opens an engine whose worker is `source`. */
+async function openSource(source: string, signal?: AbortSignal): Promise<EngineClient> {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/engine.ts`, source);
+  try {
+    return await open(1, {}, { workers: pathToFileURL(`${folder}/`), ...(signal ? { signal } : {}) });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function ids(tokens: AsyncIterable<GeneratedToken>): Promise<number[]> {
+  const ids: number[] = [];
+  for await (const { id } of tokens) ids.push(id);
+  return ids;
+}
+
+for (const stages of [1, 2, 3]) {
+  Deno.test(`EngineClient with ${stages} stages streams what the tokens determine, and says what it did`, async () => {
+    const progress: number[][] = [];
+    await using client = await open(stages, {}, { onProgress: (...bytes) => progress.push(bytes) });
+    assert.deepEqual(progress.at(-1), [3, 3]);
+    assert.deepEqual(client.info.stages.map(({ layers }) => layers), partition(DEPTH, stages));
+    assert.deepEqual([client.info.context, client.info.slots, client.info.vocabulary], [5000, 1, 50]);
+    const generations = [0, 1].map((id) => client.generate(request([id, ...PROMPT])));
+    for (const [id, generation] of generations.entries()) {
+      assert.deepEqual(await ids(generation), expectedTokens(DEPTH, [id, ...PROMPT], 8));
+      const { finish, stats } = await generation.result;
+      assert.equal(finish, "length");
+      assert.deepEqual([stats.promptTokens, stats.generatedTokens], [11, 8]);
+      assert.ok(stats.prefillMillis > 0 && stats.decodeMillis > 0, JSON.stringify(stats));
+    }
+    let rows = 0;
+    for await (
+      const { first, logprobs, logits } of client.score({ tokens: Uint32Array.from(PROMPT), logits: true, chunks: [] })
+    ) {
+      assert.equal(first, rows);
+      rows += logprobs.length;
+      assert.equal(logits?.length, logprobs.length * 50);
+    }
+    assert.equal(rows, PROMPT.length);
+  });
+}
+
+Deno.test("EngineClient aborts within one step, though the steps leave the engine's thread no rest", async () => {
+  for (const [stages, millis] of [[1, 1], [1, 20], [2, 10]] as const) {
+    await using client = await open(stages, { millis });
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const generation = client.generate(request(PROMPT, { maxTokens: 4000 }));
+      let heard = 0;
+      for await (const _ of generation) if (++heard === 5) break;
+      const { finish, stats } = await generation.result;
+      assert.equal(finish, "abort");
+      // One step may be under way when the abort is sent, and one token on its way here.
+      assert.ok(stats.generatedTokens <= heard + 2, `${stats.generatedTokens} tokens, ${heard} heard`);
+    }
+  }
+});
+
+Deno.test("EngineClient aborts by signal: an answer ends with its reason in the result, a score throws", async () => {
+  await using client = await open(1, { millis: 1 });
+  const controller = new AbortController();
+  const generation = client.generate(request(PROMPT, { maxTokens: 4000 }), controller.signal);
+  let heard = 0;
+  for await (const _ of generation) if (++heard === 3) controller.abort();
+  assert.equal(heard, 3);
+  assert.equal((await generation.result).finish, "abort");
+  const late = client.generate(request(PROMPT), controller.signal);
+  assert.deepEqual(await ids(late), []);
+  assert.equal((await late.result).finish, "abort");
+  const score = { tokens: new Uint32Array(3000), logits: false, chunks: [1] };
+  const other = new AbortController();
+  await assert.rejects(async () => {
+    for await (const _ of client.score(score, other.signal)) other.abort();
+  }, { name: "AbortError" });
+  for await (const _ of client.score(score)) break;
+  assert.equal((await ids(client.generate(request(PROMPT)))).length, 8);
+});
+
+Deno.test("EngineClient rejects a request that the engine refuses, in iteration and result alike, and goes on", async () => {
+  await using client = await open(1);
+  const generation = client.generate(request([99]));
+  const refusal = new EngineError("Cannot run token 99: the vocabulary has 50 tokens, counted from 0");
+  await assert.rejects(ids(generation), refusal);
+  await assert.rejects(generation.result, refusal);
+  const unheard = client.generate(request([99])); // whose failure nobody awaits
+  assert.equal((await ids(client.generate(request(PROMPT)))).length, 8);
+  assert.ok(unheard);
+});
+
+for (const act of ["lose", "crash", "exit"] as const) {
+  Deno.test(`EngineClient rejects its requests clearly when a stage ends by "${act}", and another can be opened`, async () => {
+    for (const layer of [0, 1, 2]) {
+      const client = await open(3, { at: { layer, position: 14, act } });
+      const running = client.generate(request(PROMPT, { maxTokens: 100 }));
+      const waiting = client.generate(request(PROMPT, { maxTokens: 100 }));
+      const heard: number[] = [];
+      const outcome = async () => {
+        for await (const { id } of running) heard.push(id);
+      };
+      const last = { lose: "the fake lost its device", crash: "the fake crashed", exit: "ended without a word" }[act];
+      await assert.rejects(outcome, (error) => error instanceof EngineError && error.message.includes(last));
+      await assert.rejects(ids(waiting), /^EngineError: The engine stopped: /);
+      assert.deepEqual(heard, expectedTokens(DEPTH, PROMPT, heard.length));
+      await assert.rejects(ids(client.generate(request(PROMPT))), /^EngineError: The engine stopped: /);
+      await client[Symbol.asyncDispose]();
+    }
+    await using another = await open(1);
+    assert.equal((await ids(another.generate(request(PROMPT)))).length, 8);
+  });
+}
+
+Deno.test("EngineClient.open() rejects with the reason of whatever could not be opened", async () => {
+  for (const unopenable of [0, 2]) {
+    await assert.rejects(open(3, { unopenable }), new EngineError(`Cannot open layer ${unopenable}: it is a fake`));
+  }
+  const slots = EngineClient.open(options(1, {}, { slots: 5 }), { workers: WORKERS });
+  await assert.rejects(
+    slots,
+    new EngineError("Cannot decode 5 sequences together in steps of 4 rows: use fewer slots"),
+  );
+  await assert.rejects(openSource("throw new Error('no luck')"), new EngineError("Cannot open a stage: no luck"));
+  const silent = new EngineError("Cannot open a stage: its worker ended without a word");
+  await assert.rejects(openSource("Deno.exit()"), silent);
+});
+
+Deno.test("EngineClient.open() gives up when its signal aborts", async () => {
+  const deaf = "import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => {});";
+  await assert.rejects(openSource(deaf, AbortSignal.timeout(300)), { name: "TimeoutError" });
+  await assert.rejects(openSource(deaf, AbortSignal.abort()), { name: "AbortError" });
+});
+
+Deno.test("EngineClient fails what is left when it is closed, and answers nothing afterwards", async () => {
+  const client = await open(2, { millis: 1 });
+  const generation = client.generate(request(PROMPT, { maxTokens: 4000 }));
+  const iterator = generation[Symbol.asyncIterator]();
+  await iterator.next();
+  await client[Symbol.asyncDispose]();
+  await assert.rejects(generation.result, new EngineError("The engine was closed"));
+  await assert.rejects(ids(client.generate(request(PROMPT))), new EngineError("The engine was closed"));
+  await client[Symbol.asyncDispose]();
+});

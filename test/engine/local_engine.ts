@@ -1,0 +1,111 @@
+/** An engine over fake stages in this thread, with what it says kept per request. */
+import { setImmediate } from "node:timers/promises";
+import { Engine } from "../../src/engine/engine.ts";
+import { Sampler } from "../../src/engine/sampler.ts";
+import type { EngineFinish, FromEngine, GenerateRequest, ScoreRows } from "../../src/pipeline/messages.ts";
+import { joinFakes, type Joint } from "../pipeline/joined_stages.ts";
+import { type FakeBehaviour, VOCABULARY } from "../stage/fake_stage.ts";
+
+export const GREEDY = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+  seed: 1,
+} as const;
+
+/** A greedy request that nothing but `maxTokens` ends. */
+export function request(prompt: readonly number[], changes: Partial<GenerateRequest> = {}): GenerateRequest {
+  return {
+    prompt: Uint32Array.from(prompt),
+    maxTokens: 8,
+    stopTokens: [],
+    sampling: GREEDY,
+    logprobs: null,
+    thinking: null,
+    ...changes,
+  };
+}
+
+/** All that became of one request. */
+export class Outcome {
+  readonly tokens: number[] = [];
+  readonly rows: ScoreRows[] = [];
+  readonly ended = Promise.withResolvers<void>();
+  finish: EngineFinish | null = null;
+  reason: string | null = null;
+}
+
+interface LocalOptions {
+  readonly stages?: number;
+  readonly joint?: Joint;
+  readonly slots?: number;
+  readonly context?: number;
+  readonly maxRows?: number;
+  readonly behaviour?: FakeBehaviour;
+}
+
+/** An engine of three layers; disposing ends its loop and its stages. */
+export class LocalEngine implements AsyncDisposable {
+  readonly #outcomes = new Map<number, Outcome>();
+  readonly #stopped: Promise<void>;
+  readonly pipeline;
+  readonly engine: Engine;
+  /** Why the whole engine failed. */
+  failure: string | null = null;
+
+  private constructor(sampler: Sampler, options: LocalOptions) {
+    const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
+    const { pipeline } = joinFakes({ stages, joint, slots, behaviour });
+    const limits = { slots, context, maxRows, vocabulary: VOCABULARY };
+    this.pipeline = pipeline;
+    this.engine = new Engine(pipeline, sampler, limits, (message) => this.#hear(message));
+    this.#stopped = this.engine.run(() => setImmediate());
+  }
+
+  static async open(options: LocalOptions = {}): Promise<LocalEngine> {
+    return new LocalEngine(await Sampler.create(VOCABULARY), options);
+  }
+
+  outcome(id: number): Outcome {
+    return this.#outcomes.get(id) ?? this.#outcomes.set(id, new Outcome()).get(id)!;
+  }
+
+  /** Resolves when request `id` has finished or failed. */
+  async end(id: number): Promise<Outcome> {
+    await this.outcome(id).ended.promise;
+    return this.outcome(id);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.engine.stop();
+    await this.#stopped;
+    await this.pipeline[Symbol.asyncDispose]();
+  }
+
+  #hear(message: FromEngine): void {
+    switch (message.type) {
+      case "token":
+        this.outcome(message.id).tokens.push(message.token.id);
+        break;
+      case "scored":
+        this.outcome(message.id).rows.push(message.rows);
+        break;
+      case "finished":
+        this.outcome(message.id).finish = message.finish;
+        this.outcome(message.id).ended.resolve();
+        break;
+      case "failed":
+        if (message.id === null) {
+          this.failure = message.reason;
+          break;
+        }
+        this.outcome(message.id).reason = message.reason;
+        this.outcome(message.id).ended.resolve();
+    }
+  }
+}

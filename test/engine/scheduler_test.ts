@@ -1,0 +1,116 @@
+/** The scheduler's decisions: who has a slot, what a step holds, whose outputs are whose. */
+import { strict as assert } from "node:assert";
+import fc from "fast-check";
+import { type Batch, Scheduler } from "../../src/engine/scheduler.ts";
+import { Sequence } from "../../src/engine/sequence.ts";
+
+function sequence(id: number, length: number, feeding?: ConstructorParameters<typeof Sequence>[2]): Sequence {
+  return new Sequence(id, Uint32Array.from({ length }, (_, i) => 100 * id + i), feeding);
+}
+
+/** A batch as `id@start+rows` for each segment, and its output rows. */
+function describe(batch: Batch | null): string | null {
+  if (!batch) return null;
+  const segments = batch.step.segments.map(({ start, rows }, i) => `${batch.shares[i]!.sequence.id}@${start}+${rows}`);
+  return `${segments.join(" ")} -> ${batch.step.outputs.join(",")}`;
+}
+
+Deno.test("Scheduler cuts a prompt into chunks and asks for the logits of its last row only", () => {
+  const scheduler = new Scheduler(1, 4);
+  const one = sequence(1, 10);
+  scheduler.add(one);
+  const batches = [scheduler.schedule(), scheduler.schedule(), scheduler.schedule()];
+  assert.deepEqual(batches.map(describe), ["1@0+4 -> ", "1@4+4 -> ", "1@8+2 -> 1"]);
+  assert.deepEqual(batches.map((batch) => [...batch!.tokens]), [[100, 101, 102, 103], [104, 105, 106, 107], [
+    108,
+    109,
+  ]]);
+  assert.deepEqual(batches.map((batch) => batch!.step.id), [0, 1, 2]);
+  assert.equal(scheduler.schedule(), null);
+  one.append(7);
+  assert.equal(describe(scheduler.schedule()), "1@10+1 -> 0");
+});
+
+Deno.test("Scheduler decodes all sequences together, by turns with the oldest prompt's chunks", () => {
+  const scheduler = new Scheduler(4, 4);
+  const sequences = [sequence(1, 1), sequence(2, 1), sequence(3, 9), sequence(4, 6)];
+  for (const one of sequences) scheduler.add(one);
+  const decoded = () => {
+    const batch = scheduler.schedule()!;
+    for (const { sequence, outputs } of batch.shares) if (outputs > 0) sequence.append(0);
+    return describe(batch);
+  };
+  assert.deepEqual(Array.from({ length: 9 }, decoded), [
+    "3@0+4 -> ",
+    "1@0+1 2@0+1 -> 0,1",
+    "3@4+4 -> ",
+    "1@1+1 2@1+1 3@8+1 -> 0,1,2",
+    "4@0+4 -> ",
+    "1@2+1 2@2+1 3@9+1 -> 0,1,2",
+    "4@4+2 -> 1",
+    "1@3+1 2@3+1 3@10+1 4@6+1 -> 0,1,2,3",
+    "1@4+1 2@4+1 3@11+1 4@7+1 -> 0,1,2,3",
+  ]);
+});
+
+Deno.test("Scheduler gives every row of a sequence that wants them, in chunks of the sizes that it names", () => {
+  const scheduler = new Scheduler(2, 4);
+  scheduler.add(sequence(1, 8, { chunks: [3, 1], everyRow: true }));
+  const batches = Array.from({ length: 5 }, () => scheduler.schedule());
+  assert.deepEqual(batches.map(describe), ["1@0+3 -> 0,1,2", "1@3+1 -> 0", "1@4+3 -> 0,1,2", "1@7+1 -> 0", null]);
+});
+
+Deno.test("Scheduler serves first come, first served, and gives a slot on as soon as it is left", () => {
+  const scheduler = new Scheduler(2, 8);
+  const [one, two, three, four] = [1, 2, 3, 4].map((id) => sequence(id, 2));
+  for (const waiting of [one, two, three, four]) scheduler.add(waiting!);
+  scheduler.schedule();
+  assert.deepEqual([one, two, three, four].map((each) => each!.slot), [0, 1, null, null]);
+  scheduler.remove(three!);
+  scheduler.remove(one!);
+  scheduler.remove(one!);
+  assert.equal(scheduler.freeSlots, 1);
+  assert.equal(describe(scheduler.schedule()), "2@0+2 -> 1");
+  assert.deepEqual([one, two, three, four].map((each) => each!.slot), [null, 1, null, 0]);
+  assert.equal(scheduler.freeSlots, 0);
+});
+
+Deno.test("Scheduler refuses more slots than rows", () => {
+  const message = "Cannot decode 9 sequences together in steps of 8 rows: use fewer slots";
+  assert.throws(() => new Scheduler(9, 8), new RangeError(message));
+});
+
+Deno.test("Scheduler feeds every sequence its tokens once and in order, in steps that hold no slot twice", () => {
+  const scene = fc.record({
+    slots: fc.integer({ min: 1, max: 5 }),
+    maxRows: fc.integer({ min: 5, max: 9 }),
+    prompts: fc.array(fc.integer({ min: 1, max: 30 }), { minLength: 1, maxLength: 12 }),
+    answer: fc.integer({ min: 1, max: 6 }),
+  });
+  fc.assert(fc.property(scene, ({ slots, maxRows, prompts, answer }) => {
+    const scheduler = new Scheduler(slots, maxRows);
+    const sequences = prompts.map((length, id) => sequence(id, length));
+    const fed = new Map(sequences.map((one): [Sequence, number[]] => [one, []]));
+    for (const one of sequences) scheduler.add(one);
+    for (let batch = scheduler.schedule(); batch; batch = scheduler.schedule()) {
+      const { step, tokens, shares } = batch;
+      assert.ok(tokens.length <= maxRows);
+      assert.equal(new Set(step.segments.map(({ slot }) => slot)).size, step.segments.length);
+      let row = 0;
+      for (const [i, { sequence, outputs }] of shares.entries()) {
+        const { start, rows } = step.segments[i]!;
+        assert.equal(start, fed.get(sequence)!.length);
+        fed.get(sequence)!.push(...tokens.subarray(row, row += rows));
+        if (outputs === 0) continue;
+        assert.ok(step.outputs.includes(row - 1));
+        sequence.append(sequence.length);
+        if (sequence.length === prompts[sequence.id]! + answer) scheduler.remove(sequence);
+      }
+    }
+    for (const [{ id }, tokens] of fed) {
+      const expected = Array.from({ length: prompts[id]! + answer - 1 }, (_, i) => i < prompts[id]! ? 100 * id + i : i);
+      assert.deepEqual(tokens, expected);
+    }
+    assert.equal(scheduler.freeSlots, slots);
+  }));
+});
