@@ -23,6 +23,13 @@ INLINE float sum_lanes(v128_t x) {
   return wasm_f32x4_extract_lane(x, 0);
 }
 
+// The sums of four vectors' lanes, added in the order of sum_lanes.
+INLINE v128_t sum_lanes_of_four(const v128_t *x) {
+  v128_t a = add(wasm_i32x4_shuffle(x[0], x[1], 0, 1, 4, 5), wasm_i32x4_shuffle(x[0], x[1], 2, 3, 6, 7));
+  v128_t b = add(wasm_i32x4_shuffle(x[2], x[3], 0, 1, 4, 5), wasm_i32x4_shuffle(x[2], x[3], 2, 3, 6, 7));
+  return add(wasm_i32x4_shuffle(a, b, 0, 2, 4, 6), wasm_i32x4_shuffle(a, b, 1, 3, 5, 7));
+}
+
 INLINE float max_lanes(v128_t x) {
   x = wasm_f32x4_pmax(x, wasm_i32x4_shuffle(x, x, 2, 3, 0, 1));
   x = wasm_f32x4_pmax(x, wasm_i32x4_shuffle(x, x, 1, 0, 3, 2));

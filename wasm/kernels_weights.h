@@ -62,23 +62,45 @@ INLINE struct widening widening_of(const enum weight_type type) {
                            wasm_u32x4_splat(bits[3])};
 }
 
-// Codes in the upper bits of each lane, moved so that their exponent ends where that of f32 does; exact, subnormals included.
+// Codes of F16 or F8_E4M3, moved so that their exponent ends where that of f32 does. Exact, subnormals included.
 INLINE v128_t widen(v128_t moved, const struct widening *how) {
   v128_t bits = wasm_v128_and(moved, how->keep);
   v128_t odd = wasm_i32x4_eq(wasm_v128_and(bits, how->odd), how->odd);
   return wasm_v128_or(mul(bits, how->scale), wasm_v128_and(odd, how->special));
 }
 
-// Elements i … i + 3 of a row, without their factor. `type` is a constant where this is inlined.
-INLINE v128_t load_weights(const uint8_t *row, uint32_t i, const enum weight_type type, const struct widening *how) {
+// From codes at the top of each lane, zeros below. Below here, `type` is a constant wherever a function is inlined.
+INLINE v128_t decode(v128_t codes, const enum weight_type type, const struct widening *how) {
+  switch (type) {
+  case F16: return widen(wasm_i32x4_shr(codes, 3), how);
+  case F8_E4M3: return widen(wasm_i32x4_shr(codes, 4), how);
+  default: return codes; // BF16 is the upper half of f32
+  }
+}
+
+struct eight {
+  v128_t low, high;
+};
+
+// Elements i … i + 7 of a row, without their factor.
+INLINE struct eight load8(const uint8_t *row, uint32_t i, const enum weight_type type, const struct widening *how) {
+  if (type == F32) return (struct eight){wasm_v128_load(row + 4 * i), wasm_v128_load(row + 4 * i + 16)};
+  const v128_t zero = wasm_i32x4_splat(0);
+  v128_t codes = type == F8_E4M3 ? wasm_i16x8_shl(wasm_u16x8_load8x8(row + i), 8) : wasm_v128_load(row + 2 * i);
+  v128_t low = wasm_i16x8_shuffle(zero, codes, 0, 8, 1, 9, 2, 10, 3, 11);
+  v128_t high = wasm_i16x8_shuffle(zero, codes, 4, 12, 5, 13, 6, 14, 7, 15);
+  return (struct eight){decode(low, type, how), decode(high, type, how)};
+}
+
+// Elements i … i + 3 of a row, without their factor.
+INLINE v128_t load4(const uint8_t *row, uint32_t i, const enum weight_type type, const struct widening *how) {
   switch (type) {
   case F32: return wasm_v128_load(row + 4 * i);
-  case BF16: return wasm_i32x4_shl(wasm_u32x4_load16x4(row + 2 * i), 16);
-  case F16: return widen(wasm_i32x4_shr(wasm_i32x4_shl(wasm_u32x4_load16x4(row + 2 * i), 16), 3), how);
   case F8_E4M3: {
     v128_t codes = wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(row + i)));
-    return widen(wasm_i32x4_shr(wasm_i32x4_shl(codes, 24), 4), how);
+    return decode(wasm_i32x4_shl(codes, 24), type, how);
   }
+  default: return decode(wasm_i32x4_shl(wasm_u32x4_load16x4(row + 2 * i), 16), type, how);
   }
 }
 
@@ -87,7 +109,7 @@ static inline void widen_row(float *y, const struct weights *w, uint32_t n, cons
   const struct widening how = widening_of(type);
   const float *factors = row_factors(w, n);
   for (uint32_t i = 0; i < w->k; i += 4) {
-    v128_t values = load_weights(w->values + n * w->stride, i, type, &how);
+    v128_t values = load4(w->values + n * w->stride, i, type, &how);
     store(y + i, mul(values, splat(factors[i / w->block_columns])));
   }
 }
