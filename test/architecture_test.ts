@@ -106,7 +106,7 @@ Deno.test("isAllowed() refuses arrows that point upwards or past a seam", () => 
 
 Deno.test("every source file begins with one sentence that says what it is", () => {
   const openings = [
-    ...sources().map((path) => [path, /^\/\*\* \S.*[.:]?/] as const),
+    ...sources().map((path) => [path, /^(#!.*\n)?\/\*\* \S/] as const),
     ...[...files("shaders/", ".wgsl"), ...files("wasm/", ".c"), ...files("wasm/", ".h")].map((path) =>
       [path, /^\/\/ \S/] as const
     ),

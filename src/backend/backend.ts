@@ -132,6 +132,11 @@ export interface Read {
   readonly elements: number;
 }
 
+/** The device is gone, with everything on it: a driver was reset, a GPU unplugged, or the backend disposed of. */
+export class DeviceLostError extends Error {
+  override readonly name = "DeviceLostError";
+}
+
 /** A device with its memory. Everything it made is freed with it. */
 export interface Backend extends Disposable {
   /** The device's own name. */
@@ -144,7 +149,7 @@ export interface Backend extends Disposable {
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void>;
   /** Calls `build` once and keeps what it recorded. */
   record(capacity: Capacity, build: (ops: Ops) => void): Plan;
-  /** Runs a plan for one step and reads some tensors back, in the order of `reads`. */
+  /** Runs a plan for one step and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good. */
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
   /** Reads tensors as the last run left them. */
   read(reads: readonly Read[]): Promise<ArrayBuffer[]>;

@@ -33,6 +33,9 @@ export interface Generation extends AsyncIterable<GeneratedToken> {
 /** Milliseconds that an engine has to end its stages in order before its worker is ended by force. */
 const CLOSE_MILLIS = 5000;
 
+/** Milliseconds that a worker's own last words may take longer than the news that it is gone. */
+const LAST_WORDS_MILLIS = 200;
+
 export class EngineClient implements AsyncDisposable {
   readonly #workers: EngineWorkers;
   readonly #generations = new Map<number, Exchange<GeneratedToken>>();
@@ -69,6 +72,11 @@ export class EngineClient implements AsyncDisposable {
     } finally {
       signal?.removeEventListener("abort", giveUp);
     }
+  }
+
+  /** Why the whole engine can do nothing any more, or null. */
+  get failure(): EngineError | null {
+    return this.#failure;
   }
 
   /** Starts an answer. If `signal` aborts, it ends and its result's `finish` is "abort". */
@@ -130,14 +138,14 @@ export class EngineClient implements AsyncDisposable {
           this.#take(message.id)?.finish({ finish: message.finish, stats: message.stats });
           break;
         case "failed":
-          if (message.id === null) this.#failAll(new EngineError(message.reason));
+          if (message.id === null) this.#failSoon(message.reason);
           else this.#take(message.id)?.fail(new EngineError(message.reason));
           break;
         default:
           message satisfies never;
       }
     }
-    this.#failAll(new EngineError("The engine stopped: its worker ended without a word"));
+    this.#failSoon("The engine stopped: its worker ended without a word");
   }
 
   #take(id: number): Exchange<GeneratedToken> | Exchange<ScoreRows> | undefined {
@@ -145,6 +153,11 @@ export class EngineClient implements AsyncDisposable {
     this.#generations.delete(id);
     this.#scorings.delete(id);
     return exchange;
+  }
+
+  #failSoon(reason: string): void {
+    const timer = setTimeout(() => this.#failAll(new EngineError(reason)), LAST_WORDS_MILLIS);
+    this.#workers.lost().then(() => clearTimeout(timer));
   }
 
   #failAll(failure: EngineError): void {

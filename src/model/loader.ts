@@ -13,6 +13,12 @@ const TYPES = { BF16: "bf16", F16: "f16", F32: "f32", F8_E4M3: "f8_e4m3" } as co
 const bytesOf = (values: Float32Array<ArrayBuffer>) =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
+/** A matrix by its name, or equal matrices that become one stack. */
+export interface Stack {
+  readonly label: string;
+  readonly names: string | readonly string[];
+}
+
 /** Loads one stage's tensors and counts their bytes. */
 export class WeightLoader {
   #loaded = 0;
@@ -40,8 +46,9 @@ export class WeightLoader {
   }
 
   /** A matrix [N, K]. */
-  matrix(name: string): Promise<Weight> {
-    return this.#stack(name, [name], this.checkpoint.entry(name).shape);
+  async matrix(name: string): Promise<Weight> {
+    const [weight] = await this.alike([{ label: name, names: name }]);
+    return weight!;
   }
 
   /** A map with its bias, where the configuration has one. */
@@ -49,27 +56,35 @@ export class WeightLoader {
     return { weight: await this.matrix(`${name}.weight`), bias: bias ? await this.vector(`${name}.bias`) : null };
   }
 
-  /** Equal matrices [N, K] as one [names, N, K]. */
-  stack(label: string, names: readonly string[]): Promise<Weight> {
-    return this.#stack(label, names, [names.length, ...this.checkpoint.entry(names[0]!).shape]);
+  /**
+   * Matrices [N, K] and stacks [names, N, K], all of one type: as they are stored, or widened to f32 where their types or
+   * their blocks of scales differ.
+   */
+  async alike(stacks: readonly Stack[]): Promise<Weight[]> {
+    const all = stacks.flatMap(({ names }) => names);
+    const [type, ...others] = new Set(all.map((name) => TYPES[weightType(this.checkpoint.entry(name))]));
+    const mixed = others.length > 0 || (type === "f8_e4m3" && !this.#equalBlocks(all));
+    const weights: Weight[] = [];
+    for (const stack of stacks) weights.push(await this.#stack(stack, mixed ? "f32" : type!));
+    return weights;
   }
 
-  /** Matrices of one type stay as they are stored; a mixture of types or of blocks is widened to f32. */
-  async #stack(label: string, names: readonly string[], shape: readonly number[]): Promise<Weight> {
-    const [type, ...others] = new Set(names.map((name) => TYPES[weightType(this.checkpoint.entry(name))]));
-    if (others.length > 0) return await this.#copy(label, names, shape, "f32");
-    if (type !== "f8_e4m3") return await this.#copy(label, names, shape, type!);
-    const grids = this.#grids(names);
-    if (grids === null) return await this.#copy(label, names, shape, "f32");
-    return { ...await this.#copy(label, names, shape, type), scales: await this.#scales(label, grids, shape) };
+  async #stack(stack: Stack, type: WeightType): Promise<Weight> {
+    const { label } = stack;
+    const names = [stack.names].flat();
+    const { shape: one } = this.checkpoint.entry(names[0]!);
+    const shape = typeof stack.names === "string" ? one : [names.length, ...one];
+    const weight = await this.#copy(label, names, shape, type);
+    return type === "f8_e4m3" ? { ...weight, scales: await this.#scales(label, this.#grids(names), shape) } : weight;
   }
 
-  /** The grids of scales, if all matrices are cut into equal blocks. */
-  #grids(names: readonly string[]): readonly ScaleGrid[] | null {
+  #grids(names: readonly string[]): readonly ScaleGrid[] {
     const { tensors } = this.checkpoint;
-    const grids = names.map((name) => scaleGrid(tensors, this.checkpoint.entry(name), this.config.weightBlock));
-    const [rows, columns] = grids[0]!.block;
-    return grids.every(({ block }) => block[0] === rows && block[1] === columns) ? grids : null;
+    return names.map((name) => scaleGrid(tensors, this.checkpoint.entry(name), this.config.weightBlock));
+  }
+
+  #equalBlocks(names: readonly string[]): boolean {
+    return new Set(this.#grids(names).map(({ block }) => block.join(" "))).size === 1;
   }
 
   async #copy(label: string, names: readonly string[], shape: readonly number[], type: WeightType): Promise<Weight> {

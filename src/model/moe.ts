@@ -3,7 +3,7 @@ import type { Norm, Ops, Router } from "../backend/backend.ts";
 import type { Weight } from "../backend/tensor.ts";
 import type { Activations } from "./activations.ts";
 import { isMoeLayer } from "./config.ts";
-import type { WeightLoader } from "./loader.ts";
+import type { Stack, WeightLoader } from "./loader.ts";
 
 /** SwiGLU: down(silu(gate(x)) ⊙ up(x)). One matrix each, or one for every expert. */
 export interface SwiGlu {
@@ -24,19 +24,29 @@ export type Mlp =
     readonly shared: SwiGlu | null;
   };
 
-async function loadSwiGlu(load: (part: string) => Promise<Weight>): Promise<SwiGlu> {
-  return { gate: await load("gate_proj"), up: await load("up_proj"), down: await load("down_proj") };
+/** The name of a part's matrix, or those of every expert's. */
+type Names = (part: "gate_proj" | "up_proj" | "down_proj") => Stack["names"];
+
+/** One kernel reads gate and up side by side, so they must be alike. */
+async function loadSwiGlu(loader: WeightLoader, prefix: string, names: Names): Promise<SwiGlu> {
+  const stack = (part: Parameters<Names>[0]) => ({ label: `${prefix}.${part}`, names: names(part) });
+  const [gate, up] = await loader.alike([stack("gate_proj"), stack("up_proj")]);
+  const [down] = await loader.alike([stack("down_proj")]);
+  return { gate: gate!, up: up!, down: down! };
 }
 
 /** Loads the MLP of layer `layer`. */
 export async function loadMlp(loader: WeightLoader, layer: number): Promise<Mlp> {
   const { config } = loader;
   const prefix = `model.layers.${layer}.mlp`;
-  const one = (name: string) => loadSwiGlu((part) => loader.matrix(`${name}.${part}.weight`));
+  const one = (name: string) => loadSwiGlu(loader, name, (part) => `${name}.${part}.weight`);
   const norm = await loader.norm(`model.layers.${layer}.post_attention_layernorm.weight`);
   if (!isMoeLayer(config, layer)) return { kind: "dense", norm, dense: await one(prefix) };
-  const expertNames = (part: string) =>
-    Array.from({ length: config.experts }, (_, e) => `${prefix}.experts.${e}.${part}.weight`);
+  const experts = await loadSwiGlu(
+    loader,
+    `${prefix}.experts`,
+    (part) => Array.from({ length: config.experts }, (_, e) => `${prefix}.experts.${e}.${part}.weight`),
+  );
   return {
     kind: "experts",
     norm,
@@ -50,7 +60,7 @@ export async function loadMlp(loader: WeightLoader, layer: number): Promise<Mlp>
       scale: config.routedScale,
       bias: config.expertBias ? await loader.vector(`${prefix}.gate.expert_bias`) : null,
     },
-    experts: await loadSwiGlu((part) => loader.stack(`${prefix}.experts.${part}`, expertNames(part))),
+    experts,
     shared: config.sharedExperts > 0 ? await one(`${prefix}.shared_experts`) : null,
   };
 }

@@ -1,4 +1,5 @@
 /** One stage at work: opens its model, runs the steps that come in, and hands the results on. */
+import { DeviceLostError } from "../backend/backend.ts";
 import type { Link } from "../pipeline/link.ts";
 import type {
   Candidates,
@@ -31,11 +32,6 @@ export type OpenStageModel = (
 
 export type StageInput = Link<ToStage, never>;
 export type StageOutput = Link<never, ToStage | FromStage>;
-
-/** Thrown by a model that can run nothing any more: its stage ends, and the pipeline with it. */
-export class DeviceLostError extends Error {
-  override readonly name = "DeviceLostError";
-}
 
 /** Serves one stage until either link ends. `report` hears how opening goes and, at any time, what ended the stage. */
 export async function serveStage(

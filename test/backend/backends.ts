@@ -1,5 +1,6 @@
 /** The backends that tests run on: WASM everywhere, WebGPU where there is any adapter, software ones included. */
 import type { Backend } from "../../src/backend/backend.ts";
+import { listAdapters } from "../../src/backend/webgpu/adapters.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 
@@ -10,14 +11,14 @@ export interface TestedBackend {
   readonly missing: string | null;
 }
 
-const adapter = await navigator.gpu?.requestAdapter();
+const adapters = await listAdapters();
 
 export const BACKENDS: readonly TestedBackend[] = [
   { name: "wasm", open: () => WasmBackend.open(), missing: null },
   {
     name: "webgpu",
     open: () => WebGpuBackend.open({ gpu: "deno" }),
-    missing: adapter
+    missing: adapters.length > 0
       ? null
       : "there is no WebGPU adapter (on Debian, apt-get install mesa-vulkan-drivers gives a software one)",
   },

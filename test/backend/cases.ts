@@ -3,6 +3,7 @@ import { strict as assert } from "node:assert";
 import type { Backend, Heads, LinearAttention, Ops, Read, Router, StepInput } from "../../src/backend/backend.ts";
 import { elements, type Tensor, type WeightType } from "../../src/backend/tensor.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
+import { EDGE_CASES } from "./edge_cases.ts";
 import { ReferenceBackend } from "./reference_backend.ts";
 
 /** Operations on seeded tensors, and the steps to run them for. */
@@ -21,7 +22,7 @@ const rowsIn = (step: StepInput) => step.segments.reduce((sum, segment) => sum +
 const most = (counts: readonly number[]) => Math.max(...counts);
 
 function embedCase(type: WeightType, [T, V, H]: readonly [number, number, number]): OpCase {
-  const tokens = Uint32Array.from({ length: T }, (_, t) => (t * 7919) % V);
+  const tokens = Uint32Array.from({ length: T }, (_, t) => (t * 7919 + 11) % V);
   return {
     name: `embed ${type} [${T}, ${V}, ${H}]`,
     steps: [{ segments: [{ slot: 0, start: 0, rows: T }], outputs: new Uint32Array(), rows: tokens }],
@@ -345,6 +346,7 @@ export const CASES: readonly OpCase[] = [
   headCase("bf16", [2, 16, 70001, 64], [1]),
   headCase("f32", [2, 16, 64, 64], [1]),
   headCase("f32", [2, 16, 100, 8], []),
+  ...EDGE_CASES,
 ];
 
 /** Rows, segments and outputs that hold all steps of a case. */

@@ -1,7 +1,8 @@
 /** GPU devices for tests: with and without features, skipped with a reason where there is no adapter. */
 import { readLimits } from "../../src/backend/webgpu/adapters.ts";
+import { openProvider } from "../../src/backend/webgpu/provider.ts";
 
-const adapter = await navigator.gpu?.requestAdapter();
+const adapter = await openProvider("deno").gpu?.requestAdapter();
 
 const MISSING = adapter
   ? null
@@ -18,7 +19,7 @@ const subgroups = await request(["subgroups"]).then((device) => device?.destroy(
 
 /** A new device; the features are granted or it is refused. */
 async function request(features: readonly string[]): Promise<GPUDevice> {
-  const adapter = await navigator.gpu?.requestAdapter();
+  const adapter = await openProvider("deno").gpu?.requestAdapter();
   if (!adapter) throw new Error("there is no adapter");
   const { maxStorageBufferBindingSize, maxBufferSize } = readLimits(adapter.limits);
   return await adapter.requestDevice({

@@ -3,7 +3,6 @@ import { strict as assert } from "node:assert";
 import { SHADERS } from "../../shaders/mod.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { CASES, checkCase } from "./cases.ts";
-import { WEBGPU_CASES } from "./webgpu_cases.ts";
 import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
 
 /** In the kernel of that name, `right` becomes `wrong`; then one of the cases whose names match must fail. */
@@ -104,7 +103,7 @@ async function isSeen(device: GPUDevice, { kernel, right, wrong, cases }: Plante
     return compile({ ...shader, code: shader.code.replaceAll(right, wrong) });
   };
   const backend = await WebGpuBackend.open({ gpu: "deno", device });
-  const chosen = [...CASES, ...WEBGPU_CASES].filter(({ name }) => cases.test(name));
+  const chosen = CASES.filter(({ name }) => cases.test(name));
   assert.ok(chosen.length > 0, `no case matches ${cases}`);
   for (const opCase of chosen) {
     try {

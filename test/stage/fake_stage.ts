@@ -1,6 +1,7 @@
 /** A stage whose arithmetic is a hash of all that came before: a wrong slot, position or order shows in every later token. */
+import { DeviceLostError } from "../../src/backend/backend.ts";
 import type { Candidates, StageOptions, Step } from "../../src/pipeline/messages.ts";
-import { DeviceLostError, type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
+import { type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
 
 export const VOCABULARY = 50;
 const PER_ROW = 4;

@@ -1,8 +1,9 @@
 /** A stage opens, runs until its links end, passes failures on, and disposes of its model. */
 import { strict as assert } from "node:assert";
+import { DeviceLostError } from "../../src/backend/backend.ts";
 import { localLinks } from "../../src/pipeline/link.ts";
 import type { FromStage, StageEvent, StageOptions, ToStage } from "../../src/pipeline/messages.ts";
-import { DeviceLostError, serveStage, type StageModel } from "../../src/stage/stage.ts";
+import { serveStage, type StageModel } from "../../src/stage/stage.ts";
 import { FakeStage, openFake } from "./fake_stage.ts";
 
 const OPTIONS: StageOptions = {

@@ -46,13 +46,14 @@ export class WasmBackend implements Backend {
   }
 
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
-    const start = offset * ELEMENT_BYTES[tensor.dtype];
-    const size = byteLength(tensor);
-    if (start + bytes.length > size) {
-      throw new RangeError(`Cannot write '${tensor.label}' up to byte ${start + bytes.length}: it has ${size}`);
-    }
-    this.#memory.view("u8", pointer(tensor), size).set(bytes, start);
-    return Promise.resolve();
+    return Promise.try(() => {
+      const start = offset * ELEMENT_BYTES[tensor.dtype];
+      const size = byteLength(tensor);
+      if (start + bytes.length > size) {
+        throw new RangeError(`Cannot write '${tensor.label}' up to byte ${start + bytes.length}: it has ${size}`);
+      }
+      this.#memory.view("u8", pointer(tensor), size).set(bytes, start);
+    });
   }
 
   record(capacity: Capacity, build: (ops: Ops) => void): Plan {
@@ -63,10 +64,12 @@ export class WasmBackend implements Backend {
   }
 
   run(plan: Plan, input: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    const { calls, step } = plan as WasmPlan;
-    step.set(input);
-    for (const call of calls) call();
-    return this.read(reads);
+    return Promise.try(() => {
+      const { calls, step } = plan as WasmPlan;
+      step.set(input);
+      for (const call of calls) call();
+      return this.read(reads);
+    });
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {

@@ -1,12 +1,8 @@
 /** A GPU device: what was asked of it, what it can do, and whether it still lives. */
+import { DeviceLostError } from "../backend.ts";
 import type { GpuProvider } from "../../pipeline/messages.ts";
 import { adapterName, isSoftware, readLimits } from "./adapters.ts";
 import { openProvider } from "./provider.ts";
-
-/** The device is gone, with everything on it: a driver was reset, a GPU unplugged, or the backend disposed of. */
-export class DeviceLostError extends Error {
-  override readonly name = "DeviceLostError";
-}
 
 export interface DeviceOptions {
   readonly gpu: GpuProvider;

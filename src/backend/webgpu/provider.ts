@@ -17,6 +17,12 @@ export function openProvider(name: GpuProvider): Provider {
       `Cannot use "${name}" as the GPU provider: only "deno", the built-in one, is there; leave --gpu out`,
     );
   }
+  silenceDriver();
   // naga knows the subgroup functions without the line `enable subgroups;`, which it refuses.
   return { gpu: navigator.gpu, subgroupEnables: [] };
+}
+
+/** Without this variable the system's GPU libraries write complaints to our stderr; any folder will do. */
+function silenceDriver(): void {
+  if (Deno.build.os === "linux" && !Deno.env.has("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
 }
