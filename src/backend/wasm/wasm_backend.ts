@@ -1,6 +1,6 @@
 /** The backend that computes on the CPU, in WASM SIMD. */
 import { type KernelsExports, url } from "../../../wasm/kernels.ts";
-import { Memory } from "../../../wasm/memory.ts";
+import { Memory, type Ptr } from "../../../wasm/memory.ts";
 import type { Backend, Capacity, Ops, Plan, Read, StepInput } from "../backend.ts";
 import { byteLength, type DataType, ELEMENT_BYTES, elements, type Tensor } from "../tensor.ts";
 import { Bindings, pointer, WasmTensor } from "./binding.ts";
@@ -37,12 +37,23 @@ export class WasmBackend implements Backend {
     return this.#bytes;
   }
 
-  /** Throws RangeError where the 4 GiB of a WASM memory end. */
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {
     const bytes = elements(shape) * ELEMENT_BYTES[dtype];
-    const tensor = new WasmTensor(label, dtype, shape, this.#memory.alloc("u8", bytes));
+    const tensor = new WasmTensor(label, dtype, shape, this.#alloc(label, bytes));
     this.#bytes += Math.ceil(bytes / ALIGN) * ALIGN;
     return tensor;
+  }
+
+  #alloc(label: string, bytes: number): Ptr<"u8"> {
+    try {
+      return this.#memory.alloc("u8", bytes);
+    } catch (cause) {
+      throw new RangeError(
+        `Cannot hold ${label}, ${bytes} bytes, beside the ${this.#bytes} that are used, in 4 GiB of WASM memory: ` +
+          "use more stages, a shorter context or fewer sequences",
+        { cause },
+      );
+    }
   }
 
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
