@@ -5,7 +5,7 @@ import type { OpenEngine } from "../src/pipeline/messages.ts";
 import { openStage } from "../src/stage/open.ts";
 import { serveStage } from "../src/stage/stage.ts";
 
-parentPort?.once(
+parentPort?.on(
   "message",
   (message: OpenEngine) =>
     serveEngine(message, (...stage) => serveStage(openStage, ...stage), (event) => parentPort?.postMessage(event)),

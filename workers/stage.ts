@@ -5,7 +5,7 @@ import type { OpenStage } from "../src/pipeline/messages.ts";
 import { openStage } from "../src/stage/open.ts";
 import { serveStage } from "../src/stage/stage.ts";
 
-parentPort?.once(
+parentPort?.on(
   "message",
   ({ options, input, output }: OpenStage) =>
     serveStage(openStage, options, portLink(input), portLink(output), (event) => parentPort?.postMessage(event)),

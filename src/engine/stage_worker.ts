@@ -1,4 +1,4 @@
-/** A worker that holds a stage, as the process sees it: opened, watched, ended. */
+/** A worker that holds a stage, as the process sees it: opened, watched, ended. It never ends by itself unless it fails. */
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { OpenEngine, OpenStage, StageEvent, StageInfo } from "../pipeline/messages.ts";
 

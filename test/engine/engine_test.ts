@@ -118,6 +118,10 @@ Deno.test("Engine closes a thought after its budget, in tokens that are reported
     assert.deepEqual(await run(4, { thinking: thinking(6, free.slice(2, 4)), maxTokens: 12 }), free.slice(0, 12));
     assert.deepEqual(await run(5, { thinking: thinking(4, free.slice(2, 4)), maxTokens: 12 }), free.slice(0, 12));
     assert.deepEqual(await run(6, { thinking: thinking(3, free.slice(2, 4)), maxTokens: 12 }), forcedAfter(3, 6));
+    const sampling = { ...GREEDY, repetitionPenalty: 1e6 };
+    const [...penalised] = await run(7, { thinking: thinking(0), maxTokens: 3 + 38, sampling });
+    assert.deepEqual(penalised.splice(0, 3), close);
+    assert.equal(new Set([...PROMPT, ...close, ...penalised]).size, 7 + 3 + 38, "a token was repeated");
   }
 });
 
@@ -200,6 +204,23 @@ Deno.test("Engine aborts a request before its next step, running or waiting, and
   assert.deepEqual((await local.end(2)).tokens, expectedTokens(DEPTH, PROMPT, 8));
   assert.deepEqual([local.outcome(0).tokens.length, local.outcome(1).tokens.length], [heard, 0]);
   local.engine.abort(0);
+});
+
+Deno.test("Engine says nothing of a token whose request is aborted while it is sampled", async () => {
+  await using local = await LocalEngine.open();
+  const logits = local.pipeline.logits.bind(local.pipeline);
+  let reads = 0;
+  local.pipeline.logits = (id) => {
+    if (++reads === 3) local.engine.abort(0);
+    return logits(id);
+  };
+  const sampling = { ...GREEDY, logitBias: [[7, 1]] } as const; // which only a whole row can weigh
+  local.engine.generate(0, request(PROMPT, { sampling }));
+  local.engine.generate(1, request(PROMPT));
+  const { finish, tokens } = await local.end(0);
+  assert.deepEqual([finish, tokens.length, reads], ["abort", 2, 3]);
+  assert.deepEqual((await local.end(1)).tokens, expectedTokens(DEPTH, PROMPT, 8));
+  assert.equal(tokens.length, 2);
 });
 
 Deno.test("Engine has all slots free after any interleaving of requests and aborts, and no answer is disturbed", async () => {

@@ -5,7 +5,7 @@ import type { OpenEngine } from "../../../src/pipeline/messages.ts";
 import { serveStage } from "../../../src/stage/stage.ts";
 import { openFake } from "../../stage/fake_stage.ts";
 
-parentPort?.once(
+parentPort?.on(
   "message",
   (message: OpenEngine) =>
     serveEngine(message, (...stage) => serveStage(openFake(3), ...stage), (event) => parentPort?.postMessage(event)),

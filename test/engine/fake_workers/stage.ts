@@ -5,7 +5,7 @@ import type { OpenStage } from "../../../src/pipeline/messages.ts";
 import { serveStage } from "../../../src/stage/stage.ts";
 import { openFake } from "../../stage/fake_stage.ts";
 
-parentPort?.once(
+parentPort?.on(
   "message",
   ({ options, input, output }: OpenStage) =>
     serveStage(openFake(3), options, portLink(input), portLink(output), (event) => parentPort?.postMessage(event)),
