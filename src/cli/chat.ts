@@ -9,7 +9,7 @@ import { openModel } from "./open.ts";
 import { typedQuestions } from "./questions.ts";
 
 const help = `
-Ctrl-C stops an answer, on an empty line it leaves, as Ctrl-D does. /help lists what can be typed besides questions.
+Ctrl-C stops an answer; twice on an empty line it leaves, as Ctrl-D does. /help lists what can be typed besides questions.
 From a pipe, each line is a question: printf 'Add 56 and 79\\nAnd 12 and 30?\\n' | ringlet chat`;
 
 const commands = `/clear         begin a new conversation

@@ -5,7 +5,7 @@ import process from "node:process";
 /** Lines of one paste arrive together; anything that comes later was typed. */
 const PASTE_MILLIS = 20;
 
-/** Asks again and again. Ctrl-D ends it, and so does Ctrl-C on an empty line. */
+/** Asks again and again. Ctrl-D ends it, and so does a second Ctrl-C on an empty line: the first may have come too late for an answer. */
 export async function* typedQuestions(prompt: string): AsyncGenerator<string> {
   const history: string[] = [];
   for (let question = await ask(prompt, history); question !== null; question = await ask(prompt, history)) {
@@ -24,13 +24,19 @@ function ask(prompt: string, history: readonly string[]): Promise<string | null>
   const { promise, resolve } = Promise.withResolvers<string | null>();
   const lines: string[] = [];
   let pause: ReturnType<typeof setTimeout> | undefined;
+  let warned = false;
   reader.on("line", (line) => {
     lines.push(line);
     clearTimeout(pause);
     pause = setTimeout(() => reader.close(), PASTE_MILLIS);
   });
   reader.on("SIGINT", () => {
-    if (reader.line === "" && lines.length === 0) return reader.close();
+    if (reader.line === "" && lines.length === 0) {
+      if (warned) return reader.close();
+      warned = true;
+      process.stderr.write("\n(Ctrl-C again, or Ctrl-D, leaves)\n");
+      return reader.prompt();
+    }
     lines.length = 0;
     // Ctrl-E and Ctrl-U: to the end of the line, and all before it out.
     reader.write(null, { ctrl: true, name: "e" });
