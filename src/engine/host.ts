@@ -38,6 +38,7 @@ export async function serveEngine(
   await using pipeline = new Pipeline(toFirst, results, options.layers.length);
   try {
     const info = await openStage(startStage, options, [input, output], pipeline, report);
+    if (!info) return;
     const limits = { ...options, vocabulary: info.vocabulary };
     const engine = new Engine(
       pipeline,
@@ -52,15 +53,15 @@ export async function serveEngine(
   }
 }
 
-/** Starts the first stage and waits until it is open. Its failure then or later breaks the pipeline. */
+/** Starts the first stage and waits until it is open; null if it fails. Its failure, then or later, breaks the pipeline. */
 function openStage(
   startStage: StartStage,
   options: EngineOptions,
   links: readonly [input: Link<ToStage, never>, output: Link<never, ToStage | FromStage>],
   pipeline: Pipeline,
   report: (event: StageEvent) => void,
-): Promise<StageInfo> {
-  return new Promise((resolve, reject) =>
+): Promise<StageInfo | null> {
+  return new Promise((resolve) =>
     startStage({ ...options, layers: options.layers[0]! }, ...links, (event) => {
       switch (event.type) {
         case "loading":
@@ -68,8 +69,9 @@ function openStage(
         case "opened":
           return resolve(event.info);
         case "failed":
-          reject(new Error(event.reason));
-          return pipeline.break(event.reason);
+          report(event);
+          pipeline.break(event.reason);
+          return resolve(null);
         default:
           event satisfies never;
       }

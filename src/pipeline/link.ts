@@ -20,10 +20,7 @@ export function portLink<In, Out>(port: MessagePort): Link<In, Out> {
   const inbox = new Inbox<In>();
   // Not port.on("message"), which looks for ports in every message, number by number.
   port.addEventListener("message", (event) => inbox.push((event as MessageEvent<In>).data));
-  port.addEventListener(
-    "messageerror",
-    () => inbox.end(new Error("Cannot read a message as it arrived: it is damaged")),
-  );
+  port.addEventListener("messageerror", () => port.close()); // rather no link than one that loses messages
   port.addEventListener("close", () => inbox.end());
   port.start();
   return {

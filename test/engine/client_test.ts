@@ -131,7 +131,7 @@ for (const act of ["lose", "crash", "exit"] as const) {
       };
       const last = { lose: "the fake lost its device", crash: "the fake crashed", exit: "ended without a word" }[act];
       await assert.rejects(outcome, (error) => error instanceof EngineError && error.message.includes(last));
-      const stage = layer === 0 ? "" : `stage ${layer + 1} of 3 failed: `;
+      const stage = `stage ${layer + 1} of 3 failed: `;
       await assert.rejects(ids(waiting), (error) => `${error}`.startsWith(`EngineError: The engine stopped: ${stage}`));
       assert.deepEqual(heard, expectedTokens(DEPTH, PROMPT, heard.length));
       await assert.rejects(ids(client.generate(request(PROMPT))), /^EngineError: The engine stopped: /);
