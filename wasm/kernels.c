@@ -9,4 +9,6 @@
 #include "kernels_moe.h"
 #include "kernels_norm.h"
 #include "kernels_simd.h"
+#include "kernels_streams.h"
+#include "kernels_tiles.h"
 #include "kernels_weights.h"

@@ -1,7 +1,7 @@
-// The forward pass as SIMD kernels: pure functions over pointers, no allocation, no state of their own, f32 activations.
+// The forward pass as SIMD kernels: pure functions over pointers, without state or allocation, f32 activations.
 //
-// Arrays are row-major and contiguous, `x[t,k]` has K elements a row. `begin, end` is the half-open range of the work that a call
-// does, of rows unless said otherwise, so that threads can share a call. A row's result never depends on the other rows.
+// Arrays are row-major and contiguous: `x[t,k]` has K elements a row. `begin, end` is the half-open range of the work
+// that a call does, rows t unless said otherwise, so that threads can share it. No row's result depends on other rows.
 //
 // matrix: eight words that describe W[n,k] or a stack of them W[e,n,k], K a multiple of 4:
 //   values, type (0 f32, 1 bf16, 2 f16, 3 f8_e4m3), N, K, bias[n] or 0,
@@ -27,28 +27,32 @@ void silu(float *x, uint32_t begin, uint32_t end);
 // gate[i] = silu(gate[i]) · up[i]
 void swiglu(float *gate, const float *up, uint32_t begin, uint32_t end);
 
-// For x[t,heads,d], rows `stride` elements apart: RMSNorm over d unless weight is 0, then, unless rope is 0, channel j < half turns
-// with channel j + half by the angle of positions[t]: rope[position,2,half] holds cosines, then sines
+// For x[t,heads,d], rows `stride` elements apart: RMSNorm over d unless weight is 0; then, unless rope is 0, channel
+// j < half turns with channel j + half by the angle of positions[t]; rope[position,2,half]: cosines, then sines
 void norm_rope(float *x, uint32_t stride, uint32_t heads, uint32_t d, const float *weight, float eps, const float *rope,
                uint32_t half, const uint32_t *positions, uint32_t begin, uint32_t end);
 
-// out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t, from and into state[slot,heads,d(k),d(v)], zero before
-// position 0; qkv[t,3,heads,d]; decays[heads,2,33]: exp(g i), then 1 - exp(g i), for i = 0…32; begin, end: of heads
+// out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into state[slot,heads,d(k),d(v)],
+// zero before position 0: qkv[t,3,heads,d], d ≤ 256; decays[heads,2,33]: exp(g i), then 1 - exp(g i), i = 0 … 32;
+// begin, end: of heads
 void linear_attention(float *out, const float *qkv, float *state, const float *decays, const uint32_t *segments,
                       uint32_t count, uint32_t heads, uint32_t d, uint32_t begin, uint32_t end);
 
-// x[t,w] = weight[w] · x[t,w] / sqrt(mean_group(x²) + eps) · sigmoid(gate[t,w]), for `groups` equal pieces of w
+// x[t,w] = weight[w] · x[t,w] / sqrt(mean(x²) + eps) · sigmoid(gate[t,w]), the mean over each of `groups` equal pieces
 void group_norm_gate(float *x, const float *gate, const float *weight, float eps, uint32_t w, uint32_t groups,
                      uint32_t begin, uint32_t end);
 
-// keys[slot,position,width] and values: the middle and last of qkv[t, q_width + 2 width]; caches have `context` positions a slot
+// keys[slot,position,width] and values[slot,position,width]: the second and third part of qkv[t, q_width + 2 width];
+// a slot has `context` positions
 void append(float *keys, float *values, const float *qkv, const uint32_t *segments, uint32_t count, uint32_t q_width,
             uint32_t width, uint32_t context);
 
 // out[t,heads,d] = softmax(d^(-1/2) q · keys) @ values over the positions up to the row's own; q head h reads kv head
-// h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], keys and values[slot,context,kv_heads,d], d ≤ 256; begin, end: of kv heads
+// h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], keys and values[slot,context,kv_heads,d], d ≤ 256;
+// begin, end: of kv heads
 void attention(float *out, const float *qkv, const float *keys, const float *values, const uint32_t *segments,
-               uint32_t count, uint32_t context, uint32_t heads, uint32_t kv_heads, uint32_t d, uint32_t begin, uint32_t end);
+               uint32_t count, uint32_t context, uint32_t heads, uint32_t kv_heads, uint32_t d, uint32_t begin,
+               uint32_t end);
 
 // x[i] = sigmoid(x[i])
 void sigmoid(float *x, uint32_t begin, uint32_t end);
@@ -56,25 +60,28 @@ void sigmoid(float *x, uint32_t begin, uint32_t end);
 // x[t,n] = softmax over n
 void softmax(float *x, uint32_t n, uint32_t begin, uint32_t end);
 
-// ids[t,k], weights[t,k]: the k best of scores[t,e] + bias[e] (bias may be 0) within the best `kept` of `groups` equal groups, by
-// the sum of their two best; falling, ties to the lower index; weights = scale · score, over their sum with `normalize`; e ≤ 1024
+// ids[t,k], weights[t,k]: the k best of scores[t,e] + bias[e] (bias may be 0), falling, ties to the lower index, from
+// the `kept` best of `groups` equal groups by the sum of their two best; weights: scale · score, with `normalize` over
+// the sum of the k scores; e ≤ 1024
 void choose(uint32_t *ids, float *weights, const float *scores, const float *bias, uint32_t e, uint32_t groups,
             uint32_t kept, uint32_t k, uint32_t normalize, float scale, uint32_t begin, uint32_t end);
 
-// order[p]: all pairs p by rising expert ids[p], in order; those of expert e are order[starts[e] … starts[e+1])
+// order[p]: the pairs p by rising expert ids[p], in their order; those of expert e are order[starts[e] … starts[e+1])
 void sort_by_expert(uint32_t *order, uint32_t *starts, const uint32_t *ids, uint32_t pairs, uint32_t experts);
 
-// y[p,n] = x[p / per_row,k] @ W[e,n,k]^T for all pairs p in order[starts[e] … starts[e+1]); scratch[34,k];
+// y[p,n] = x[p / per_row,k] @ W[e,n,k]^T for the pairs p in order[starts[e] … starts[e+1]); scratch[34,k];
 // begin, end: of n
 void experts_matmul(float *y, const float *x, const uint32_t *matrix, float *scratch, const uint32_t *order,
                     const uint32_t *starts, uint32_t experts, uint32_t per_row, uint32_t begin, uint32_t end);
 
 // hidden[t,h] += Σ_k weights[t,k] · y[t,k,h]
-void combine(float *hidden, const float *y, const float *weights, uint32_t k, uint32_t h, uint32_t begin, uint32_t end);
+void combine(float *hidden, const float *y, const float *weights, uint32_t k, uint32_t h, uint32_t begin,
+             uint32_t end);
 
-// ids[r,k], logits[r,k]: the k ≤ n greatest of x[r,n], falling, ties to the lower index; log_sum_exp[r] = ln Σ_n exp(x[r,n])
-void candidates(uint32_t *ids, float *logits, float *log_sum_exp, const float *x, uint32_t n, uint32_t k, uint32_t begin,
-                uint32_t end);
+// ids[r,k], logits[r,k]: the k ≤ n greatest of x[r,n], falling, ties to the lower index;
+// log_sum_exp[r] = ln Σ_n exp(x[r,n])
+void candidates(uint32_t *ids, float *logits, float *log_sum_exp, const float *x, uint32_t n, uint32_t k,
+                uint32_t begin, uint32_t end);
 
 // y[i] = exp(x[i]), relative error ≤ 2e-7: what all kernels use, exported for its test
 void exponential(float *y, const float *x, uint32_t begin, uint32_t end);

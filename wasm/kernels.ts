@@ -41,8 +41,8 @@ export interface KernelsExports extends ModuleExports {
   swiglu(gate: Ptr<"f32">, up: Ptr<"f32">, begin: number, end: number): void;
 
   /**
-   * For x[t,heads,d], rows `stride` elements apart: RMSNorm over d unless weight is 0, then, unless rope is 0, channel j < half turns
-   * with channel j + half by the angle of positions[t]: rope[position,2,half] holds cosines, then sines
+   * For x[t,heads,d], rows `stride` elements apart: RMSNorm over d unless weight is 0; then, unless rope is 0, channel
+   * j < half turns with channel j + half by the angle of positions[t]; rope[position,2,half]: cosines, then sines
    */
   norm_rope(
     x: Ptr<"f32">,
@@ -59,8 +59,9 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
-   * out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t, from and into state[slot,heads,d(k),d(v)], zero before
-   * position 0; qkv[t,3,heads,d]; decays[heads,2,33]: exp(g i), then 1 - exp(g i), for i = 0…32; begin, end: of heads
+   * out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into state[slot,heads,d(k),d(v)],
+   * zero before position 0: qkv[t,3,heads,d], d ≤ 256; decays[heads,2,33]: exp(g i), then 1 - exp(g i), i = 0 … 32;
+   * begin, end: of heads
    */
   linear_attention(
     out: Ptr<"f32">,
@@ -76,7 +77,7 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
-   * x[t,w] = weight[w] · x[t,w] / sqrt(mean_group(x²) + eps) · sigmoid(gate[t,w]), for `groups` equal pieces of w
+   * x[t,w] = weight[w] · x[t,w] / sqrt(mean(x²) + eps) · sigmoid(gate[t,w]), the mean over each of `groups` equal pieces
    */
   group_norm_gate(
     x: Ptr<"f32">,
@@ -90,7 +91,8 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
-   * keys[slot,position,width] and values: the middle and last of qkv[t, q_width + 2 width]; caches have `context` positions a slot
+   * keys[slot,position,width] and values[slot,position,width]: the second and third part of qkv[t, q_width + 2 width];
+   * a slot has `context` positions
    */
   append(
     keys: Ptr<"f32">,
@@ -105,7 +107,8 @@ export interface KernelsExports extends ModuleExports {
 
   /**
    * out[t,heads,d] = softmax(d^(-1/2) q · keys) @ values over the positions up to the row's own; q head h reads kv head
-   * h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], keys and values[slot,context,kv_heads,d], d ≤ 256; begin, end: of kv heads
+   * h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], keys and values[slot,context,kv_heads,d], d ≤ 256;
+   * begin, end: of kv heads
    */
   attention(
     out: Ptr<"f32">,
@@ -133,8 +136,9 @@ export interface KernelsExports extends ModuleExports {
   softmax(x: Ptr<"f32">, n: number, begin: number, end: number): void;
 
   /**
-   * ids[t,k], weights[t,k]: the k best of scores[t,e] + bias[e] (bias may be 0) within the best `kept` of `groups` equal groups, by
-   * the sum of their two best; falling, ties to the lower index; weights = scale · score, over their sum with `normalize`; e ≤ 1024
+   * ids[t,k], weights[t,k]: the k best of scores[t,e] + bias[e] (bias may be 0), falling, ties to the lower index, from
+   * the `kept` best of `groups` equal groups by the sum of their two best; weights: scale · score, with `normalize` over
+   * the sum of the k scores; e ≤ 1024
    */
   choose(
     ids: Ptr<"u32">,
@@ -152,12 +156,12 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
-   * order[p]: all pairs p by rising expert ids[p], in order; those of expert e are order[starts[e] … starts[e+1])
+   * order[p]: the pairs p by rising expert ids[p], in their order; those of expert e are order[starts[e] … starts[e+1])
    */
   sort_by_expert(order: Ptr<"u32">, starts: Ptr<"u32">, ids: Ptr<"u32">, pairs: number, experts: number): void;
 
   /**
-   * y[p,n] = x[p / per_row,k] @ W[e,n,k]^T for all pairs p in order[starts[e] … starts[e+1]); scratch[34,k];
+   * y[p,n] = x[p / per_row,k] @ W[e,n,k]^T for the pairs p in order[starts[e] … starts[e+1]); scratch[34,k];
    * begin, end: of n
    */
   experts_matmul(
@@ -187,7 +191,8 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
-   * ids[r,k], logits[r,k]: the k ≤ n greatest of x[r,n], falling, ties to the lower index; log_sum_exp[r] = ln Σ_n exp(x[r,n])
+   * ids[r,k], logits[r,k]: the k ≤ n greatest of x[r,n], falling, ties to the lower index;
+   * log_sum_exp[r] = ln Σ_n exp(x[r,n])
    */
   candidates(
     ids: Ptr<"u32">,

@@ -61,8 +61,8 @@ static float log_sum(const float *x, uint32_t n, float max) {
   return (float)(max + log(total));
 }
 
-void candidates(uint32_t *ids, float *logits, float *log_sum_exp, const float *x, uint32_t n, uint32_t k, uint32_t begin,
-                uint32_t end) {
+void candidates(uint32_t *ids, float *logits, float *log_sum_exp, const float *x, uint32_t n, uint32_t k,
+                uint32_t begin, uint32_t end) {
   for (uint32_t r = begin; r < end; r++) {
     top(ids + r * k, logits + r * k, x + r * n, n, k);
     log_sum_exp[r] = log_sum(x + r * n, n, logits[r * k]);

@@ -4,7 +4,8 @@
 #include "kernels_matmul.h"
 #include "kernels_mix.h"
 
-enum { CHUNK = 32, MAX_HEAD = 256 };
+enum { CHUNK = 32 };
+_Static_assert(CHUNK + 1 == 33, "decays of kernels.h");
 
 // One head of consecutive rows.
 struct head {
@@ -12,7 +13,7 @@ struct head {
   float *out;             // rows `out_stride` apart
   float *state;           // [d(k), d(v)]
   const float *decay;     // exp(g i), i = 0 … CHUNK
-  const float *loss;      // 1 - exp(g i): exact where the decay is near 1, so that errors do not grow over thousands of tokens
+  const float *loss;      // 1 - exp(g i), exact where the decay is near 1: errors do not grow over thousands of tokens
   uint32_t stride, out_stride, d;
   float scale;
 };
@@ -51,7 +52,7 @@ static void step(const struct head *h) {
 
 // scores[a,b] = scale · exp(g (a - b)) · q_a · k_b for b ≤ a, 0 for b > a
 static void chunk_scores(const struct head *h, uint32_t n, float *scores) {
-  float scratch[PACKED(MAX_HEAD)];
+  float scratch[PACKED(MAX_D)];
   struct rows rows = {.count = n};
   for (uint32_t a = 0; a < n; a++) {
     rows.x[a] = h->q + a * h->stride;
@@ -84,7 +85,7 @@ static void chunk_out(const struct head *h, uint32_t n, const float *scores) {
 
 // S = exp(g n) · S + Σ_b exp(g (n - 1 - b)) k_b ⊗ v_b
 static void chunk_state(const struct head *h, uint32_t n) {
-  float keys[CHUNK * MAX_HEAD];
+  float keys[CHUNK * MAX_D];
   for (uint32_t b = 0; b < n; b++) {
     const v128_t factor = splat(h->decay[n - 1 - b]);
     for (uint32_t i = 0; i < h->d; i += 4) store(keys + b * h->d + i, mul(load(h->k + b * h->stride + i), factor));

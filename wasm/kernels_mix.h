@@ -3,12 +3,12 @@
 #define KERNELS_MIX_H
 #include "kernels_simd.h"
 
-// Rows that are summed before they join y: two levels of sums, as in kernels_matmul.h, and the same order for every shape of tile.
+// Rows that are summed before they join y: two levels of sums as in kernels_streams.h, in one order in every tile.
 enum { MIX_SPAN = 32 };
 
 // R rows by C · 4 columns of y.
-INLINE void mix_tile(const int R, const int C, float *y, uint32_t y_row, const float *x, uint32_t x_row, uint32_t x_step,
-                     const float *m, uint32_t m_row, uint32_t k) {
+INLINE void mix_tile(const int R, const int C, float *y, uint32_t y_row, const float *x, uint32_t x_row,
+                     uint32_t x_step, const float *m, uint32_t m_row, uint32_t k) {
   for (uint32_t first = 0; first < k; first += MIX_SPAN) {
     v128_t part[8];
     UNROLL for (int j = 0; j < R * C; j++) part[j] = splat(0);
@@ -29,24 +29,21 @@ INLINE void mix_tile(const int R, const int C, float *y, uint32_t y_row, const f
   }
 }
 
+// R rows of y, C · 4 columns at a time while there are so many left.
+INLINE void mix_rows(const int R, const int C, float *y, uint32_t y_row, const float *x, uint32_t x_row,
+                     uint32_t x_step, const float *m, uint32_t m_row, uint32_t k, uint32_t n) {
+  uint32_t j = 0;
+  for (; j + 4 * C <= n; j += 4 * C) mix_tile(R, C, y + j, y_row, x, x_row, x_step, m + j, m_row, k);
+  for (; j < n; j += 4) mix_tile(R, 1, y + j, y_row, x, x_row, x_step, m + j, m_row, k);
+}
+
 // y[r,j] += Σ_i x[r · x_row + i · x_step] · m[i · m_row + j] for r < rows, j < n, i < k; n is a multiple of 4
-static void mix(float *y, uint32_t y_row, const float *x, uint32_t x_row, uint32_t x_step, const float *m, uint32_t m_row,
-                uint32_t rows, uint32_t k, uint32_t n) {
+static void mix(float *y, uint32_t y_row, const float *x, uint32_t x_row, uint32_t x_step, const float *m,
+                uint32_t m_row, uint32_t rows, uint32_t k, uint32_t n) {
   uint32_t r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    const float *xs = x + r * x_row;
-    float *ys = y + r * y_row;
-    uint32_t j = 0;
-    for (; j + 8 <= n; j += 8) mix_tile(4, 2, ys + j, y_row, xs, x_row, x_step, m + j, m_row, k);
-    for (; j < n; j += 4) mix_tile(4, 1, ys + j, y_row, xs, x_row, x_step, m + j, m_row, k);
-  }
-  for (; r < rows; r++) {
-    const float *xs = x + r * x_row;
-    float *ys = y + r * y_row;
-    uint32_t j = 0;
-    for (; j + 16 <= n; j += 16) mix_tile(1, 4, ys + j, y_row, xs, x_row, x_step, m + j, m_row, k);
-    for (; j < n; j += 4) mix_tile(1, 1, ys + j, y_row, xs, x_row, x_step, m + j, m_row, k);
-  }
+  for (; r + 4 <= rows; r += 4) mix_rows(4, 2, y + r * y_row, y_row, x + r * x_row, x_row, x_step, m, m_row, k, n);
+  for (; r + 2 <= rows; r += 2) mix_rows(2, 4, y + r * y_row, y_row, x + r * x_row, x_row, x_step, m, m_row, k, n);
+  if (r < rows) mix_rows(1, 4, y + r * y_row, y_row, x + r * x_row, x_row, x_step, m, m_row, k, n);
 }
 
 #endif

@@ -62,11 +62,12 @@ void sort_by_expert(uint32_t *order, uint32_t *starts, const uint32_t *ids, uint
   for (uint32_t p = 0; p < pairs; p++) starts[ids[p] + 1]++;
   for (uint32_t e = 0; e < experts; e++) starts[e + 1] += starts[e];
   for (uint32_t p = 0; p < pairs; p++) order[starts[ids[p]]++] = p;
-  for (uint32_t e = experts; e > 0; e--) starts[e] = starts[e - 1]; // each start has moved to its end: the next one's start
+  for (uint32_t e = experts; e > 0; e--) starts[e] = starts[e - 1]; // each has moved to its end
   starts[0] = 0;
 }
 
-void combine(float *hidden, const float *y, const float *weights, uint32_t k, uint32_t h, uint32_t begin, uint32_t end) {
+void combine(float *hidden, const float *y, const float *weights, uint32_t k, uint32_t h, uint32_t begin,
+             uint32_t end) {
   for (uint32_t t = begin; t < end; t++) {
     for (uint32_t j = 0; j < h; j += 4) {
       const uint32_t n = min_u32(4, h - j);

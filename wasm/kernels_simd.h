@@ -7,6 +7,9 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+// Most channels of a head: bounds arrays on the stack.
+enum { MAX_D = 256 };
+
 INLINE v128_t load(const float *x) { return wasm_v128_load(x); }
 INLINE v128_t load_splat(const float *x) { return wasm_v128_load32_splat(x); }
 INLINE void store(float *y, v128_t x) { wasm_v128_store(y, x); }
@@ -68,8 +71,8 @@ INLINE float sum_squares(const float *x, uint32_t n) {
   return sum_lanes(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
 }
 
-// exp(x) = 2^n exp(r) with r = x - n ln 2, |r| ≤ ln 2 / 2, and a minimax polynomial (Cephes' expf). The power comes in two
-// halves, so that results below 2^-126 or above 2^127 round as they should: to subnormals, zero, infinity.
+// exp(x) = 2^n exp(r) with r = x - n ln 2, |r| ≤ ln 2 / 2, and a minimax polynomial (that of Cephes' expf). The power
+// comes in two halves, so that results below 2^-126 or above 2^127 round as they should: to subnormals, 0, infinity.
 INLINE v128_t exp4(v128_t x) {
   x = wasm_f32x4_pmax(wasm_f32x4_pmin(x, splat(90)), splat(-110)); // NaN stays
   v128_t n = wasm_f32x4_nearest(mul(x, splat(1.44269504f)));

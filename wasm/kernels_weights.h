@@ -46,8 +46,8 @@ INLINE const float *row_factors(const struct weights *w, uint32_t n) {
   return w->factors ? w->factors + n / w->block_rows * w->blocks : &ONE;
 }
 
-// What turns small floats into f32. `keep`: the bits of sign, exponent and mantissa; `scale` mends the exponent's bias, by 2^112 or
-// 2^120; `odd`: the bits that are all set in infinities and NaN, or in NaN; `special`: the exponent of those.
+// What turns small floats into f32. `keep`: the bits of sign, exponent and mantissa; `scale` mends the exponent's bias,
+// by 2^112 or 2^120; `odd`: the bits that are all set in infinities and NaN, or in NaN; `special`: those in f32.
 struct widening {
   v128_t keep, scale, odd, special;
 };
