@@ -15,12 +15,15 @@ import blockCandidates from "./block_candidates.wgsl" with { type: "text" };
 import counter from "./counter.wgsl" with { type: "text" };
 import embed from "./embed.wgsl" with { type: "text" };
 import expertsDown from "./experts_down.wgsl" with { type: "text" };
+import fill from "./fill.wgsl" with { type: "text" };
 import gateUp from "./gate_up.wgsl" with { type: "text" };
 import gatedGroupNorm from "./gated_group_norm.wgsl" with { type: "text" };
 import headNormRope from "./head_norm_rope.wgsl" with { type: "text" };
 import linearAttention from "./linear_attention.wgsl" with { type: "text" };
 import matmul from "./matmul.wgsl" with { type: "text" };
 import mergeCandidates from "./merge_candidates.wgsl" with { type: "text" };
+import multiplyAdd from "./multiply_add.wgsl" with { type: "text" };
+import readMemory from "./read_memory.wgsl" with { type: "text" };
 import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
 import route from "./route.wgsl" with { type: "text" };
 import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
@@ -121,6 +124,13 @@ export const SHADERS = {
     "step" | "qkv" | "keys" | "values" | "carry" | "out",
     "heads" | "kv_heads" | "context" | PartOfStack
   >("softmax_attention", softmaxAttention, "step", "reduce"),
+} as const;
+
+/** Kernels that are no part of the model: they make random weights, and measure what a device can do. */
+export const TOOLS = {
+  fill: shader<"out", "seed" | "first" | "count" | "spread" | "centre">("fill", fill),
+  multiplyAdd: shader<"out">("multiply_add", multiplyAdd),
+  readMemory: shader<"source" | "out">("read_memory", readMemory),
 } as const;
 
 /** What completes a shader's text. */

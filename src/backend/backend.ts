@@ -132,6 +132,15 @@ export interface Read {
   readonly elements: number;
 }
 
+/** Random values for a tensor; the same seed gives the same ones on one backend. */
+export interface RandomValues {
+  /** Below 2^32. */
+  readonly seed: number;
+  /** f32, bf16 and f16 are spread evenly within `spread` of `centre`. Codes that need factors are any but NaN. */
+  readonly spread: number;
+  readonly centre: number;
+}
+
 /** The device is gone, with everything on it: a driver was reset, a GPU unplugged, or the backend disposed of. */
 export class DeviceLostError extends Error {
   override readonly name = "DeviceLostError";
@@ -143,10 +152,14 @@ export interface Backend extends Disposable {
   readonly device: string;
   /** Bytes of all tensors made so far, padding included. */
   readonly bytes: number;
+  /** Milliseconds that the device worked on the last run; null unless it was opened to measure them. */
+  readonly gpuMillis: number | null;
   /** A tensor of zeros. Throws RangeError if the device cannot hold it, naming what to change. */
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor;
   /** Writes `bytes` from the element `offset` on; both ends fall on multiples of 4 bytes. Resolves when `bytes` may be reused. */
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void>;
+  /** Fills a tensor where it lies. Throws TypeError for u32. */
+  fill(tensor: Tensor, values: RandomValues): Promise<void>;
   /** Calls `build` once and keeps what it recorded. */
   record(capacity: Capacity, build: (ops: Ops) => void): Plan;
   /** Runs a plan for one step and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good. */

@@ -308,6 +308,7 @@ export function decode(dtype: DataType, bytes: Uint8Array): ArrayLike<number> {
 export class ReferenceBackend implements Backend {
   readonly device = "float64 loops";
   bytes = 0;
+  readonly gpuMillis = null;
 
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {
     const tensor = new ReferenceTensor(label, dtype, shape);
@@ -318,6 +319,10 @@ export class ReferenceBackend implements Backend {
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
     data(tensor).set(decode(tensor.dtype, bytes), offset);
     return Promise.resolve();
+  }
+
+  fill(): Promise<void> {
+    return Promise.reject(new Error("Cannot fill: cases bring their own values"));
   }
 
   record(capacity: Capacity, build: (ops: Ops) => void): Plan {

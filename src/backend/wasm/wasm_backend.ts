@@ -1,9 +1,10 @@
 /** The backend that computes on the CPU, in WASM SIMD. */
 import { type KernelsExports, url } from "../../../wasm/kernels.ts";
 import { Memory, type Ptr } from "../../../wasm/memory.ts";
-import type { Backend, Capacity, Ops, Plan, Read, StepInput } from "../backend.ts";
+import type { Backend, Capacity, Ops, Plan, RandomValues, Read, StepInput } from "../backend.ts";
 import { byteLength, type DataType, ELEMENT_BYTES, elements, type Tensor } from "../tensor.ts";
 import { Bindings, pointer, WasmTensor } from "./binding.ts";
+import { fill } from "./fill.ts";
 import { Recorder } from "./recorder.ts";
 import { Recording, type Shared } from "./recording.ts";
 import { Scratch } from "./scratch.ts";
@@ -19,6 +20,7 @@ class WasmPlan implements Plan {
 /** One linear memory with all tensors, at most 4 GiB, and one thread. */
 export class WasmBackend implements Backend {
   readonly device = "CPU (WASM SIMD)";
+  readonly gpuMillis = null;
   readonly #memory: Memory<KernelsExports>;
   readonly #shared: Shared;
   #bytes = 0;
@@ -64,6 +66,13 @@ export class WasmBackend implements Backend {
         throw new RangeError(`Cannot write '${tensor.label}' up to byte ${start + bytes.length}: it has ${size}`);
       }
       this.#memory.view("u8", pointer(tensor), size).set(bytes, start);
+    });
+  }
+
+  fill(tensor: Tensor, values: RandomValues): Promise<void> {
+    return Promise.try(() => {
+      if (tensor.dtype === "u32") throw new TypeError(`Cannot fill '${tensor.label}': it holds indices`);
+      fill(this.#memory.view("u8", pointer(tensor), byteLength(tensor)), tensor.dtype, values);
     });
   }
 

@@ -10,6 +10,8 @@ export interface DeviceOptions {
   readonly device?: GPUDevice;
   /** Largest binding to use, at most what the device allows: tensors above it are split. */
   readonly maxBindingBytes?: number;
+  /** Ask for timestamps, where the device has them: runs tell how long the device worked. */
+  readonly timed?: boolean;
 }
 
 /** Features that adapters may hide and yet grant; all are optional. */
@@ -72,9 +74,9 @@ export class Device implements Disposable {
    * @throws {RangeError} for an unknown provider
    * @throws {Deno.errors.NotFound} where there is no adapter
    */
-  static async open({ gpu, device, maxBindingBytes = Infinity }: DeviceOptions): Promise<Device> {
+  static async open({ gpu, device, maxBindingBytes = Infinity, timed = false }: DeviceOptions): Promise<Device> {
     const provider = openProvider(gpu);
-    return new Device(device ?? await request(provider.gpu), provider, maxBindingBytes);
+    return new Device(device ?? await request(provider.gpu, timed), provider, maxBindingBytes);
   }
 
   /** Throws if the device is lost or has refused something since it was opened. */
@@ -118,20 +120,20 @@ export class Device implements Disposable {
 }
 
 /** A device with as many of the wanted features as are granted together, subgroups first. */
-async function request(gpu: GPU): Promise<GPUDevice> {
+async function request(gpu: GPU, timed: boolean): Promise<GPUDevice> {
   const [subgroups, f16] = WANTED as readonly string[] as GPUFeatureName[];
   for (const features of [[subgroups!, f16!], [subgroups!], [f16!]]) {
-    const device = await requestWith(gpu, features).catch((error) => {
+    const device = await requestWith(gpu, features, timed).catch((error) => {
       if (error instanceof Deno.errors.NotFound) throw error;
       return null;
     });
     if (device !== null) return device;
   }
-  return await requestWith(gpu, []);
+  return await requestWith(gpu, [], timed);
 }
 
 /** An adapter gives one device only, hence a new adapter each time. */
-async function requestWith(gpu: GPU, requiredFeatures: GPUFeatureName[]): Promise<GPUDevice> {
+async function requestWith(gpu: GPU, features: readonly GPUFeatureName[], timed: boolean): Promise<GPUDevice> {
   const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new Deno.errors.NotFound(
@@ -140,5 +142,6 @@ async function requestWith(gpu: GPU, requiredFeatures: GPUFeatureName[]): Promis
   }
   const limits = readLimits(adapter.limits);
   const requiredLimits = Object.fromEntries(RAISED.map((name) => [name, limits[name]!]));
-  return await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  const timestamps = timed && adapter.features.has("timestamp-query") ? ["timestamp-query" as const] : [];
+  return await adapter.requestDevice({ requiredFeatures: [...features, ...timestamps], requiredLimits });
 }

@@ -1,16 +1,18 @@
 /** The WebGPU backend: tensors in buffers, operations as dispatches that a plan replays. */
-import type { Backend, Capacity, Ops, Plan, Read, StepInput } from "../backend.ts";
+import type { Backend, Capacity, Ops, Plan, RandomValues, Read, StepInput } from "../backend.ts";
 import { type DataType, ELEMENT_BYTES, type Tensor } from "../tensor.ts";
 import { linearAttention, softmaxAttention } from "./attention_ops.ts";
 import { candidates } from "./candidate_ops.ts";
 import { embed, gatedProduct, head, project, projectAdd, receive } from "./dense_ops.ts";
 import { Device, type DeviceOptions } from "./device.ts";
 import { expertsDownAdd, expertsGateUp, route } from "./expert_ops.ts";
+import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
 import { WebGpuPlan } from "./plan.ts";
 import { Readback, type ReadNow, type Source } from "./readback.ts";
 import { own, Recording } from "./recording.ts";
+import { Timer } from "./timer.ts";
 
 export interface WebGpuOptions extends DeviceOptions {
   /** How to read a mapped buffer at once; another than the usual one is for tests. */
@@ -23,12 +25,15 @@ export class WebGpuBackend implements Backend {
   readonly #memory: Memory;
   readonly #kernels: Kernels;
   readonly #readback: Readback;
+  readonly #timer: Timer | null;
+  #gpuMillis: number | null = null;
 
   private constructor(device: Device, memory: Memory, kernels: Kernels, readback: Readback) {
     this.#device = device;
     this.#memory = memory;
     this.#kernels = kernels;
     this.#readback = readback;
+    this.#timer = Timer.create(device, memory);
   }
 
   /**
@@ -53,6 +58,10 @@ export class WebGpuBackend implements Backend {
     return this.#memory.bytes;
   }
 
+  get gpuMillis(): number | null {
+    return this.#gpuMillis;
+  }
+
   /** Whether results are read without awaiting them. */
   get synchronous(): boolean {
     return this.#readback.synchronous;
@@ -67,6 +76,11 @@ export class WebGpuBackend implements Backend {
     await this.#memory.write(own(tensor), offset * ELEMENT_BYTES[tensor.dtype], bytes);
   }
 
+  async fill(tensor: Tensor, values: RandomValues): Promise<void> {
+    await this.#device.settled();
+    fill(this.#device, this.#kernels, own(tensor), values);
+  }
+
   record(capacity: Capacity, build: (ops: Ops) => void): Plan {
     const recording = new Recording(this.#device, this.#memory, this.#kernels, capacity);
     build(opsOf(recording));
@@ -74,29 +88,40 @@ export class WebGpuBackend implements Backend {
   }
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
-  run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
+  async run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
     if (!(plan instanceof WebGpuPlan)) {
       throw new TypeError("Cannot run the plan on the GPU: another backend recorded it");
     }
-    return this.#submit(reads, (encoder) => {
+    const timer = this.#timer;
+    const results = await this.#submit(reads, (encoder) => {
       const counts = plan.write(this.#device.gpu.queue, step);
-      const pass = encoder.beginComputePass();
+      const pass = encoder.beginComputePass(timer ? { timestampWrites: timer.writes } : {});
       plan.replay(pass, counts);
       pass.end();
+      return timer ? [timer.resolve(encoder)] : [];
     });
+    if (timer) this.#gpuMillis = Timer.millis(results.pop()!);
+    return results;
   }
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return this.#submit(reads, () => {});
+    return this.#submit(reads, () => []);
   }
 
-  async #submit(reads: readonly Read[], encode: (encoder: GPUCommandEncoder) => void): Promise<ArrayBuffer[]> {
+  /** Reads the tensors, and what `encode` says is to be read besides. */
+  async #submit(
+    reads: readonly Read[],
+    encode: (encoder: GPUCommandEncoder) => readonly Source[],
+  ): Promise<ArrayBuffer[]> {
     await this.#device.settled();
     const encoder = this.#device.gpu.createCommandEncoder();
-    encode(encoder);
-    const lengths = reads.map(({ tensor, elements }) => elements * ELEMENT_BYTES[tensor.dtype]);
-    const sources = reads.flatMap(({ tensor }, i) => sourcesOf(tensor, lengths[i]!));
+    const others = encode(encoder);
+    const lengths = [
+      ...reads.map(({ tensor, elements }) => elements * ELEMENT_BYTES[tensor.dtype]),
+      ...others.map(({ bytes }) => bytes),
+    ];
+    const sources = [...reads.flatMap(({ tensor }, i) => sourcesOf(tensor, lengths[i]!)), ...others];
     const all = await this.#device.watched(() => this.#readback.submit(encoder, sources));
     let end = 0;
     return lengths.map((bytes) => all.slice(end, end += bytes));

@@ -1,0 +1,39 @@
+/** Times a compute pass on the device's own clock. */
+import type { Device } from "./device.ts";
+import type { Memory } from "./memory.ts";
+import type { Source } from "./readback.ts";
+
+/** Two u64 of nanoseconds. */
+const BYTES = 16;
+
+/** Begin and end of the pass that ran last. */
+export class Timer {
+  /** For the descriptor of the pass. */
+  readonly writes: GPUComputePassTimestampWrites;
+  readonly #resolved: GPUBuffer;
+
+  private constructor(querySet: GPUQuerySet, resolved: GPUBuffer) {
+    this.writes = { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
+    this.#resolved = resolved;
+  }
+
+  /** Null if the device was not opened to measure times, or cannot. */
+  static create({ gpu }: Device, memory: Memory): Timer | null {
+    if (!gpu.features.has("timestamp-query")) return null;
+    const { QUERY_RESOLVE, COPY_SRC } = GPUBufferUsage;
+    const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 });
+    return new Timer(querySet, memory.buffer("timestamps", BYTES, QUERY_RESOLVE | COPY_SRC));
+  }
+
+  /** What is to be read back after the pass. */
+  resolve(encoder: GPUCommandEncoder): Source {
+    encoder.resolveQuerySet(this.writes.querySet, 0, 2, this.#resolved, 0);
+    return { buffer: this.#resolved, from: 0, bytes: BYTES };
+  }
+
+  /** Milliseconds from what was read back; the driver's clock may step back between the two, then 0. */
+  static millis(bytes: ArrayBuffer): number {
+    const [begin, end] = new BigUint64Array(bytes) as unknown as [bigint, bigint];
+    return end > begin ? Number(end - begin) / 1e6 : 0;
+  }
+}
