@@ -5,7 +5,7 @@
 #include "kernels_mix.h"
 
 enum { CHUNK = 32 };
-_Static_assert(CHUNK + 1 == 33, "decays of kernels.h");
+_Static_assert(CHUNK + 1 == 33 && CHUNK <= ROW_BLOCK, "decays of kernels.h, and rows of one product");
 
 // One head of consecutive rows.
 struct head {

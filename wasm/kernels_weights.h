@@ -1,4 +1,4 @@
-// Weights: rows of any type, read four elements at a time as f32.
+// Weights: rows of any type, read four or eight elements at a time as f32.
 #ifndef KERNELS_WEIGHTS_H
 #define KERNELS_WEIGHTS_H
 #include "kernels_simd.h"
@@ -17,8 +17,9 @@ struct matrix {
 struct weights {
   const uint8_t *values;
   uint32_t stride, type, k;
-  const float *bias, *factors;          // 0 where there are none
-  uint32_t block_rows, block_columns, blocks; // of a row
+  const float *bias, *factors; // 0 where there are none
+  uint32_t block_rows, block_columns;
+  uint32_t blocks; // of a row
 };
 
 // W[e] of a stack, or the one W with e = 0.

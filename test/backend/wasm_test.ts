@@ -188,6 +188,10 @@ Deno.test("record() refuses widths that its kernels cannot compute", async () =>
     message: "Cannot multiply by 'f8_e4m3 weight' as its rows have 6 values: not of 4",
   });
   assert.throws(await embed(8, [4, 6]), { message: "Cannot scale 'f8_e4m3 weight' in blocks of 6 columns: not of 4" });
+  const indices = refused((make, ops) => {
+    ops.embed(make.empty("hidden", [1, 8]), { values: make.empty("ids", [4, 8], "u32"), scales: null });
+  });
+  assert.throws(await indices, { message: "Cannot multiply by 'ids' as it is of type u32" });
   const attend = refused((make, ops) => {
     const [out, qkv, cache] = [
       make.empty("out", [1, 260]),

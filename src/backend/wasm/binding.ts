@@ -2,7 +2,7 @@
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
 import type { LinearAttention } from "../backend.ts";
-import type { DataType, Tensor, Weight, WeightType } from "../tensor.ts";
+import type { DataType, Tensor, Weight } from "../tensor.ts";
 
 /** A tensor in linear memory. */
 export class WasmTensor implements Tensor {
@@ -29,7 +29,8 @@ export const u32 = (tensor: Tensor): Ptr<"u32"> => pointer(tensor) as number as 
 /** For an optional argument that is absent. */
 export const NONE = 0 as Ptr<"f32">;
 
-const TYPE_CODES: Readonly<Record<WeightType, number>> = { f32: 0, bf16: 1, f16: 2, f8_e4m3: 3 };
+/** Types that the kernels widen. */
+const TYPE_CODES: Readonly<Partial<Record<DataType, number>>> = { f32: 0, bf16: 1, f16: 2, f8_e4m3: 3 };
 
 /** Outputs and inputs of a weight. */
 export function sides(weight: Weight): readonly [N: number, K: number] {
@@ -41,12 +42,13 @@ export function matrixWords(weight: Weight, bias: Tensor | null): number[] {
   const { values, scales } = weight;
   const [N, K] = sides(weight);
   if (K % 4 !== 0) throw new RangeError(`Cannot multiply by '${values.label}' as its rows have ${K} values: not of 4`);
-  if (values.dtype === "u32") throw new RangeError(`Cannot multiply by '${values.label}' as it holds indices`);
+  const code = TYPE_CODES[values.dtype];
+  if (code === undefined) throw new RangeError(`Cannot multiply by '${values.label}' as it is of type ${values.dtype}`);
   const [rows, columns] = scales?.block ?? [1, K];
   if (columns % 4 !== 0) {
     throw new RangeError(`Cannot scale '${values.label}' in blocks of ${columns} columns: not of 4`);
   }
-  const words = [pointer(values), TYPE_CODES[values.dtype], N, K];
+  const words = [pointer(values), code, N, K];
   return [
     ...words,
     bias === null ? NONE : pointer(bias),
