@@ -4,7 +4,7 @@ import { pathToFileURL } from "node:url";
 import { EngineClient, EngineError, type EngineHooks } from "../../src/engine/client.ts";
 import type { EngineOptions, GeneratedToken } from "../../src/pipeline/messages.ts";
 import { partition } from "../../src/pipeline/partition.ts";
-import { expectedTokens, type FakeBehaviour } from "../stage/fake_stage.ts";
+import { expectedTokens, type FakeBehaviour, STAGE_OPTIONS } from "../stage/fake_stage.ts";
 import { request } from "./local_engine.ts";
 
 const DEPTH = 3; // of the fake workers' models
@@ -12,18 +12,8 @@ const WORKERS = new URL("fake_workers/", import.meta.url);
 const PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3];
 
 function options(stages: number, behaviour: FakeBehaviour = {}, changes: Partial<EngineOptions> = {}): EngineOptions {
-  return {
-    model: JSON.stringify(behaviour),
-    layers: partition(DEPTH, stages),
-    backend: "wasm",
-    gpu: "deno",
-    decay: "serving",
-    ropeScaling: null,
-    slots: 1,
-    context: 5000,
-    maxRows: 4,
-    ...changes,
-  };
+  const layers = partition(DEPTH, stages);
+  return { ...STAGE_OPTIONS, model: JSON.stringify(behaviour), layers, context: 5000, maxRows: 4, ...changes };
 }
 
 function open(stages: number, behaviour: FakeBehaviour = {}, hooks: EngineHooks = {}): Promise<EngineClient> {

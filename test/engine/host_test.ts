@@ -4,7 +4,7 @@ import { MessageChannel, Worker } from "node:worker_threads";
 import { serveEngine, type StartStage } from "../../src/engine/host.ts";
 import type { StageEvent, Step } from "../../src/pipeline/messages.ts";
 import { serveStage } from "../../src/stage/stage.ts";
-import { FakeStage, VOCABULARY } from "../stage/fake_stage.ts";
+import { FakeStage, STAGE_INFO, STAGE_OPTIONS } from "../stage/fake_stage.ts";
 import { request } from "./local_engine.ts";
 
 /** Asks for an answer, aborts it when 20 steps have begun, and tells how many had when the abort was sent. */
@@ -51,27 +51,9 @@ async function converse(stage: CountedStage) {
   const abortedAt = new Promise<number>((resolve) => worker.once("message", resolve));
   const task = request([1, 2, 3], { maxTokens: 4000 });
   worker.postMessage({ port: port2, sent: new Uint32Array(sent), begun: stage.begun, request: task }, [port2]);
-  const layers = [{ start: 0, end: 1 }];
-  const options = {
-    model: "",
-    layers,
-    backend: "wasm",
-    gpu: "deno",
-    decay: "serving",
-    ropeScaling: null,
-    slots: 1,
-    context: 5000,
-    maxRows: 8,
-  } as const;
-  const info = {
-    layers: layers[0]!,
-    backend: "wasm",
-    device: "",
-    weightBytes: 0,
-    stateBytes: 0,
-    vocabulary: VOCABULARY,
-  } as const;
-  const start: StartStage = (...links) => serveStage(() => Promise.resolve({ model: stage, info }), ...links);
+  const options = { ...STAGE_OPTIONS, layers: [{ start: 0, end: 1 }], context: 5000 };
+  const start: StartStage = (...links) =>
+    serveStage(() => Promise.resolve({ model: stage, info: STAGE_INFO }), ...links);
   const events: StageEvent[] = [];
   const opening = { type: "open", options, port: port1, sent, further: null } as const;
   await serveEngine(opening, start, (event) => events.push(event));

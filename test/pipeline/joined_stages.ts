@@ -1,35 +1,15 @@
 /** Stages in this thread, joined into a pipeline by links of either kind. */
 import { MessageChannel } from "node:worker_threads";
 import { type Link, localLinks, portLink } from "../../src/pipeline/link.ts";
-import type { FromStage, StageOptions, ToStage } from "../../src/pipeline/messages.ts";
+import type { FromStage, ToStage } from "../../src/pipeline/messages.ts";
 import { partition } from "../../src/pipeline/partition.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { serveStage, type StageModel } from "../../src/stage/stage.ts";
-import { type FakeBehaviour, FakeStage } from "../stage/fake_stage.ts";
+import { type FakeBehaviour, FakeStage, STAGE_INFO, STAGE_OPTIONS } from "../stage/fake_stage.ts";
 
 export type Joint = "local" | "port";
 
 type Message = ToStage | FromStage;
-
-const OPTIONS: StageOptions = {
-  model: "",
-  layers: { start: 0, end: 1 },
-  backend: "wasm",
-  gpu: "deno",
-  decay: "serving",
-  ropeScaling: null,
-  slots: 1,
-  context: 100,
-  maxRows: 16,
-};
-const INFO = {
-  layers: OPTIONS.layers,
-  backend: OPTIONS.backend,
-  device: "",
-  weightBytes: 0,
-  stateBytes: 0,
-  vocabulary: 0,
-};
 
 /** Both ends of a link. */
 export function linkPair<A, B>(joint: Joint): [Link<A, B>, Link<B, A>] {
@@ -44,9 +24,9 @@ export function joinStages(models: readonly StageModel[], joint: Joint) {
   const last = joints.at(-1)![1] as unknown as Link<FromStage, never>;
   const pipeline = new Pipeline(joints[0]![0], last, models.length);
   const ended = models.map((model, i) => {
-    const open = () => Promise.resolve({ model: Object.assign(model, { [Symbol.dispose]() {} }), info: INFO });
+    const open = () => Promise.resolve({ model: Object.assign(model, { [Symbol.dispose]() {} }), info: STAGE_INFO });
     const input = joints[i]![1] as unknown as Link<ToStage, never>;
-    return serveStage(open, OPTIONS, input, joints[i + 1]![0], (event) => {
+    return serveStage(open, STAGE_OPTIONS, input, joints[i + 1]![0], (event) => {
       if (event.type === "failed") pipeline.break(event.reason);
     });
   });

@@ -1,10 +1,33 @@
 /** A stage whose arithmetic is a hash of all that came before: a wrong slot, position or order shows in every later token. */
 import { DeviceLostError } from "../../src/backend/backend.ts";
-import type { Candidates, StageOptions, Step } from "../../src/pipeline/messages.ts";
+import type { Candidates, StageInfo, StageOptions, Step } from "../../src/pipeline/messages.ts";
 import { type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
 
 export const VOCABULARY = 50;
 const PER_ROW = 4;
+
+/** Options that open a fake of three layers. */
+export const STAGE_OPTIONS: StageOptions = {
+  model: "{}",
+  layers: { start: 0, end: 3 },
+  backend: "wasm",
+  gpu: "deno",
+  decay: "serving",
+  ropeScaling: null,
+  slots: 1,
+  context: 100,
+  maxRows: 16,
+};
+
+/** What such a stage says of itself. */
+export const STAGE_INFO: StageInfo = {
+  layers: STAGE_OPTIONS.layers,
+  backend: "wasm",
+  device: "fake",
+  weightBytes: 0,
+  stateBytes: 0,
+  vocabulary: VOCABULARY,
+};
 
 /** What a fake does besides; travels to workers as the JSON text of `StageOptions.model`. */
 export interface FakeBehaviour {
@@ -95,14 +118,7 @@ export function openFake(depth: number): OpenStageModel {
       return Promise.reject(new RangeError(`Cannot open layer ${behaviour.unopenable}: it is a fake`));
     }
     onProgress(layers.end - layers.start, layers.end - layers.start);
-    const info = {
-      layers,
-      backend: options.backend,
-      device: "fake",
-      weightBytes: 0,
-      stateBytes: 0,
-      vocabulary: VOCABULARY,
-    };
+    const info = { ...STAGE_INFO, layers };
     return Promise.resolve({ model: new FakeStage(options, layers.end === depth, behaviour), info });
   };
 }

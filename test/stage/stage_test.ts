@@ -2,21 +2,9 @@
 import { strict as assert } from "node:assert";
 import { DeviceLostError } from "../../src/backend/backend.ts";
 import { localLinks } from "../../src/pipeline/link.ts";
-import type { FromStage, StageEvent, StageOptions, ToStage } from "../../src/pipeline/messages.ts";
+import type { FromStage, StageEvent, ToStage } from "../../src/pipeline/messages.ts";
 import { serveStage, type StageModel } from "../../src/stage/stage.ts";
-import { FakeStage, openFake } from "./fake_stage.ts";
-
-const OPTIONS: StageOptions = {
-  model: "{}",
-  layers: { start: 0, end: 3 },
-  backend: "wasm",
-  gpu: "deno",
-  decay: "serving",
-  ropeScaling: null,
-  slots: 1,
-  context: 100,
-  maxRows: 16,
-};
+import { FakeStage, openFake, STAGE_OPTIONS } from "./fake_stage.ts";
 
 function tokens(id: number, start: number, ...tokens: number[]): ToStage {
   const step = { id, segments: [{ slot: 0, start, rows: tokens.length }], outputs: Uint32Array.of(tokens.length - 1) };
@@ -34,7 +22,7 @@ async function serve(model: StageModel, messages: readonly ToStage[]) {
       const { info } = await openFake(3)(options, onProgress);
       return { model: Object.assign(model, { [Symbol.dispose]: () => void disposed++ }), info };
     },
-    OPTIONS,
+    STAGE_OPTIONS,
     stageInput,
     stageOutput,
     (event) => events.push(event),
@@ -51,7 +39,7 @@ async function serve(model: StageModel, messages: readonly ToStage[]) {
 }
 
 Deno.test("serveStage() says how opening goes, runs until its input ends and disposes of the model", async () => {
-  const { results, events, disposed } = await serve(new FakeStage(OPTIONS, true), [
+  const { results, events, disposed } = await serve(new FakeStage(STAGE_OPTIONS, true), [
     tokens(0, 0, 1, 2),
     tokens(1, 2, 3),
   ]);
@@ -61,18 +49,22 @@ Deno.test("serveStage() says how opening goes, runs until its input ends and dis
 });
 
 Deno.test("runStage() fails a step whose state does not fit, and goes on", async () => {
-  const { results } = await serve(new FakeStage(OPTIONS, true), [tokens(0, 0, 1, 2), tokens(1, 5, 3), tokens(2, 2, 3)]);
+  const { results } = await serve(new FakeStage(STAGE_OPTIONS, true), [
+    tokens(0, 0, 1, 2),
+    tokens(1, 5, 3),
+    tokens(2, 2, 3),
+  ]);
   assert.deepEqual(results, ["0 candidates", "1 failed: slot 0 holds 2 positions, not 5", "2 candidates"]);
 });
 
 Deno.test("runStage() passes on what is for later stages", async () => {
   const passed: ToStage[] = [{ type: "failed", id: 7, reason: "elsewhere" }, { type: "logits", id: 6 }];
-  const { results } = await serve(new FakeStage(OPTIONS, false), [tokens(0, 0, 1), ...passed]);
+  const { results } = await serve(new FakeStage(STAGE_OPTIONS, false), [tokens(0, 0, 1), ...passed]);
   assert.deepEqual(results, ["0 hidden", "7 failed: elsewhere", "6 logits"]);
 });
 
 Deno.test("runStage() gives the logits of the last step only, which a failed one does not leave behind", async () => {
-  const { results } = await serve(new FakeStage(OPTIONS, true), [
+  const { results } = await serve(new FakeStage(STAGE_OPTIONS, true), [
     { type: "logits", id: 0 },
     tokens(0, 0, 1),
     { type: "logits", id: 0 },
@@ -103,7 +95,7 @@ Deno.test("serveStage() reports why it cannot open", async () => {
   const [, input] = localLinks<never, ToStage>();
   const [output, stageOutput] = localLinks<ToStage | FromStage, never>();
   const events: StageEvent[] = [];
-  const options = { ...OPTIONS, model: '{"unopenable":1}' };
+  const options = { ...STAGE_OPTIONS, model: '{"unopenable":1}' };
   await serveStage(openFake(3), options, input, stageOutput, (event) => events.push(event));
   assert.deepEqual(events, [{ type: "failed", reason: "Cannot open layer 1: it is a fake" }]);
   for await (const message of output) assert.fail(message.type);
