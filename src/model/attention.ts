@@ -3,7 +3,7 @@ import type { Backend, Heads, Linear, Norm, Ops } from "../backend/backend.ts";
 import type { Tensor } from "../backend/tensor.ts";
 import type { Activations } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
-import type { WeightLoader } from "./loader.ts";
+import type { Weights } from "./weights.ts";
 
 /** What a layer needs besides its weights. */
 export interface AttentionOptions {
@@ -26,7 +26,7 @@ export interface SoftmaxAttention {
 
 /** Norms of query and key heads, where the model has them. */
 export async function loadHeadNorms(
-  loader: WeightLoader,
+  loader: Weights,
   prefix: string,
 ): Promise<Pick<Heads, "queryNorm" | "keyNorm">> {
   if (!loader.config.qkNorm) return { queryNorm: null, keyNorm: null };
@@ -38,7 +38,7 @@ export async function loadHeadNorms(
 
 /** Loads layer `layer` and makes its cache. */
 export async function loadSoftmaxAttention(
-  loader: WeightLoader,
+  loader: Weights,
   layer: number,
   { slots, context, rope }: AttentionOptions,
 ): Promise<SoftmaxAttention> {

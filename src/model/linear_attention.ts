@@ -6,7 +6,7 @@ import type { Activations } from "./activations.ts";
 import { type AttentionOptions, loadHeadNorms } from "./attention.ts";
 import type { ModelConfig } from "./config.ts";
 import { logDecay } from "./decay.ts";
-import type { WeightLoader } from "./loader.ts";
+import type { Weights } from "./weights.ts";
 
 /** One linear layer's weights and state. */
 export interface LinearAttention {
@@ -21,7 +21,7 @@ export interface LinearAttention {
 
 /** Loads layer `layer` and makes its state. */
 export async function loadLinearAttention(
-  loader: WeightLoader,
+  loader: Weights,
   layer: number,
   { slots, rope, decay }: AttentionOptions & { readonly decay: DecayConvention },
 ): Promise<LinearAttention> {

@@ -15,6 +15,7 @@ import {
 import { WeightLoader } from "./loader.ts";
 import { loadMlp, type Mlp, recordMlp } from "./moe.ts";
 import { ropeTable } from "./rope.ts";
+import type { Weights } from "./weights.ts";
 
 export interface ModelOptions {
   readonly layers: LayerRange;
@@ -74,7 +75,17 @@ export class Model implements Disposable {
     onBytes: (loaded: number) => void = () => {},
   ): Promise<Model> {
     const loader = new WeightLoader(backend, config, checkpoint, onBytes);
-    return new Model(backend, config, options, await loadParts(loader, options));
+    return await Model.from(loader, options);
+  }
+
+  /** Loads one stage from any source of weights. */
+  static async from(weights: Weights, options: ModelOptions): Promise<Model> {
+    return new Model(weights.backend, weights.config, options, await loadParts(weights, options));
+  }
+
+  /** Milliseconds that the device worked on the last step; null unless it was opened to measure them. */
+  get gpuMillis(): number | null {
+    return this.#backend.gpuMillis;
   }
 
   /** Bytes of the linear states and KV caches of all slots. */
@@ -182,7 +193,7 @@ export function stateBytes(
 
 const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));
 
-async function loadParts(loader: WeightLoader, options: ModelOptions): Promise<Parts> {
+async function loadParts(loader: Weights, options: ModelOptions): Promise<Parts> {
   const { config, backend } = loader;
   const { start, end } = options.layers;
   const table = ropeTable(config, options.context);
@@ -196,7 +207,7 @@ async function loadParts(loader: WeightLoader, options: ModelOptions): Promise<P
 }
 
 async function loadLayer(
-  loader: WeightLoader,
+  loader: Weights,
   layer: number,
   options: ModelOptions & { readonly rope: SoftmaxAttention["keys"] },
 ): Promise<Layer> {
@@ -212,7 +223,7 @@ const softmax = (layer: SoftmaxAttention): Layer["record"] => (ops, activations)
 const linear = (layer: LinearAttention): Layer["record"] => (ops, activations) =>
   recordLinearAttention(ops, layer, activations);
 
-async function loadHead(loader: WeightLoader, embedding: Weight | null): Promise<Head> {
+async function loadHead(loader: Weights, embedding: Weight | null): Promise<Head> {
   const norm = await loader.norm("model.norm.weight");
   return { norm, map: loader.config.tied ? embedding! : await loader.matrix("lm_head.weight") };
 }

@@ -3,7 +3,8 @@ import type { Norm, Ops, Router } from "../backend/backend.ts";
 import type { Weight } from "../backend/tensor.ts";
 import type { Activations } from "./activations.ts";
 import { isMoeLayer } from "./config.ts";
-import type { Stack, WeightLoader } from "./loader.ts";
+import type { Stack } from "./loader.ts";
+import type { Weights } from "./weights.ts";
 
 /** SwiGLU: down(silu(gate(x)) ⊙ up(x)). One matrix each, or one for every expert. */
 export interface SwiGlu {
@@ -28,7 +29,7 @@ export type Mlp =
 type Names = (part: "gate_proj" | "up_proj" | "down_proj") => Stack["names"];
 
 /** One kernel reads gate and up side by side, so they must be alike. */
-async function loadSwiGlu(loader: WeightLoader, prefix: string, names: Names): Promise<SwiGlu> {
+async function loadSwiGlu(loader: Weights, prefix: string, names: Names): Promise<SwiGlu> {
   const stack = (part: Parameters<Names>[0]) => ({ label: `${prefix}.${part}`, names: names(part) });
   const [gate, up] = await loader.alike([stack("gate_proj"), stack("up_proj")]);
   const [down] = await loader.alike([stack("down_proj")]);
@@ -36,7 +37,7 @@ async function loadSwiGlu(loader: WeightLoader, prefix: string, names: Names): P
 }
 
 /** Loads the MLP of layer `layer`. */
-export async function loadMlp(loader: WeightLoader, layer: number): Promise<Mlp> {
+export async function loadMlp(loader: Weights, layer: number): Promise<Mlp> {
   const { config } = loader;
   const prefix = `model.layers.${layer}.mlp`;
   const one = (name: string) => loadSwiGlu(loader, name, (part) => `${name}.${part}.weight`);
