@@ -10,7 +10,7 @@ struct Params {
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> table: array<weight4>; // [V, H]
-@group(0) @binding(3) var<storage, read> factors: array<f32>; // [V / BLOCK_ROWS, H / BLOCK_COLUMNS]
+@group(0) @binding(3) var<storage, read> factors: array<factor>; // [V / BLOCK_ROWS, H / BLOCK_COLUMNS]
 @group(0) @binding(4) var<storage, read_write> hidden: array<vec4f>; // [T, H]
 
 @compute @workgroup_size(LANES)
@@ -24,8 +24,12 @@ fn main(
   let tile = tile_at(0u, step_row(t).token, params.vocabulary, params.first, params.count);
   if (!tile.inside.x) { return; }
   for (var i = lane; i < params.columns; i += LANES) {
-    var value = load_weight4(table[tile.rows.x * params.columns + i]);
-    if (SCALED) { value *= factors[factor_indices(tile, i, params.columns).x]; }
+    let at = tile.rows.x * params.columns + i;
+    var value = load_weight4(table[weight4_at(at)], at);
+    if (SCALED) {
+      let block = factor_indices(tile, i, params.columns).x;
+      value = scaled(value, factors[factor_at(block)], block);
+    }
     hidden[t * params.columns + i] = value;
   }
 }

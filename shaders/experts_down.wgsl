@@ -11,25 +11,21 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, PER_ROW, I]
 @group(0) @binding(3) var<storage, read> down: array<weight4>; // [E, H, I]
-@group(0) @binding(4) var<storage, read> factors: array<f32>; // [E, H / BLOCK_ROWS, I / BLOCK_COLUMNS]
+@group(0) @binding(4) var<storage, read> factors: array<factor>; // [E, H / BLOCK_ROWS, I / BLOCK_COLUMNS]
 @group(0) @binding(5) var<storage, read> ids: array<u32>; // [T, PER_ROW]
 @group(0) @binding(6) var<storage, read> weights: array<f32>; // [T, PER_ROW]
 @group(0) @binding(7) var<storage, read_write> hidden: array<f32>; // [T, H]
 
-fn downs(tile: Tile, i: u32) -> mat4x4f {
-  let at = tile.rows * params.columns + i;
-  return mat4x4f(
-    load_weight4(down[at.x]),
-    load_weight4(down[at.y]),
-    load_weight4(down[at.z]),
-    load_weight4(down[at.w]),
-  );
+fn downs4(at: u32, block: u32) -> vec4f {
+  let codes = load_weight4(down[weight4_at(at)], at);
+  if (!SCALED) { return codes; }
+  return scaled(codes, factors[factor_at(block)], block);
 }
 
-fn scales(tile: Tile, i: u32) -> vec4f {
-  if (!SCALED) { return vec4f(1.0); }
-  let at = factor_indices(tile, i, params.columns);
-  return vec4f(factors[at.x], factors[at.y], factors[at.z], factors[at.w]);
+fn downs(tile: Tile, i: u32) -> mat4x4f {
+  let at = tile.rows * params.columns + i;
+  let block = factor_indices(tile, i, params.columns);
+  return mat4x4f(downs4(at.x, block.x), downs4(at.y, block.y), downs4(at.z, block.z), downs4(at.w, block.w));
 }
 
 @compute @workgroup_size(LANES)
@@ -44,7 +40,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     let tile = tile_at(ids[choice], h, params.outputs, params.first, params.count);
     var products = vec4f();
     for (var i = lane.index; i < params.columns; i += LANES) {
-      products += x[choice * params.columns + i] * downs(tile, i) * scales(tile, i);
+      products += x[choice * params.columns + i] * downs(tile, i);
     }
     sums += select(vec4f(), weights[choice] * products, tile.inside);
   }

@@ -16,37 +16,34 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, K]
 @group(0) @binding(3) var<storage, read> gate: array<weight4>; // [E, I, K]
-@group(0) @binding(4) var<storage, read> gate_factors: array<f32>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(4) var<storage, read> gate_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(5) var<storage, read> up: array<weight4>; // [E, I, K]
-@group(0) @binding(6) var<storage, read> up_factors: array<f32>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(6) var<storage, read> up_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(7) var<storage, read> ids: array<u32>; // [T, PER_ROW]
 @group(0) @binding(8) var<storage, read_write> out: array<f32>; // [T, PER_ROW, I]
 
+fn gates4(at: u32, block: u32) -> vec4f {
+  let codes = load_weight4(gate[weight4_at(at)], at);
+  if (!SCALED) { return codes; }
+  return scaled(codes, gate_factors[factor_at(block)], block);
+}
+
 fn gates(tile: Tile, i: u32) -> mat4x4f {
   let at = tile.rows * params.columns + i;
-  return mat4x4f(
-    load_weight4(gate[at.x]),
-    load_weight4(gate[at.y]),
-    load_weight4(gate[at.z]),
-    load_weight4(gate[at.w]),
-  );
+  let block = factor_indices(tile, i, params.columns);
+  return mat4x4f(gates4(at.x, block.x), gates4(at.y, block.y), gates4(at.z, block.z), gates4(at.w, block.w));
+}
+
+fn ups4(at: u32, block: u32) -> vec4f {
+  let codes = load_weight4(up[weight4_at(at)], at);
+  if (!SCALED) { return codes; }
+  return scaled(codes, up_factors[factor_at(block)], block);
 }
 
 fn ups(tile: Tile, i: u32) -> mat4x4f {
   let at = tile.rows * params.columns + i;
-  return mat4x4f(load_weight4(up[at.x]), load_weight4(up[at.y]), load_weight4(up[at.z]), load_weight4(up[at.w]));
-}
-
-fn gate_scales(tile: Tile, i: u32) -> vec4f {
-  if (!SCALED) { return vec4f(1.0); }
-  let at = factor_indices(tile, i, params.columns);
-  return vec4f(gate_factors[at.x], gate_factors[at.y], gate_factors[at.z], gate_factors[at.w]);
-}
-
-fn up_scales(tile: Tile, i: u32) -> vec4f {
-  if (!SCALED) { return vec4f(1.0); }
-  let at = factor_indices(tile, i, params.columns);
-  return vec4f(up_factors[at.x], up_factors[at.y], up_factors[at.z], up_factors[at.w]);
+  let block = factor_indices(tile, i, params.columns);
+  return mat4x4f(ups4(at.x, block.x), ups4(at.y, block.y), ups4(at.z, block.z), ups4(at.w, block.w));
 }
 
 // Lane j < 4 finishes output n + j.
@@ -82,17 +79,15 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   for (var i = lane.index; i < params.columns; i += LANES) {
     let g = gates(tile, i);
     let u = ups(tile, i);
-    let gate_scale = gate_scales(tile, i);
-    let up_scale = up_scales(tile, i);
-    gate0 += x[source.x + i] * g * gate_scale;
-    up0 += x[source.x + i] * u * up_scale;
+    gate0 += x[source.x + i] * g;
+    up0 += x[source.x + i] * u;
     if (ROWS > 1u) {
-      gate1 += x[source.y + i] * g * gate_scale;
-      up1 += x[source.y + i] * u * up_scale;
-      gate2 += x[source.z + i] * g * gate_scale;
-      up2 += x[source.z + i] * u * up_scale;
-      gate3 += x[source.w + i] * g * gate_scale;
-      up3 += x[source.w + i] * u * up_scale;
+      gate1 += x[source.y + i] * g;
+      up1 += x[source.y + i] * u;
+      gate2 += x[source.z + i] * g;
+      up2 += x[source.z + i] * u;
+      gate3 += x[source.w + i] * g;
+      up3 += x[source.w + i] * u;
     }
   }
   finish(lane, row, n, tile, gate0, up0);

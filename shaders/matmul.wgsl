@@ -12,25 +12,26 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, K]
 @group(0) @binding(3) var<storage, read> weight: array<weight4>; // [N, K]
-@group(0) @binding(4) var<storage, read> factors: array<f32>; // [N / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(4) var<storage, read> factors: array<factor>; // [N / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(5) var<storage, read> bias: array<f32>; // [N]
 @group(0) @binding(6) var<storage, read_write> out: array<f32>; // [T, N]
+
+fn weights4(at: u32, block: u32) -> vec4f {
+  let codes = load_weight4(weight[weight4_at(at)], at);
+  if (!SCALED) { return codes; }
+  return scaled(codes, factors[factor_at(block)], block);
+}
 
 // The weights of a tile's rows at columns 4i … 4i + 3: x * weights(…) are its four products.
 fn weights(tile: Tile, i: u32) -> mat4x4f {
   let at = tile.rows * params.columns + i;
+  let block = factor_indices(tile, i, params.columns);
   return mat4x4f(
-    load_weight4(weight[at.x]),
-    load_weight4(weight[at.y]),
-    load_weight4(weight[at.z]),
-    load_weight4(weight[at.w]),
+    weights4(at.x, block.x),
+    weights4(at.y, block.y),
+    weights4(at.z, block.z),
+    weights4(at.w, block.w),
   );
-}
-
-fn scales(tile: Tile, i: u32) -> vec4f {
-  if (!SCALED) { return vec4f(1.0); }
-  let at = factor_indices(tile, i, params.columns);
-  return vec4f(factors[at.x], factors[at.y], factors[at.z], factors[at.w]);
 }
 
 // Lane j < 4 finishes output n + j.
@@ -63,12 +64,11 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   var sums3 = vec4f();
   for (var i = lane.index; i < params.columns; i += LANES) {
     let w = weights(tile, i);
-    let scale = scales(tile, i);
-    sums0 += x[source.x + i] * w * scale;
+    sums0 += x[source.x + i] * w;
     if (ROWS > 1u) {
-      sums1 += x[source.y + i] * w * scale;
-      sums2 += x[source.z + i] * w * scale;
-      sums3 += x[source.w + i] * w * scale;
+      sums1 += x[source.y + i] * w;
+      sums2 += x[source.z + i] * w;
+      sums3 += x[source.w + i] * w;
     }
   }
   finish(lane, row, n, tile, sums0);

@@ -1,5 +1,6 @@
 /** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
 import activation from "./lib/activation.wgsl" with { type: "text" };
+import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import selectLargest from "./lib/select_largest.wgsl" with { type: "text" };
@@ -9,6 +10,8 @@ import weightBf16 from "./lib/weight_bf16.wgsl" with { type: "text" };
 import weightF16 from "./lib/weight_f16.wgsl" with { type: "text" };
 import weightF32 from "./lib/weight_f32.wgsl" with { type: "text" };
 import weightF8 from "./lib/weight_f8_e4m3.wgsl" with { type: "text" };
+import weightQ4 from "./lib/weight_q4.wgsl" with { type: "text" };
+import weightQ8 from "./lib/weight_q8.wgsl" with { type: "text" };
 
 import append from "./append.wgsl" with { type: "text" };
 import blockCandidates from "./block_candidates.wgsl" with { type: "text" };
@@ -30,7 +33,15 @@ import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 
 /** Parts with one text; `reduce` is chosen by the device, `weight` by the weight's type. */
 const PARTS = { step, activation, selectLargest, tile } as const;
-const WEIGHTS = { f32: weightF32, bf16: weightBf16, f16: weightF16, f8_e4m3: weightF8 } as const;
+/** How four weights and their factor are read. */
+const WEIGHTS = {
+  f32: weightF32 + factorF32,
+  bf16: weightBf16 + factorF32,
+  f16: weightF16 + factorF32,
+  f8_e4m3: weightF8 + factorF32,
+  q8: weightQ8,
+  q4: weightQ4,
+} as const;
 
 type Part = keyof typeof PARTS | "reduce" | "weight";
 

@@ -4,7 +4,14 @@ import { Chat } from "./chat/chat.ts";
 import { ChatTemplate } from "./chat/template.ts";
 import { Tokenizer } from "./chat/tokenizer.ts";
 import { EngineClient } from "./engine/client.ts";
-import type { BackendName, DecayConvention, EngineOptions, GpuProvider, LayerRange } from "./pipeline/messages.ts";
+import type {
+  BackendName,
+  DecayConvention,
+  EngineOptions,
+  GpuProvider,
+  LayerRange,
+  Quantize,
+} from "./pipeline/messages.ts";
 import { parseLayers, partition } from "./pipeline/partition.ts";
 import { hasHardwareGpu } from "./stage/devices.ts";
 import { stageConfig } from "./stage/open.ts";
@@ -14,9 +21,9 @@ export { fold } from "./chat/fold.ts";
 export type * from "./chat/messages.ts";
 export { RequestError } from "./chat/request_error.ts";
 export { EngineError } from "./engine/client.ts";
-export type { DecayConvention, EngineInfo, SamplingParams, StageInfo } from "./pipeline/messages.ts";
+export type { DecayConvention, EngineInfo, Quantize, SamplingParams, StageInfo } from "./pipeline/messages.ts";
 export { type DeviceInfo, listDevices } from "./stage/devices.ts";
-export { type ModelSize, modelSize } from "./stage/size.ts";
+export { type ModelSize, modelSize, type SizeOptions } from "./stage/size.ts";
 
 /** What to open and how; everything has a default. */
 export interface LoadOptions {
@@ -33,8 +40,8 @@ export interface LoadOptions {
   readonly maxContext?: number;
   /** Sequences in flight; others wait. 1 by default. */
   readonly maxSequences?: number;
-  /** How weights are stored on the device; as in the checkpoint by default. */
-  readonly quantize?: "none";
+  /** How matrices are held on the device; as in the checkpoint by default. */
+  readonly quantize?: Quantize;
   readonly decay?: DecayConvention;
   /** `yarn:4` stretches the context by 4. */
   readonly ropeScaling?: string;
@@ -104,6 +111,7 @@ async function engineOptions(
     gpu: options.gpu ?? "deno",
     decay: options.decay ?? "serving",
     ropeScaling: options.ropeScaling ?? null,
+    quantize: options.quantize ?? "none",
     slots: options.maxSequences ?? 1,
     context: maxContext,
     maxRows: Math.min(MAX_ROWS, maxContext),

@@ -44,6 +44,7 @@ async function openEngine({ name }: TestedBackend, stages: number): Promise<Engi
     gpu: "deno",
     decay: "serving",
     ropeScaling: null,
+    quantize: "none",
     slots: 1,
     context: 1024,
     maxRows: 256,

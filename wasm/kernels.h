@@ -4,8 +4,9 @@
 // that a call does, rows t unless said otherwise, so that threads can share it. No row's result depends on other rows.
 //
 // matrix: eight words that describe W[n,k] or a stack of them W[e,n,k], K a multiple of 4:
-//   values, type (0 f32, 1 bf16, 2 f16, 3 f8_e4m3), N, K, bias[n] or 0,
-//   factors[e, ceil(N / block rows), ceil(K / block columns)] or 0, block rows, block columns (a multiple of 4)
+//   values, type (0 f32, 1 bf16, 2 f16, 3 f8_e4m3, 4 q8, 5 q4), N, K, bias[n] or 0,
+//   factors[e, ceil(N / block rows), ceil(K / block columns)] or 0, block rows, block columns (a multiple of 4);
+//   of q8 and q4 a block is 1 by 32, and the factors are f16[e,N,K / 32] or f16[e,N,K / 32,2], a scale and a minimum
 // segments[s,4]: slot, position of the first row, rows, index of the first row
 #ifndef KERNELS_H
 #define KERNELS_H

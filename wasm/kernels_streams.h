@@ -19,7 +19,7 @@ struct streams {
   const struct weights *weights;
   const uint8_t *rows; // row n
   uint32_t n, step;
-  const float *factors[ROW_STREAMS];
+  const uint8_t *factors[ROW_STREAMS];
 };
 
 INLINE struct streams streams_at(const int C, const struct weights *w, uint32_t n, uint32_t step) {
@@ -28,11 +28,22 @@ INLINE struct streams streams_at(const int C, const struct weights *w, uint32_t 
   return s;
 }
 
-// total += part · the factors of block b: [R, C] of C streams
-INLINE void join(const int R, const int C, v128_t *total, const v128_t *part, const struct streams *s, uint32_t b) {
+// The sum over a group of x in four lanes; four columns begin `step` elements after the four before.
+INLINE v128_t sum_group(const float *x, uint32_t step) {
+  v128_t sum = load(x);
+  UNROLL for (int i = 1; i < GROUP / 4; i++) sum = add(sum, load(x + i * step));
+  return sum;
+}
+
+// total += part · the factors of block b: [R, C] of C streams; with Q4 also the sums over x [R] · the minima
+INLINE void join(const int R, const int C, const enum weight_type type, v128_t *total, const v128_t *part,
+                 const v128_t *sums, const struct streams *s, uint32_t b) {
   UNROLL for (int c = 0; c < C; c++) {
-    const v128_t factor = load_splat(s->factors[c] + b);
+    const v128_t factor = factor_of(type, s->factors[c], b);
     UNROLL for (int r = 0; r < R; r++) total[r * C + c] = add(total[r * C + c], mul(part[r * C + c], factor));
+    if (type != Q4) continue;
+    const v128_t minimum = minimum_of(s->factors[c], b);
+    UNROLL for (int r = 0; r < R; r++) total[r * C + c] = add(total[r * C + c], mul(sums[r], minimum));
   }
 }
 
@@ -74,8 +85,9 @@ INLINE void multiply_streams(const int R, const int C, const enum weight_type ty
   UNROLL for (int j = 0; j < R * C; j++) total[j] = splat(0);
   for (uint32_t b = 0, i = 0; b < w->blocks; b++) {
     for (uint32_t block_end = min_u32(i + w->block_columns, w->k); i < block_end;) {
-      v128_t part[MOST];
+      v128_t part[MOST], sums[MOST];
       UNROLL for (int j = 0; j < R * C; j++) part[j] = splat(0);
+      UNROLL for (int r = 0; r < R; r++) sums[r] = type == Q4 ? sum_group(x[r] + i, 4) : splat(0);
       const uint32_t end = min_u32(i + SPAN, block_end);
       for (; i + 8 <= end; i += 8) multiply8(R, C, type, how, part, x, s->rows, apart, i);
       for (; i < end; i += 4) {
@@ -84,7 +96,7 @@ INLINE void multiply_streams(const int R, const int C, const enum weight_type ty
           UNROLL for (int r = 0; r < R; r++) part[r * C + c] = add(part[r * C + c], mul(load(x[r] + i), ws));
         }
       }
-      join(R, C, total, part, s, b);
+      join(R, C, type, total, part, sums, s, b);
     }
   }
   finish(R, C, total, y, s, add_to);
@@ -112,6 +124,8 @@ INLINE void multiply_few(const int R, const float *const *x, float *const *y, co
   case BF16: return multiply_rows(R, BF16, x, y, w, begin, end, add_to);
   case F16: return multiply_rows(R, F16, x, y, w, begin, end, add_to);
   case F8_E4M3: return multiply_rows(R, F8_E4M3, x, y, w, begin, end, add_to);
+  case Q8: return multiply_rows(R, Q8, x, y, w, begin, end, add_to);
+  case Q4: return multiply_rows(R, Q4, x, y, w, begin, end, add_to);
   }
 }
 

@@ -35,6 +35,8 @@ INLINE void pack(const int C, float *packed, const struct streams *s) {
   case BF16: return pack_streams(C, BF16, packed, s);
   case F16: return pack_streams(C, F16, packed, s);
   case F8_E4M3: return pack_streams(C, F8_E4M3, packed, s);
+  case Q8: return pack_streams(C, Q8, packed, s);
+  case Q4: return pack_streams(C, Q4, packed, s);
   }
 }
 
@@ -48,17 +50,18 @@ static void pack_rows(float *packed, const struct rows *rows, uint32_t tiled, ui
   }
 }
 
-// TILE_ROWS rows by C streams, both packed.
-INLINE void multiply_tile(const int C, const float *x, const float *packed, float *const *y, const struct streams *s,
-                          uint32_t add_to) {
+// TILE_ROWS rows by C streams, both packed; `type` tells how factors are stored.
+INLINE void multiply_tile(const int C, const enum weight_type type, const float *x, const float *packed,
+                          float *const *y, const struct streams *s, uint32_t add_to) {
   enum { R = TILE_ROWS };
   const struct weights *w = s->weights;
   v128_t total[MOST];
   UNROLL for (int j = 0; j < R * C; j++) total[j] = splat(0);
   for (uint32_t b = 0, i = 0; b < w->blocks; b++) {
     for (uint32_t block_end = min_u32(i + w->block_columns, w->k); i < block_end;) {
-      v128_t part[MOST];
+      v128_t part[MOST], sums[MOST];
       UNROLL for (int j = 0; j < R * C; j++) part[j] = splat(0);
+      UNROLL for (int r = 0; r < R; r++) sums[r] = type == Q4 ? sum_group(x + 4 * r, 4 * R) : splat(0);
       for (const uint32_t end = min_u32(i + SPAN, block_end); i < end; i += 4, x += 4 * R, packed += 4 * C) {
         v128_t ws[TILE_STREAMS];
         UNROLL for (int c = 0; c < C; c++) ws[c] = load(packed + 4 * c);
@@ -67,7 +70,7 @@ INLINE void multiply_tile(const int C, const float *x, const float *packed, floa
           UNROLL for (int c = 0; c < C; c++) part[r * C + c] = add(part[r * C + c], mul(xs, ws[c]));
         }
       }
-      join(R, C, total, part, s, b);
+      join(R, C, type, total, part, sums, s, b);
     }
   }
   finish(R, C, total, y, s, add_to);
@@ -78,7 +81,14 @@ INLINE void multiply_tiles(const int C, const struct rows *rows, uint32_t tiled,
   const uint32_t k = s->weights->k;
   float *packed = scratch + ROW_BLOCK * k;
   pack(C, packed, s);
-  for (uint32_t r = 0; r < tiled; r += TILE_ROWS) multiply_tile(C, scratch + r * k, packed, rows->y + r, s, add_to);
+  for (uint32_t r = 0; r < tiled; r += TILE_ROWS) {
+    const float *x = scratch + r * k;
+    switch (s->weights->type) {
+    case Q8: multiply_tile(C, Q8, x, packed, rows->y + r, s, add_to); break;
+    case Q4: multiply_tile(C, Q4, x, packed, rows->y + r, s, add_to); break;
+    default: multiply_tile(C, F32, x, packed, rows->y + r, s, add_to);
+    }
+  }
 }
 
 // The first `tiled` rows, a multiple of TILE_ROWS.

@@ -3,13 +3,17 @@
 #define KERNELS_WEIGHTS_H
 #include "kernels_simd.h"
 
-enum weight_type { F32, BF16, F16, F8_E4M3 };
+enum weight_type { F32, BF16, F16, F8_E4M3, Q8, Q4 };
+
+// Columns of Q8 and Q4 that share their factors.
+enum { GROUP = 32 };
 
 // The words of `matrix` in kernels.h.
 struct matrix {
   const uint8_t *values;
   uint32_t type, n, k;
-  const float *bias, *factors;
+  const float *bias;
+  const uint8_t *factors;
   uint32_t block_rows, block_columns;
 };
 
@@ -17,35 +21,61 @@ struct matrix {
 struct weights {
   const uint8_t *values;
   uint32_t stride, type, k;
-  const float *bias, *factors; // 0 where there are none
+  const float *bias;      // 0 where there is none
+  const uint8_t *factors; // likewise
   uint32_t block_rows, block_columns;
-  uint32_t blocks; // of a row
+  uint32_t blocks, factor_stride; // blocks of a row, and the bytes of their factors
 };
 
 // W[e] of a stack, or the one W with e = 0.
 INLINE struct weights weights_of(const uint32_t *words, uint32_t e) {
-  static const uint8_t ELEMENT_BYTES[] = {4, 2, 2, 1};
+  static const uint8_t ELEMENT_BITS[] = {32, 16, 16, 8, 8, 4}, FACTOR_BYTES[] = {4, 4, 4, 4, 2, 4};
   const struct matrix *m = (const struct matrix *)words;
   struct weights w = {.type = m->type, .k = m->k, .bias = m->bias, .factors = m->factors};
-  w.stride = m->k * ELEMENT_BYTES[m->type];
+  w.stride = m->k * ELEMENT_BITS[m->type] / 8;
   w.values = m->values + e * m->n * w.stride;
   w.block_rows = m->factors ? m->block_rows : 1;
   w.block_columns = m->factors ? m->block_columns : m->k;
   w.blocks = (m->k + w.block_columns - 1) / w.block_columns;
-  if (m->factors) w.factors += e * ((m->n + w.block_rows - 1) / w.block_rows) * w.blocks;
+  w.factor_stride = w.blocks * FACTOR_BYTES[m->type];
+  if (m->factors) w.factors += e * ((m->n + w.block_rows - 1) / w.block_rows) * w.factor_stride;
   return w;
 }
 
 // f32 rows of k elements, `stride` elements apart, as weights.
 INLINE struct weights plain_weights(const float *rows, uint32_t stride, uint32_t k) {
-  return (struct weights){(const uint8_t *)rows, 4 * stride, F32, k, 0, 0, 1, k, 1};
+  return (struct weights){(const uint8_t *)rows, 4 * stride, F32, k, 0, 0, 1, k, 1, 0};
 }
 
 // Factors of row n, one a block of columns.
-INLINE const float *row_factors(const struct weights *w, uint32_t n) {
+INLINE const uint8_t *row_factors(const struct weights *w, uint32_t n) {
   static const float ONE = 1;
-  return w->factors ? w->factors + n / w->block_rows * w->blocks : &ONE;
+  return w->factors ? w->factors + n / w->block_rows * w->factor_stride : (const uint8_t *)&ONE;
 }
+
+// Of finite values only, as factors are.
+INLINE float widen_half(const uint8_t *at) {
+  const uint32_t half = *(const uint16_t *)at;
+  union {
+    uint32_t bits;
+    float value;
+  } f = {(half & 0x7fff) << 13};
+  f.value *= 0x1p112f;
+  f.bits |= (half & 0x8000) << 16;
+  return f.value;
+}
+
+// What the codes of block b are multiplied by.
+INLINE v128_t factor_of(const enum weight_type type, const uint8_t *factors, uint32_t b) {
+  switch (type) {
+  case Q8: return splat(widen_half(factors + 2 * b));
+  case Q4: return splat(widen_half(factors + 4 * b));
+  default: return load_splat((const float *)factors + b);
+  }
+}
+
+// What is added to the products of Q4.
+INLINE v128_t minimum_of(const uint8_t *factors, uint32_t b) { return splat(widen_half(factors + 4 * b + 2)); }
 
 // What turns small floats into f32. `keep`: the bits of sign, exponent and mantissa; `scale` mends the exponent's bias,
 // by 2^112 or 2^120; `odd`: the bits that are all set in infinities and NaN, or in NaN; `special`: those in f32.
@@ -57,7 +87,7 @@ struct widening {
 INLINE struct widening widening_of(const enum weight_type type) {
   static const volatile uint32_t BITS[2][4] = {{0x8fffffff, 239u << 23, 0x0f800000, 0x7f800000},
                                                {0x87ffffff, 247u << 23, 0x07f00000, 0x7f800000}};
-  if (type == F32 || type == BF16) return (struct widening){0};
+  if (type != F16 && type != F8_E4M3) return (struct widening){0};
   const volatile uint32_t *bits = BITS[type == F8_E4M3];
   return (struct widening){wasm_u32x4_splat(bits[0]), wasm_u32x4_splat(bits[1]), wasm_u32x4_splat(bits[2]),
                            wasm_u32x4_splat(bits[3])};
@@ -83,9 +113,27 @@ struct eight {
   v128_t low, high;
 };
 
+// Codes of Q8 or Q4, i … i + 7 or at least i … i + 3, as eight words.
+INLINE v128_t load_codes(const uint8_t *row, uint32_t i, const enum weight_type type, const int count) {
+  if (type == Q8) {
+    return wasm_i16x8_extend_low_i8x16(count == 8 ? wasm_v128_load64_zero(row + i) : wasm_v128_load32_zero(row + i));
+  }
+  v128_t pairs = count == 8 ? wasm_v128_load32_zero(row + i / 2) : wasm_v128_load16_splat(row + i / 2);
+  v128_t low = wasm_v128_and(pairs, wasm_i8x16_splat(15)), high = wasm_u8x16_shr(pairs, 4);
+  v128_t codes = wasm_i8x16_shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  return wasm_u16x8_extend_low_u8x16(codes);
+}
+
+INLINE v128_t low_words(v128_t words) { return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(words)); }
+INLINE v128_t high_words(v128_t words) { return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(words)); }
+
 // Elements i … i + 7 of a row, without their factor.
 INLINE struct eight load8(const uint8_t *row, uint32_t i, const enum weight_type type, const struct widening *how) {
   if (type == F32) return (struct eight){wasm_v128_load(row + 4 * i), wasm_v128_load(row + 4 * i + 16)};
+  if (type == Q8 || type == Q4) {
+    v128_t words = load_codes(row, i, type, 8);
+    return (struct eight){low_words(words), high_words(words)};
+  }
   const v128_t zero = wasm_i32x4_splat(0);
   v128_t codes = type == F8_E4M3 ? wasm_i16x8_shl(wasm_u16x8_load8x8(row + i), 8) : wasm_v128_load(row + 2 * i);
   v128_t low = wasm_i16x8_shuffle(zero, codes, 0, 8, 1, 9, 2, 10, 3, 11);
@@ -101,6 +149,8 @@ INLINE v128_t load4(const uint8_t *row, uint32_t i, const enum weight_type type,
     v128_t codes = wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(row + i)));
     return decode(wasm_i32x4_shl(codes, 24), type, how);
   }
+  case Q8:
+  case Q4: return low_words(load_codes(row, i, type, 4));
   default: return decode(wasm_i32x4_shl(wasm_u32x4_load16x4(row + 2 * i), 16), type, how);
   }
 }
@@ -108,10 +158,11 @@ INLINE v128_t load4(const uint8_t *row, uint32_t i, const enum weight_type type,
 // Row n as f32, times its factors.
 static inline void widen_row(float *y, const struct weights *w, uint32_t n, const enum weight_type type) {
   const struct widening how = widening_of(type);
-  const float *factors = row_factors(w, n);
+  const uint8_t *factors = row_factors(w, n);
   for (uint32_t i = 0; i < w->k; i += 4) {
-    v128_t values = load4(w->values + n * w->stride, i, type, &how);
-    store(y + i, mul(values, splat(factors[i / w->block_columns])));
+    const uint32_t b = i / w->block_columns;
+    v128_t values = mul(load4(w->values + n * w->stride, i, type, &how), factor_of(type, factors, b));
+    store(y + i, type == Q4 ? add(values, minimum_of(factors, b)) : values);
   }
 }
 
@@ -123,6 +174,8 @@ void embed(float *y, const uint32_t *ids, const uint32_t *matrix, uint32_t begin
     case BF16: widen_row(y + t * w.k, &w, ids[t], BF16); break;
     case F16: widen_row(y + t * w.k, &w, ids[t], F16); break;
     case F8_E4M3: widen_row(y + t * w.k, &w, ids[t], F8_E4M3); break;
+    case Q8: widen_row(y + t * w.k, &w, ids[t], Q8); break;
+    case Q4: widen_row(y + t * w.k, &w, ids[t], Q4); break;
     }
   }
 }

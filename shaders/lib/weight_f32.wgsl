@@ -2,4 +2,6 @@
 
 alias weight4 = vec4f;
 
-fn load_weight4(packed: weight4) -> vec4f { return packed; }
+fn weight4_at(i: u32) -> u32 { return i; }
+
+fn load_weight4(packed: weight4, i: u32) -> vec4f { return packed; }

@@ -2,7 +2,9 @@
 
 alias weight4 = u32;
 
-fn load_weight4(packed: weight4) -> vec4f {
+fn weight4_at(i: u32) -> u32 { return i; }
+
+fn load_weight4(packed: weight4, i: u32) -> vec4f {
   let code = (vec4u(packed) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu);
   let magnitude = code & vec4u(0x7fu);
   let normal = (magnitude << vec4u(20u)) + vec4u(120u << 23u); // the exponent's bias is 127 now

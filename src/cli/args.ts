@@ -67,8 +67,8 @@ export function modelCommand(name: string) {
         .argParser(matching(/^\d+-\d+(,\d+-\d+)*$/, "ranges like 0-9,10-19")).helpGroup("Model:"),
     )
     .addOption(
-      new Option("--quantize <kind>", "store weights as none, q8 or q4")
-        .argParser(choice(["none"] as const, ["q8", "q4"])).default("none" as const).helpGroup("Model:"),
+      new Option("--quantize <kind>", "matrices in 8 bits (q8), or routed experts in 4 and the others in 8 (q4)")
+        .choices(["none", "q8", "q4"] as const).default("none" as const).helpGroup("Model:"),
     )
     .addOption(
       new Option("--max-context <n>", "tokens that a sequence may have").argParser(integer(1)).helpGroup("Model:"),
@@ -124,8 +124,8 @@ export type GenerationFlags = ReturnType<ReturnType<typeof generationCommand>["o
 
 /** What of the flags `load()` wants. */
 export function toLoadOptions(flags: ModelFlags): LoadOptions {
-  const { model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, maxSequences } = flags;
-  return given({ model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, maxSequences });
+  const { model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, quantize, maxSequences } = flags;
+  return given({ model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, quantize, maxSequences });
 }
 
 /** What of the flags a request wants. */

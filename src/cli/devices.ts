@@ -29,7 +29,7 @@ export function devicesCommand(host: Host) {
       const directory = flags.model ?? host.embeddedModel;
       const size = await host.modelSize(
         directory,
-        given({ maxContext: flags.maxContext, maxSequences: flags.maxSequences }),
+        given({ maxContext: flags.maxContext, maxSequences: flags.maxSequences, quantize: flags.quantize }),
       );
       const cpu = { threads: navigator.hardwareConcurrency, availableBytes: Deno.systemMemoryInfo().available };
       const needs = size.weightBytes + size.stateBytes;

@@ -1,7 +1,7 @@
 /** What commands need of the world around them; tests give them another. */
 import type { Chat } from "../chat/chat.ts";
 import type { Tokenizer } from "../chat/tokenizer.ts";
-import type { DeviceInfo, LoadOptions, ModelSize } from "../mod.ts";
+import type { DeviceInfo, LoadOptions, ModelSize, SizeOptions } from "../mod.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What commands use of a loaded model. */
@@ -17,8 +17,5 @@ export interface Host {
   readonly embeddedModel: string;
   load(options: LoadOptions): Promise<Model>;
   listDevices(): Promise<DeviceInfo[]>;
-  modelSize(
-    directory: string,
-    options: { readonly maxContext?: number; readonly maxSequences?: number },
-  ): Promise<ModelSize>;
+  modelSize(directory: string, options: SizeOptions): Promise<ModelSize>;
 }

@@ -1,7 +1,9 @@
-/** Rows of a weight as float32 whatever it is stored in, with the scales that F8_E4M3 comes with (spec d.1). */
+/** Rows of a weight as float32 whatever it is stored in, with the factors that F8_E4M3 (spec d.1) and groups come with. */
 import { CheckpointError, quoted, shown } from "./checkpoint_error.ts";
 import { isWeightType, toF32, WEIGHT_TYPES, type WeightType } from "./dtype.ts";
+import { fromGroups } from "./groups.ts";
 import type { Checkpoint, TensorEntry } from "./safetensors.ts";
+import { readGroups, storedGroups } from "./stored_groups.ts";
 
 /** Rows and columns of a block of weights that shares one scale; smaller at the edges. */
 export type BlockSize = readonly [rows: number, columns: number];
@@ -21,7 +23,7 @@ const SCALE_TYPES = WEIGHT_TYPES.filter((type) => type !== "F8_E4M3");
 /** Which rows of a tensor; `rows` left out means up to the last. */
 export interface RowRange {
   readonly firstRow?: number;
-  readonly rows?: number;
+  readonly rows?: number | undefined;
 }
 
 /**
@@ -36,6 +38,8 @@ export async function readF32(
   { firstRow = 0, rows }: RowRange = {},
 ): Promise<Float32Array<ArrayBuffer>> {
   const entry = checkpoint.entry(name);
+  const groups = storedGroups(checkpoint.tensors, entry);
+  if (groups) return fromGroups(groups.type, await readGroups(checkpoint, groups, { firstRow, rows }));
   const dtype = weightType(entry);
   const grid = dtype === "F8_E4M3" ? scaleGrid(checkpoint.tensors, entry, weightBlock) : null;
   const values = toF32(dtype, await checkpoint.read(name, firstRow, rows));

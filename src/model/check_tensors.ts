@@ -1,7 +1,9 @@
 /** Compares a checkpoint with what its configuration asks for, before anything is loaded. */
 import { CheckpointError, quoted, shown } from "../formats/checkpoint_error.ts";
-import { SCALE_SUFFIXES, scaleGrid, weightType } from "../formats/quantization.ts";
+import { SCALE_SUFFIXES } from "../formats/quantization.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
+import { FACTORS_SUFFIX } from "../formats/stored_groups.ts";
+import { storedWeight } from "../formats/stored_weight.ts";
 import type { ModelConfig } from "./config.ts";
 import { expectedTensors, isIgnoredTensor, type NamedShape } from "./tensor_names.ts";
 
@@ -26,7 +28,7 @@ export function checkTensors(checkpoint: Checkpoint, config: ModelConfig): void 
 function* problems(checkpoint: Checkpoint, config: ModelConfig): Generator<string> {
   const unexpected = new Set(checkpoint.tensors.keys());
   for (const tensor of expectedTensors(config)) {
-    for (const suffix of ["", ...SCALE_SUFFIXES]) unexpected.delete(tensor.name + suffix);
+    for (const suffix of ["", ...SCALE_SUFFIXES, FACTORS_SUFFIX]) unexpected.delete(tensor.name + suffix);
     const problem = problemOf(checkpoint, tensor, config);
     if (problem !== null) yield problem;
   }
@@ -49,10 +51,9 @@ function problemOf(checkpoint: Checkpoint, expected: NamedShape, config: ModelCo
 }
 
 function checkTensor(checkpoint: Checkpoint, { name, shape }: NamedShape, config: ModelConfig): void {
-  const entry = checkpoint.entry(name);
-  if (entry.shape.length !== shape.length || entry.shape.some((size, axis) => size !== shape[axis])) {
-    const sizes = `its shape is ${shown(entry.shape)}, and config.json asks for ${shown(shape)}`;
-    throw new CheckpointError(`Cannot use tensor ${quoted(name)} of ${quoted(entry.shard)} as a weight: ${sizes}`);
-  }
-  if (weightType(entry) === "F8_E4M3") scaleGrid(checkpoint.tensors, entry, config.weightBlock);
+  const stored = storedWeight(checkpoint, name, config.weightBlock);
+  if (stored.shape.length === shape.length && stored.shape.every((size, axis) => size === shape[axis])) return;
+  const sizes = `its shape is ${shown(stored.shape)}, and config.json asks for ${shown(shape)}`;
+  const { shard } = stored.entries[0]!;
+  throw new CheckpointError(`Cannot use tensor ${quoted(name)} of ${quoted(shard)} as a weight: ${sizes}`);
 }

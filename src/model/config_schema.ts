@@ -60,7 +60,10 @@ const ropeScaling = z.object({
 }, "an object or null");
 
 const quantization = z.object({
-  quant_method: z.enum(["fp8", "compressed-tensors"], 'of a kind that can be read, "fp8" or "compressed-tensors"'),
+  quant_method: z.enum(
+    ["fp8", "compressed-tensors", "ringlet"],
+    'of a kind that can be read, "fp8", "compressed-tensors" or "ringlet"',
+  ),
   weight_block_size: optional(z.tuple([size, size], "a pair of sizes"), null),
 }, "an object or null");
 

@@ -1,14 +1,16 @@
-/** Brings a checkpoint's tensors onto a backend, a slice at a time, in the type in which they are stored. */
+/** Brings a checkpoint's tensors onto a backend, a slice at a time, in the type that the policy gives them. */
 import type { Backend, Linear, Norm } from "../backend/backend.ts";
 import { elements, type Tensor, type Weight, type WeightType } from "../backend/tensor.ts";
-import { readF32, readScales, type ScaleGrid, scaleGrid, weightType } from "../formats/quantization.ts";
+import { readF32, readScales, type ScaleGrid, scaleGrid } from "../formats/quantization.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
+import { storedBytes, type StoredWeight, storedWeight } from "../formats/stored_weight.ts";
+import type { Quantize } from "../pipeline/messages.ts";
 import type { ModelConfig } from "./config.ts";
+import { loadGroups } from "./group_loader.ts";
+import { heldType, isGroupType, STORED_TYPES } from "./quantization_policy.ts";
 
 /** Bytes read at once: large enough for the disk, small beside the model. */
 const SLICE_BYTES = 32 * 2 ** 20;
-
-const TYPES = { BF16: "bf16", F16: "f16", F32: "f32", F8_E4M3: "f8_e4m3" } as const;
 
 const bytesOf = (values: Float32Array<ArrayBuffer>) =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -28,6 +30,7 @@ export class WeightLoader {
     readonly backend: Backend,
     readonly config: ModelConfig,
     readonly checkpoint: Checkpoint,
+    readonly quantize: Quantize,
     readonly onBytes: (loaded: number) => void,
   ) {}
 
@@ -57,12 +60,12 @@ export class WeightLoader {
   }
 
   /**
-   * Matrices [N, K] and stacks [names, N, K], all of one type: as they are stored, or widened to f32 where their types or
-   * their blocks of scales differ.
+   * Matrices [N, K] and stacks [names, N, K], all of one type: the one that the policy gives them, or f32 where it gives
+   * several or their blocks of scales differ.
    */
   async alike(stacks: readonly Stack[]): Promise<Weight[]> {
     const all = stacks.flatMap(({ names }) => names);
-    const [type, ...others] = new Set(all.map((name) => TYPES[weightType(this.checkpoint.entry(name))]));
+    const [type, ...others] = new Set(all.map((name) => this.#type(name)));
     const mixed = others.length > 0 || (type === "f8_e4m3" && !this.#equalBlocks(all));
     const weights: Weight[] = [];
     for (const stack of stacks) weights.push(await this.#stack(stack, mixed ? "f32" : type!));
@@ -72,10 +75,19 @@ export class WeightLoader {
   async #stack(stack: Stack, type: WeightType): Promise<Weight> {
     const { label } = stack;
     const names = [stack.names].flat();
-    const { shape: one } = this.checkpoint.entry(names[0]!);
+    const { shape: one } = this.#stored(names[0]!);
     const shape = typeof stack.names === "string" ? one : [names.length, ...one];
+    if (isGroupType(type)) return await loadGroups(this, type, label, names, shape, (name) => this.#count(name));
     const weight = await this.#copy(label, names, shape, type);
     return type === "f8_e4m3" ? { ...weight, scales: await this.#scales(label, this.#grids(names), shape) } : weight;
+  }
+
+  #stored(name: string): StoredWeight {
+    return storedWeight(this.checkpoint, name, this.config.weightBlock);
+  }
+
+  #type(name: string): WeightType {
+    return heldType(this.quantize, name, this.#stored(name));
   }
 
   #grids(names: readonly string[]): readonly ScaleGrid[] {
@@ -91,7 +103,7 @@ export class WeightLoader {
     const values = this.backend.tensor(label, type, shape);
     const size = elements(shape) / names.length;
     for (const [i, name] of names.entries()) {
-      const stored = TYPES[weightType(this.checkpoint.entry(name))] === type;
+      const stored = STORED_TYPES[this.#stored(name).type] === type;
       for await (const { firstRow, bytes } of this.#slices(name, stored)) {
         await this.backend.write(values, i * size + firstRow * shape.at(-1)!, bytes);
       }
@@ -127,8 +139,7 @@ export class WeightLoader {
   }
 
   #count(name: string): void {
-    const { begin, end } = this.checkpoint.entry(name);
-    this.#loaded += end - begin;
+    this.#loaded += storedBytes(this.#stored(name));
     this.onBytes(this.#loaded);
   }
 }

@@ -2,7 +2,7 @@
 import type { Backend, Norm, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
 import type { Weight } from "../backend/tensor.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
-import type { Candidates, DecayConvention, LayerRange, Step } from "../pipeline/messages.ts";
+import type { Candidates, DecayConvention, LayerRange, Quantize, Step } from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
 import { cacheBytes, loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
@@ -20,6 +20,7 @@ import type { Weights } from "./weights.ts";
 export interface ModelOptions {
   readonly layers: LayerRange;
   readonly decay: DecayConvention;
+  readonly quantize: Quantize;
   /** Sequences in flight. */
   readonly slots: number;
   /** Positions of a slot. */
@@ -74,7 +75,7 @@ export class Model implements Disposable {
     options: ModelOptions,
     onBytes: (loaded: number) => void = () => {},
   ): Promise<Model> {
-    const loader = new WeightLoader(backend, config, checkpoint, onBytes);
+    const loader = new WeightLoader(backend, config, checkpoint, options.quantize, onBytes);
     return await Model.from(loader, options);
   }
 
@@ -182,7 +183,7 @@ export class Model implements Disposable {
 /** Bytes of the linear states and KV caches of some layers. */
 export function stateBytes(
   config: ModelConfig,
-  { layers, slots, context }: Omit<ModelOptions, "decay" | "maxRows">,
+  { layers, slots, context }: Pick<ModelOptions, "layers" | "slots" | "context">,
 ): number {
   let bytes = 0;
   for (let i = layers.start; i < layers.end; i++) {

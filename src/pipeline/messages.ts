@@ -58,6 +58,11 @@ export type FromStage =
 
 /** Which layer number the linear layers' decay counts with; published implementations disagree (spec c.5). */
 export type DecayConvention = "serving" | "hf" | "mlx";
+/**
+ * How matrices are held: `none` as they are stored, `q8` in 8 bits, `q4` routed experts in 4 bits and the others in 8. Norms, biases
+ * and routers stay as they are.
+ */
+export type Quantize = "none" | "q8" | "q4";
 export type BackendName = "webgpu" | "wasm";
 export type GpuProvider = "deno" | "wgpu-native" | "dawn";
 
@@ -71,6 +76,8 @@ export interface StageOptions {
   readonly decay: DecayConvention;
   /** As on the command line, `yarn:4`; null leaves the checkpoint's own. */
   readonly ropeScaling: string | null;
+  /** In what the matrices are held. */
+  readonly quantize: Quantize;
   /** Sequences that may be in flight. */
   readonly slots: number;
   /** Positions a slot can hold. */

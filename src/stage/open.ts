@@ -2,14 +2,14 @@
 import type { Backend } from "../backend/backend.ts";
 import { WasmBackend } from "../backend/wasm/wasm_backend.ts";
 import { WebGpuBackend } from "../backend/webgpu/webgpu_backend.ts";
-import { type Checkpoint, openCheckpoint } from "../formats/safetensors.ts";
+import { openCheckpoint } from "../formats/safetensors.ts";
 import { checkTensors } from "../model/check_tensors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadConfig } from "../model/load_config.ts";
 import { Model } from "../model/model.ts";
 import { withRopeScaling } from "../model/rope.ts";
-import { expectedTensors } from "../model/tensor_names.ts";
 import type { StageInfo, StageOptions } from "../pipeline/messages.ts";
+import { weightBytes } from "./size.ts";
 
 /** An open stage; the model owns the backend and all that lies on it. */
 export interface OpenedStage {
@@ -30,13 +30,13 @@ export async function openStage(
   checkTensors(checkpoint, config);
   using opened = new DisposableStack();
   const backend = opened.use(await openBackend(options));
-  const weightBytes = bytesOf(checkpoint, config, options);
-  const model = await Model.load(backend, config, checkpoint, options, (loaded) => onProgress(loaded, weightBytes));
+  const storedBytes = weightBytes(checkpoint, config, { ...options, quantize: "none" });
+  const model = await Model.load(backend, config, checkpoint, options, (loaded) => onProgress(loaded, storedBytes));
   opened.move(); // from here on the model disposes of its backend
   const { layers, backend: name } = options;
   const { device } = backend;
-  const info = { layers, backend: name, device, weightBytes, stateBytes: model.stateBytes, vocabulary: config.vocab };
-  return { model, info };
+  const bytes = { weightBytes: weightBytes(checkpoint, config, options), stateBytes: model.stateBytes };
+  return { model, info: { layers, backend: name, device, ...bytes, vocabulary: config.vocab } };
 }
 
 /** The configuration of a checkpoint with the command line's RoPE scaling. */
@@ -56,11 +56,4 @@ function openBackend({ backend, gpu }: StageOptions): Promise<Backend> {
     default:
       return backend satisfies never;
   }
-}
-
-function bytesOf(checkpoint: Checkpoint, config: ModelConfig, { layers }: StageOptions): number {
-  return expectedTensors(config, layers).reduce((sum, { name }) => {
-    const { begin, end } = checkpoint.entry(name);
-    return sum + end - begin;
-  }, 0);
 }

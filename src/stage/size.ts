@@ -1,11 +1,22 @@
 /** What a model takes in memory, from its files alone. */
-import { openCheckpoint } from "../formats/safetensors.ts";
+import { elements } from "../backend/tensor.ts";
+import { type Checkpoint, openCheckpoint } from "../formats/safetensors.ts";
+import { storedBytes, storedWeight } from "../formats/stored_weight.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { loadConfig } from "../model/load_config.ts";
 import { stateBytes } from "../model/model.ts";
+import { heldBytes, heldType, STORED_TYPES } from "../model/quantization_policy.ts";
 import { expectedTensors } from "../model/tensor_names.ts";
+import type { LayerRange, Quantize } from "../pipeline/messages.ts";
+
+export interface SizeOptions {
+  readonly maxContext?: number;
+  readonly maxSequences?: number;
+  readonly quantize?: Quantize;
+}
 
 export interface ModelSize {
-  /** All weights, as they are stored. */
+  /** All weights, as they are held. */
   readonly weightBytes: number;
   /** Linear states and KV caches of all sequences at full context. */
   readonly stateBytes: number;
@@ -16,15 +27,28 @@ export interface ModelSize {
 /** The size of the model in `folder` for so many sequences of so many positions (by default the model's own). */
 export async function modelSize(
   folder: string,
-  { maxContext, maxSequences = 1 }: { readonly maxContext?: number; readonly maxSequences?: number } = {},
+  { maxContext, maxSequences = 1, quantize = "none" }: SizeOptions = {},
 ): Promise<ModelSize> {
   const config = await loadConfig(folder);
   using checkpoint = await openCheckpoint(folder);
   const context = maxContext ?? config.maxPositions;
-  const weightBytes = expectedTensors(config).reduce((sum, { name }) => {
-    const { begin, end } = checkpoint.entry(name);
-    return sum + end - begin;
-  }, 0);
   const layers = { start: 0, end: config.layers };
-  return { weightBytes, stateBytes: stateBytes(config, { layers, slots: maxSequences, context }), context };
+  return {
+    weightBytes: weightBytes(checkpoint, config, { layers, quantize }),
+    stateBytes: stateBytes(config, { layers, slots: maxSequences, context }),
+    context,
+  };
+}
+
+/** Bytes of the weights of some layers, as they are held. */
+export function weightBytes(
+  checkpoint: Checkpoint,
+  config: ModelConfig,
+  { layers, quantize }: { readonly layers: LayerRange; readonly quantize: Quantize },
+): number {
+  return expectedTensors(config, layers).reduce((sum, { name, shape }) => {
+    const stored = storedWeight(checkpoint, name, config.weightBlock);
+    const type = heldType(quantize, name, stored);
+    return sum + (type === STORED_TYPES[stored.type] ? storedBytes(stored) : heldBytes(type, elements(shape)));
+  }, 0);
 }

@@ -13,7 +13,7 @@ export function random(seed: number): () => number {
   };
 }
 
-/** `values` in a storage type; codes of FP8 are random ones, NaN excepted. */
+/** `values` in a storage type; codes of the last three are random ones, NaN excepted. */
 function encode(type: WeightType, values: Float32Array): Uint8Array {
   if (type === "f32") return new Uint8Array(values.buffer);
   if (type === "f16") return new Uint8Array(new Float16Array(values).buffer);
@@ -21,10 +21,9 @@ function encode(type: WeightType, values: Float32Array): Uint8Array {
     const words = new Uint32Array(values.buffer);
     return new Uint8Array(Uint16Array.from(words, (word) => word >>> 16).buffer);
   }
-  return Uint8Array.from(values, (value) => {
-    const code = Math.floor((value + 1) * 128) & 0xff;
-    return (code & 0x7f) === 0x7f ? code - 1 : code;
-  });
+  const codes = Uint8Array.from(values, (value) => Math.floor((value + 1) * 128) & 0xff);
+  if (type === "q4") return codes.subarray(codes.length / 2).map((code, i) => code & 15 | codes[i]! & 0xf0);
+  return type === "q8" ? codes : codes.map((code) => (code & 0x7f) === 0x7f ? code - 1 : code);
 }
 
 /** Tensors of one case, on one backend. The same calls in the same order give the same values. */
@@ -73,16 +72,34 @@ export class CaseMaker {
   /** Products with rows of size 1 are of size 1. `equalRows` makes rows n and n + 1 equal for every even n: ties. */
   weight(type: WeightType, shape: readonly number[], block: Block = [128, 128], equalRows = false): Weight {
     const [N, K] = shape.slice(-2) as [number, number];
-    const spread = type === "f8_e4m3" ? 1 : Math.sqrt(3 / K);
+    const coded = type === "f8_e4m3" || type === "q8" || type === "q4";
+    const spread = coded ? 1 : Math.sqrt(3 / K);
     const values = this.#values(elements(shape), spread);
     if (equalRows) { for (let n = 0; n + 1 < N; n += 2) values.copyWithin((n + 1) * K, n * K, (n + 1) * K); }
     const tensor = this.#filled(`${type} weight`, type, shape, values);
-    if (type !== "f8_e4m3") return { values: tensor, scales: null };
+    if (!coded) return { values: tensor, scales: null };
+    if (type !== "f8_e4m3") {
+      return { values: tensor, scales: { factors: this.#groupFactors(type, shape), block: [1, 32] } };
+    }
     const blocks = [...shape.slice(0, -2), Math.ceil(N / block[0]), Math.ceil(K / block[1])];
     return {
       values: tensor,
       scales: { factors: this.vector("factors", blocks, 0.004 / Math.sqrt(K), 0.008 / Math.sqrt(K)), block },
     };
+  }
+
+  /** For codes that are any: values of the size of the other types'. */
+  #groupFactors(type: "q8" | "q4", shape: readonly number[]): Tensor {
+    const K = shape.at(-1)!;
+    const groups = [...shape.slice(0, -1), K / 32];
+    const unit = 1 / Math.sqrt(K);
+    if (type === "q8") {
+      return this.#filled("factors", "f16", groups, this.#values(elements(groups), 0.01 * unit, 0.02 * unit));
+    }
+    const pairs = this.#values(2 * elements(groups), 0.1 * unit, 0.2 * unit).map((value, i) =>
+      i % 2 ? -7 * value : value
+    );
+    return this.#filled("factors", "f16", [...groups, 2], pairs);
   }
 
   linear(type: WeightType, shape: readonly number[], bias = false): Linear {

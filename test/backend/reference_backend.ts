@@ -41,7 +41,7 @@ function* rowsOf(step: StepInput): Generator<{ row: number; slot: number; positi
 
 const rowCount = (step: StepInput): number => step.segments.reduce((sum, segment) => sum + segment.rows, 0);
 
-/** W[matrix][n][k] with its block's factor. */
+/** W[matrix][n][k] with its block's factor, and its minimum where there is one. */
 function weightAt(weight: Weight, matrix: number, n: number, k: number): number {
   const [N, K] = weight.values.shape.slice(-2) as [number, number];
   const code = data(weight.values)[(matrix * N + n) * K + k]!;
@@ -49,7 +49,8 @@ function weightAt(weight: Weight, matrix: number, n: number, k: number): number 
   const [rows, columns] = weight.scales.block;
   const blocks = [Math.ceil(N / rows), Math.ceil(K / columns)] as const;
   const block = (matrix * blocks[0] + Math.floor(n / rows)) * blocks[1] + Math.floor(k / columns);
-  return code * data(weight.scales.factors)[block]!;
+  const factors = data(weight.scales.factors);
+  return weight.values.dtype === "q4" ? code * factors[2 * block]! + factors[2 * block + 1]! : code * factors[block]!;
 }
 
 /** x @ W[matrix]^T for one row. */
@@ -301,6 +302,8 @@ export function decode(dtype: DataType, bytes: Uint8Array): ArrayLike<number> {
   if (dtype === "u32") return new Uint32Array(buffer);
   if (dtype === "f16") return new Float16Array(buffer);
   if (dtype === "f8_e4m3") return Array.from(bytes, E4M3);
+  if (dtype === "q8") return new Int8Array(buffer);
+  if (dtype === "q4") return Array.from(bytes).flatMap((pair) => [pair & 15, pair >> 4]);
   return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (code) => code << 16).buffer);
 }
 

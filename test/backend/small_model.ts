@@ -15,7 +15,7 @@ export function smallModel(
   rows: number,
   slots: number,
 ): { build: (ops: Ops) => void; logits: Tensor } {
-  const [heads, D, I, E, K] = [2, 16, 20, 8, 2];
+  const [heads, D, I, E, K] = [2, 16, 32, 8, 2];
   const f32 = (label: string, ...shape: number[]) => make.empty(label, [rows, ...shape]);
   const hidden = f32("hidden", WIDTH);
   const [qkv, gate, mixed] = [f32("qkv", 3 * heads * D), f32("gate", heads * D), f32("mixed", heads * D)];
@@ -36,8 +36,8 @@ export function smallModel(
   const norm = make.norm(WIDTH);
   const [linear, softmax] = [make.linear("bf16", [3 * heads * D, WIDTH]), make.linear("f16", [3 * heads * D, WIDTH])];
   const [gateMap, back] = [make.linear("bf16", [heads * D, WIDTH]), make.linear("f32", [WIDTH, heads * D])];
-  const [up, down] = [make.weight("bf16", [I, WIDTH]), make.linear("bf16", [WIDTH, I])];
-  const [expertUp, expertDown] = [make.weight("f8_e4m3", [E, I, WIDTH]), make.weight("f8_e4m3", [E, WIDTH, I])];
+  const [up, down] = [make.weight("q8", [I, WIDTH]), make.linear("bf16", [WIDTH, I])];
+  const [expertUp, expertDown] = [make.weight("f8_e4m3", [E, I, WIDTH]), make.weight("q4", [E, WIDTH, I])];
   const [map, head] = [make.weight("f32", [E, WIDTH]), make.weight("bf16", [VOCABULARY, WIDTH])];
   const build = (ops: Ops) => {
     ops.receive(hidden);

@@ -19,8 +19,10 @@ for (const { name, features, missing } of VARIANTS) {
 /** Cases whose activations fit into so many bytes, and whose weights, states or caches do not. */
 const SPLIT_CASES: readonly (readonly [maxBindingBytes: number, cases: RegExp])[] = [
   [512, /^embed \w+ \[5, 37, 20\]/],
+  [1152, /^embed q[48]/],
   [1024, /^(project \w+ \[1, 64\]|projectAdd \w+ \[1, 132\]|gateUp \w+ \[1, 128\])/],
-  [1024, /^experts \w+ 1 rows/],
+  [1024, /^experts (f32|bf16|f16|f8_e4m3) 1 rows/],
+  [4096, /^experts q[48] 1 rows/],
   [9856, /^experts (f32|bf16|f16) 41 rows/],
   [4144, /^head and candidates \w+ rows 0,2 of 3/],
   [221_184, /^linearAttention 2 heads of 128/],
@@ -66,7 +68,7 @@ testOnGpu("softmaxAttention() carries its sums over the parts of one slot", asyn
 
 /** A layer of each kind and a head, recorded for several capacities over the same tensors. */
 function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void; logits: Tensor } {
-  const [heads, D, I, E, K, V] = [2, 16, 20, 8, 2, 50];
+  const [heads, D, I, E, K, V] = [2, 16, 32, 8, 2, 50];
   const f32 = (label: string, ...shape: number[]) => make.empty(label, [rows, ...shape]);
   const hidden = f32("hidden", WIDTH);
   const [qkv, gate, mixed] = [f32("qkv", 3 * heads * D), f32("gate", heads * D), f32("mixed", heads * D)];
@@ -84,8 +86,8 @@ function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void;
   };
   const [linear, softmax] = [make.linear("bf16", wide), make.linear("f16", wide)];
   const [gateMap, back] = [make.linear("bf16", [heads * D, WIDTH]), make.linear("f32", [WIDTH, heads * D])];
-  const [up, down] = [make.weight("bf16", [I, WIDTH]), make.linear("bf16", [WIDTH, I])];
-  const [expertUp, expertDown] = [make.weight("f8_e4m3", [E, I, WIDTH]), make.weight("f8_e4m3", [E, WIDTH, I])];
+  const [up, down] = [make.weight("q8", [I, WIDTH]), make.linear("bf16", [WIDTH, I])];
+  const [expertUp, expertDown] = [make.weight("f8_e4m3", [E, I, WIDTH]), make.weight("q4", [E, WIDTH, I])];
   const [map, head] = [make.weight("f32", [E, WIDTH]), make.weight("bf16", [V, WIDTH])];
   const build = (ops: Ops) => {
     ops.receive(hidden);

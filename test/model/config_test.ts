@@ -254,7 +254,7 @@ const BAD: readonly (readonly [unknown, "TypeError" | "RangeError", string])[] =
   [
     { quantization_config: { quant_method: "gptq" } },
     "RangeError",
-    '"quantization_config.quant_method" is "gptq", and must be of a kind that can be read, "fp8" or "compressed-tensors"',
+    '"quantization_config.quant_method" is "gptq", and must be of a kind that can be read, "fp8", "compressed-tensors" or "ringlet"',
   ],
   [
     { quantization_config: { quant_method: "fp8", weight_block_size: [0, 128] } },

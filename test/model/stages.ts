@@ -3,11 +3,12 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { openCheckpoint } from "../../src/formats/safetensors.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { Model } from "../../src/model/model.ts";
-import type { Candidates, DecayConvention, LayerRange, Step } from "../../src/pipeline/messages.ts";
+import type { Candidates, DecayConvention, LayerRange, Quantize, Step } from "../../src/pipeline/messages.ts";
 
 export interface StagesOptions {
   readonly layers?: readonly LayerRange[];
   readonly decay?: DecayConvention;
+  readonly quantize?: Quantize;
   readonly slots?: number;
   readonly context?: number;
   readonly maxRows?: number;
@@ -28,15 +29,14 @@ export class Stages implements Disposable {
   static async open(
     folder: string,
     backend: () => Promise<Backend>,
-    { layers, decay = "serving", slots = 1, context = 256, maxRows = 256 }: StagesOptions = {},
+    { layers, decay = "serving", quantize = "none", slots = 1, context = 256, maxRows = 256 }: StagesOptions = {},
   ): Promise<Stages> {
     const config = await loadConfig(folder);
     using checkpoint = await openCheckpoint(folder);
     const models: Model[] = [];
     for (const range of layers ?? [{ start: 0, end: config.layers }]) {
-      models.push(
-        await Model.load(await backend(), config, checkpoint, { layers: range, decay, slots, context, maxRows }),
-      );
+      const options = { layers: range, decay, quantize, slots, context, maxRows };
+      models.push(await Model.load(await backend(), config, checkpoint, options));
     }
     return new Stages(models, config.layers);
   }

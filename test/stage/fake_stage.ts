@@ -14,6 +14,7 @@ export const STAGE_OPTIONS: StageOptions = {
   gpu: "deno",
   decay: "serving",
   ropeScaling: null,
+  quantize: "none",
   slots: 1,
   context: 100,
   maxRows: 16,

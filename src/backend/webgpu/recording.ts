@@ -142,7 +142,8 @@ export function scaling(recording: Recording, weight: Weight): { factors: GPUBuf
       `Cannot use blocks of ${rows} × ${columns} in ${weight.values.label}: four columns at a time share a factor`,
     );
   }
-  return { factors: whole(factors), constants: { SCALED: true, BLOCK_ROWS: rows, BLOCK_COLUMNS: columns } };
+  const constants = { SCALED: true, BLOCK_ROWS: rows, BLOCK_COLUMNS: columns };
+  return { factors: whole(factors, weight.values.dtype === "f8_e4m3" ? "f32" : "f16"), constants };
 }
 
 /** The type of some weights' values. */
