@@ -3,6 +3,8 @@ import activation from "./lib/activation.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
+import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
+import rowTile from "./lib/row_tile.wgsl" with { type: "text" };
 import selectLargest from "./lib/select_largest.wgsl" with { type: "text" };
 import step from "./lib/step.wgsl" with { type: "text" };
 import tile from "./lib/tile.wgsl" with { type: "text" };
@@ -15,12 +17,15 @@ import weightQ8 from "./lib/weight_q8.wgsl" with { type: "text" };
 
 import append from "./append.wgsl" with { type: "text" };
 import blockCandidates from "./block_candidates.wgsl" with { type: "text" };
+import combineExperts from "./combine_experts.wgsl" with { type: "text" };
 import counter from "./counter.wgsl" with { type: "text" };
 import embed from "./embed.wgsl" with { type: "text" };
 import expertsDown from "./experts_down.wgsl" with { type: "text" };
 import fill from "./fill.wgsl" with { type: "text" };
 import gateUp from "./gate_up.wgsl" with { type: "text" };
 import gatedGroupNorm from "./gated_group_norm.wgsl" with { type: "text" };
+import gemm from "./gemm.wgsl" with { type: "text" };
+import gemmGateUp from "./gemm_gate_up.wgsl" with { type: "text" };
 import headNormRope from "./head_norm_rope.wgsl" with { type: "text" };
 import linearAttention from "./linear_attention.wgsl" with { type: "text" };
 import matmul from "./matmul.wgsl" with { type: "text" };
@@ -29,10 +34,11 @@ import multiplyAdd from "./multiply_add.wgsl" with { type: "text" };
 import readMemory from "./read_memory.wgsl" with { type: "text" };
 import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
 import route from "./route.wgsl" with { type: "text" };
+import sortExperts from "./sort_experts.wgsl" with { type: "text" };
 import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 
 /** Parts with one text; `reduce` is chosen by the device, `weight` by the weight's type. */
-const PARTS = { step, activation, selectLargest, tile } as const;
+const PARTS = { step, activation, selectLargest, tile, registerTile, rowTile } as const;
 /** How four weights and their factor are read. */
 const WEIGHTS = {
   f32: weightF32 + factorF32,
@@ -80,6 +86,11 @@ export const SHADERS = {
     "reduce",
     "selectLargest",
   ),
+  combineExperts: shader<"step" | "products" | "weights" | "hidden", "columns">(
+    "combine_experts",
+    combineExperts,
+    "step",
+  ),
   counter: shader<"count">("counter", counter),
   embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
     "embed",
@@ -103,6 +114,14 @@ export const SHADERS = {
     "reduce",
     "activation",
   ),
+  gemm: shader<
+    "step" | "x" | "weight" | "factors" | "bias" | "places" | "out",
+    "columns" | "outputs" | "start" | "column_tiles" | PartOfStack
+  >("gemm", gemm, "step", "weight", "tile", "registerTile", "rowTile"),
+  gemmGateUp: shader<
+    "step" | "x" | "gate" | "gate_factors" | "up" | "up_factors" | "places" | "out",
+    "columns" | "outputs" | "start" | "column_tiles" | PartOfStack
+  >("gemm_gate_up", gemmGateUp, "step", "weight", "tile", "registerTile", "rowTile", "activation"),
   headNormRope: shader<
     "step" | "query_weight" | "key_weight" | "rope" | "qkv",
     "heads" | "kv_heads" | "size" | "half" | "query_epsilon" | "key_epsilon"
@@ -131,6 +150,7 @@ export const SHADERS = {
     "reduce",
   ),
   route: shader<"step" | "logits" | "bias" | "ids" | "weights", "scale">("route", route, "step", "activation"),
+  sortExperts: shader<"step" | "ids" | "places", "tiles">("sort_experts", sortExperts, "step", "reduce"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "out",
     "heads" | "kv_heads" | "context" | PartOfStack

@@ -225,15 +225,25 @@ function routeCase(dims: RouterDims): OpCase {
   };
 }
 
-function expertsCase(type: WeightType, dims: { T: number; H: number; I: number; E: number; K: number }): OpCase {
-  const { T, H, I, E, K } = dims;
+interface ExpertDims {
+  readonly T: number;
+  readonly H: number;
+  readonly I: number;
+  readonly E: number;
+  readonly K: number;
+  /** Every row chooses the last K: the others have none. */
+  readonly crowded?: boolean;
+}
+
+function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false }: ExpertDims): OpCase {
   return {
-    name: `experts ${type} ${T} rows, ${K} of ${E}, ${H} to ${I} and back`,
+    name: `experts ${type} ${T} rows, ${K} of ${E}, ${H} to ${I} and back${crowded ? ", all rows to the last" : ""}`,
     steps: [hiddenStep(H, [[0, 0, T]])],
     prepare(make) {
       const [hidden, norm, out] = [make.empty("hidden", [T, H]), make.norm(H), make.empty("out", [T, K, I])];
       const routing = { ids: make.empty("ids", [T, K], "u32"), weights: make.empty("weights", [T, K]) };
       const map = make.weight("f32", [E, H]);
+      const crowd = Array.from({ length: E }, (_, e) => e < E - K ? 0 : 9);
       const block = [16, 32] as const;
       const [gate, up] = [make.weight(type, [E, I, H], block), make.weight(type, [E, I, H], block)];
       const down = make.weight(type, [E, H, I], block);
@@ -244,7 +254,7 @@ function expertsCase(type: WeightType, dims: { T: number; H: number; I: number; 
         perToken: K,
         normalize: true,
         scale: 2.5,
-        bias: null,
+        bias: crowded ? make.given("bias", [E], crowd) : null,
       } as const;
       const build = (ops: Ops) => {
         ops.receive(hidden);
@@ -314,9 +324,17 @@ export const CASES: readonly OpCase[] = [
   ]),
   projectCase("bf16", [1, 2048, 40]),
   projectCase("bf16", [130, 16, 24]),
+  projectCase("bf16", [131, 20, 8195], true),
   projectCase("f8_e4m3", [3, 260, 259]),
   projectCase("f32", [3, 32, 12], true),
   projectAddCase("bf16", [3, 32, 12], true),
+  projectAddCase("f16", [77, 68, 131], true),
+  gateUpCase("bf16", [67, 36, 70]),
+  gateUpCase("f8_e4m3", [40, 132, 65]),
+  expertsCase("bf16", { T: 90, H: 36, I: 68, E: 5, K: 2 }),
+  expertsCase("f16", { T: 70, H: 36, I: 20, E: 260, K: 3 }),
+  expertsCase("f32", { T: 75, H: 36, I: 20, E: 6, K: 1, crowded: true }),
+  expertsCase("q8", { T: 33, H: 32, I: 32, E: 9, K: 4, crowded: true }),
   embedCase("bf16", [1, 8, 4]),
   linearAttentionCase({ heads: 4, kvHeads: 4, D: 64, R: 32 }, 2, alibi(4, 0.8)),
   linearAttentionCase({ heads: 6, kvHeads: 6, D: 8, R: 4 }, 3, alibi(6, 1.0526)),

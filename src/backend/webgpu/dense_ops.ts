@@ -2,6 +2,7 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
+import { byTiles, gatedGemm, gemm } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 
 /** Rows that share each weight read; results of a row are the same with either. */
@@ -43,6 +44,7 @@ export function product(
   { weight, bias }: Linear,
   { add = false, rows = "rows" }: ProductOptions = {},
 ): void {
+  if (byTiles(recording.capacity[rows])) return gemm(recording, out, x, { weight, bias }, { add, rows });
   const [outputs, width] = weight.values.shape as [number, number];
   const { factors, constants } = scaling(recording, weight);
   const ROWS = rowTile(recording.capacity[rows]);
@@ -106,6 +108,7 @@ export function gatedProduct(
   const [outputs, width] = gate.values.shape.slice(-2) as [number, number];
   const scales = scaling(recording, gate);
   checkAlike(gate, up);
+  if (choices === null && byTiles(recording.capacity.rows)) return gatedGemm(recording, out, x, gate, up);
   const upParts = own(up.values).parts;
   const ROWS = choices === null ? rowTile(recording.capacity.rows) : 1;
   const PER_ROW = choices?.perRow ?? 1;

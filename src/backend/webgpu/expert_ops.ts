@@ -3,6 +3,8 @@ import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { gatedProduct, product } from "./dense_ops.ts";
+import { byTiles } from "./prefill_dense.ts";
+import { sortChoices, sortedDownAdd, sortedGateUp } from "./prefill_experts.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 
 export function route(
@@ -40,6 +42,7 @@ export function route(
     },
     { scale },
   );
+  if (byTiles(recording.capacity.rows)) sortChoices(recording, ids, experts);
 }
 
 export function expertsGateUp(
@@ -47,10 +50,12 @@ export function expertsGateUp(
   out: Tensor,
   hidden: Tensor,
   norm: Norm,
-  { ids }: Routing,
+  routing: Routing,
   gate: Weight,
   up: Weight,
 ): void {
+  const { ids } = routing;
+  if (byTiles(recording.capacity.rows)) return sortedGateUp(recording, out, hidden, norm, routing, gate, up);
   const choices = { ids: whole(ids, "u32"), perRow: ids.shape[1]! };
   gatedProduct(recording, out, recording.normed(hidden, norm), gate, up, choices);
 }
@@ -59,9 +64,11 @@ export function expertsDownAdd(
   recording: Recording,
   hidden: Tensor,
   x: Tensor,
-  { ids, weights }: Routing,
+  routing: Routing,
   down: Weight,
 ): void {
+  if (byTiles(recording.capacity.rows)) return sortedDownAdd(recording, hidden, x, routing, down);
+  const { ids, weights } = routing;
   const [outputs, width] = down.values.shape.slice(-2) as [number, number];
   const { factors, constants } = scaling(recording, down);
   for (const { buffer, first, count } of own(down.values).parts) {

@@ -1,0 +1,126 @@
+// out[r, n] = x[r] · weight[n] + bias[n], or if ADD that more than it was, for the rows n in the part of the weight that is bound:
+// as matmul.wgsl does, for many rows.
+// One workgroup per tile of ROW_BLOCKS · 4 · DOWN rows and COLUMN_BLOCKS · 4 · ACROSS outputs (lib/register_tile.wgsl); blocks: 1 or 2.
+// A sum goes through K in its order, whatever the tile is. OUTPUTS: rows are the step's outputs. BIAS: there is one.
+// ROUTED: rows are choices (t, k), in tiles that share an expert's matrix (lib/row_tile.wgsl).
+
+const TILE_ROWS = 4u * ROW_BLOCKS * DOWN;
+const TILE_COLUMNS = 4u * COLUMN_BLOCKS * ACROSS;
+
+struct Params {
+  columns: u32, // K / 4
+  outputs: u32, // N
+  start: u32, // first n
+  column_tiles: u32,
+  first: u32, // stacked row of the part
+  count: u32, // stacked rows of the part
+}
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, K] or [T, PER_ROW, K]
+@group(0) @binding(3) var<storage, read> weight: array<weight4>; // [E, N, K]
+@group(0) @binding(4) var<storage, read> factors: array<factor>; // [E, N / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(5) var<storage, read> bias: array<f32>; // [N]
+@group(0) @binding(6) var<storage, read> places: array<u32>; // [ROW_TILES, 4] tiles, then [T, PER_ROW] choices
+@group(0) @binding(7) var<storage, read_write> out: array<f32>; // [T, N] or [T, PER_ROW, N]
+
+var<workgroup> x_tile: array<vec4f, TILE_ROWS * DEPTH>;
+var<workgroup> w_tile: array<vec4f, TILE_COLUMNS * DEPTH>;
+
+fn weights(tile: Tile, i: u32) -> vec4f {
+  let at = tile.rows.x * params.columns + i;
+  let codes = load_weight4(weight[weight4_at(at)], at);
+  if (!SCALED) { return codes; }
+  let block = factor_indices(tile, i, params.columns).x;
+  return scaled(codes, factors[factor_at(block)], block);
+}
+
+fn column_at(e: u32, n: u32) -> Tile { return tile_at(e, n, params.outputs, params.first, params.count); }
+
+fn hold(lane: u32, e: u32, n: u32, base: u32) {
+  for (var i = lane; i < TILE_ROWS * DEPTH; i += LANES) {
+    let k = base + i % DEPTH;
+    let value = x[tile_rows[i / DEPTH] * params.columns + k];
+    x_tile[held_at(i % DEPTH, i / DEPTH, TILE_ROWS)] = select(vec4f(), value, k < params.columns);
+  }
+  for (var i = lane; i < TILE_COLUMNS * DEPTH; i += LANES) {
+    let k = base + i % DEPTH;
+    let value = weights(column_at(e, n + i / DEPTH), k);
+    w_tile[held_at(i % DEPTH, i / DEPTH, TILE_COLUMNS)] = select(vec4f(), value, k < params.columns);
+  }
+}
+
+fn x_at(k: u32, row: u32) -> mat4x4f {
+  return transpose(mat4x4f(
+    x_tile[held_at(k, row, TILE_ROWS)],
+    x_tile[held_at(k, row + DOWN, TILE_ROWS)],
+    x_tile[held_at(k, row + 2u * DOWN, TILE_ROWS)],
+    x_tile[held_at(k, row + 3u * DOWN, TILE_ROWS)],
+  ));
+}
+
+fn w_at(k: u32, column: u32) -> mat4x4f {
+  return mat4x4f(
+    w_tile[held_at(k, column, TILE_COLUMNS)],
+    w_tile[held_at(k, column + ACROSS, TILE_COLUMNS)],
+    w_tile[held_at(k, column + 2u * ACROSS, TILE_COLUMNS)],
+    w_tile[held_at(k, column + 3u * ACROSS, TILE_COLUMNS)],
+  );
+}
+
+// The sums of tile rows `row`, row + DOWN, … and outputs `n`, n + ACROSS, …
+fn finish(rows: RowTile, row: u32, n: u32, sums: mat4x4f) {
+  for (var j = 0u; j < 4u; j++) {
+    let column = n + j * ACROSS;
+    if (!column_at(rows.expert, column).inside.x) { continue; }
+    for (var i = 0u; i < 4u; i++) {
+      if (row + i * DOWN >= rows.count) { continue; }
+      let at = tile_rows[row + i * DOWN] * params.outputs + column;
+      var value = sums[j][i];
+      if (BIAS) { value += bias[column]; }
+      if (ADD) { value += out[at]; }
+      out[at] = value;
+    }
+  }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(local_invocation_index) lane: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+) {
+  // Neighbouring workgroups take the same weights to other rows.
+  let all_rows = select(step_rows(), step_outputs(), OUTPUTS);
+  let row_tiles = select((all_rows + TILE_ROWS - 1u) / TILE_ROWS, ROW_TILES, ROUTED);
+  let column_tile = flat(group, grid) / row_tiles;
+  if (column_tile >= params.column_tiles) { return; }
+  let rows = take_rows(lane, flat(group, grid) % row_tiles, all_rows);
+  if (rows.count == 0u) { return; }
+  let n = params.start + column_tile * TILE_COLUMNS;
+  let at = thread_at(lane);
+  var sums00 = mat4x4f();
+  var sums01 = mat4x4f();
+  var sums10 = mat4x4f();
+  var sums11 = mat4x4f();
+  for (var base = 0u; base < params.columns; base += DEPTH) {
+    workgroupBarrier(); // the columns before may still be being read
+    hold(lane, rows.expert, n, base);
+    workgroupBarrier();
+    for (var k = 0u; k < DEPTH; k++) {
+      let x0 = x_at(k, at.y);
+      let w0 = w_at(k, at.x);
+      sums00 = multiply(sums00, x0, w0);
+      if (COLUMN_BLOCKS > 1u) { sums01 = multiply(sums01, x0, w_at(k, at.x + 4u * ACROSS)); }
+      if (ROW_BLOCKS > 1u) {
+        let x1 = x_at(k, at.y + 4u * DOWN);
+        sums10 = multiply(sums10, x1, w0);
+        if (COLUMN_BLOCKS > 1u) { sums11 = multiply(sums11, x1, w_at(k, at.x + 4u * ACROSS)); }
+      }
+    }
+  }
+  finish(rows, at.y, n + at.x, sums00);
+  if (COLUMN_BLOCKS > 1u) { finish(rows, at.y, n + at.x + 4u * ACROSS, sums01); }
+  if (ROW_BLOCKS > 1u) { finish(rows, at.y + 4u * DOWN, n + at.x, sums10); }
+  if (ROW_BLOCKS > 1u && COLUMN_BLOCKS > 1u) { finish(rows, at.y + 4u * DOWN, n + at.x + 4u * ACROSS, sums11); }
+}

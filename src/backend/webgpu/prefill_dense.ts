@@ -1,0 +1,138 @@
+/** Matrix products of many rows: by tiles, so that a weight that is read serves all rows of one. */
+import { type Constants, SHADERS } from "../../../shaders/mod.ts";
+import type { Linear } from "../backend.ts";
+import type { Tensor, Weight } from "../tensor.ts";
+import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+
+/** Rows from which tiles pay: a decode step of all sequences has fewer. */
+const MANY_ROWS = 33;
+
+/** Whether products of plans for so many rows go by tiles. A row's bits are the same in all of them. */
+export function byTiles(rows: number): boolean {
+  return rows >= MANY_ROWS;
+}
+
+/** Threads of a workgroup, and blocks of four rows and columns that each of them sums up (shaders/lib/register_tile.wgsl). */
+export interface TileShape {
+  readonly across: number;
+  readonly down: number;
+  readonly rowBlocks: 1 | 2;
+  readonly columnBlocks: 1 | 2;
+}
+
+export const tileRows = ({ down, rowBlocks }: TileShape): number => 4 * down * rowBlocks;
+export const tileColumns = ({ across, columnBlocks }: TileShape): number => 4 * across * columnBlocks;
+
+export function tileConstants({ across, down, rowBlocks, columnBlocks }: TileShape): Constants {
+  const blocks = { ROW_BLOCKS: rowBlocks, COLUMN_BLOCKS: columnBlocks };
+  return { LANES: across * down, ACROSS: across, DOWN: down, ...blocks };
+}
+
+/** The tiles of choices that share an expert, as sort_experts.wgsl leaves them. */
+export interface Places {
+  readonly buffer: GPUBuffer;
+  /** At most. */
+  readonly tiles: number;
+  readonly shape: TileShape;
+  readonly perRow: number;
+}
+
+/** The largest tiles that still give every unit of a large device some: the results are the same with any. */
+function shapeFor(rows: number, outputs: number): TileShape {
+  const [across, down] = [16, 16];
+  const large = Math.ceil(rows / 128) * Math.ceil(outputs / 128) >= 128;
+  return large ? { across, down, rowBlocks: 2, columnBlocks: 2 } : { across, down, rowBlocks: 1, columnBlocks: 1 };
+}
+
+interface GemmOptions {
+  readonly add: boolean;
+  readonly rows: "rows" | "outputs";
+  /** Rows are choices of experts. */
+  readonly places?: Places;
+}
+
+/** out = x @ W^T + b, or added to out: out[T, N], x[T, K], W[N, K]; or for choices out[T, K, N], x[T, K, I], W[E, N, I] */
+export function gemm(
+  recording: Recording,
+  out: Tensor | GPUBuffer,
+  x: GPUBuffer,
+  { weight, bias }: Linear,
+  { add, rows, places }: GemmOptions,
+): void {
+  const [outputs, width] = weight.values.shape.slice(-2) as [number, number];
+  const { factors, constants } = scaling(recording, weight);
+  const shape = places?.shape ?? shapeFor(recording.capacity[rows], outputs);
+  const kind = { OUTPUTS: rows === "outputs", BIAS: bias !== null, ADD: add };
+  for (const { buffer, first, count } of own(weight.values).parts) {
+    const tiles = tilesOf(shape, outputs, { first, count }, places);
+    recording.dispatch(
+      SHADERS.gemm,
+      {
+        constants: { ...constants, ...kind, ...tiles.constants },
+        weight: weightType(weight),
+        workgroups: (counts) => tiles.workgroups(counts[rows]),
+      },
+      {
+        x,
+        weight: buffer,
+        factors,
+        bias: bias === null ? recording.memory.nothing : whole(bias),
+        places: places?.buffer ?? recording.memory.nothing,
+        out: out instanceof GPUBuffer ? out : whole(out),
+      },
+      { columns: width / 4, outputs, ...tiles.columns, first, count },
+    );
+  }
+}
+
+/** out = silu(x @ gate^T) ⊙ (x @ up^T): out[T, I], gate and up [I, H]; or for choices out[T, K, I], gate and up [E, I, H] */
+export function gatedGemm(
+  recording: Recording,
+  out: Tensor,
+  x: GPUBuffer,
+  gate: Weight,
+  up: Weight,
+  places?: Places,
+): void {
+  const [outputs, width] = gate.values.shape.slice(-2) as [number, number];
+  const { factors, constants } = scaling(recording, gate);
+  const shape: TileShape = places?.shape ?? { across: 16, down: 16, rowBlocks: 1, columnBlocks: 1 };
+  const upParts = own(up.values).parts;
+  own(gate.values).parts.forEach(({ buffer, first, count }, i) => {
+    const tiles = tilesOf(shape, outputs, { first, count }, places);
+    recording.dispatch(
+      SHADERS.gemmGateUp,
+      {
+        constants: { ...constants, ...tiles.constants, PER_ROW: places?.perRow ?? 1 },
+        weight: weightType(gate),
+        workgroups: ({ rows }) => tiles.workgroups(rows),
+      },
+      {
+        x,
+        gate: buffer,
+        gate_factors: factors,
+        up: upParts[i]!.buffer,
+        up_factors: scaling(recording, up).factors,
+        places: places?.buffer ?? recording.memory.nothing,
+        out: whole(out),
+      },
+      { columns: width / 4, outputs, ...tiles.columns, first, count },
+    );
+  });
+}
+
+/** How the products with one part of a weight are cut. A matrix's part has outputs of its own; a choice may fall on any row of a stack. */
+function tilesOf(
+  shape: TileShape,
+  outputs: number,
+  { first, count }: { readonly first: number; readonly count: number },
+  places: Places | undefined,
+) {
+  const [start, most] = places ? [0, outputs] : [first, count];
+  const columnTiles = Math.ceil(most / tileColumns(shape));
+  return {
+    constants: { ...tileConstants(shape), ROUTED: places !== undefined, ROW_TILES: places?.tiles ?? 0 },
+    columns: { start, column_tiles: columnTiles },
+    workgroups: (rows: number) => columnTiles * (places?.tiles ?? Math.ceil(rows / tileRows(shape))),
+  };
+}
