@@ -2,10 +2,9 @@
 /** The command line's entry. */
 import { run } from "./cli/program.ts";
 import { processTerminal } from "./cli/terminal.ts";
-import { EMBEDDED_MODEL, listDevices, load, modelSize } from "./mod.ts";
+import { convert, EMBEDDED_MODEL, listDevices, load, modelSize } from "./mod.ts";
 
 if (import.meta.main) {
-  Deno.exit(
-    await run(Deno.args, { terminal: processTerminal(), embeddedModel: EMBEDDED_MODEL, load, listDevices, modelSize }),
-  );
+  const library = { embeddedModel: EMBEDDED_MODEL, load, convert, listDevices, modelSize };
+  Deno.exit(await run(Deno.args, { terminal: processTerminal(), ...library }));
 }

@@ -22,6 +22,7 @@ export type * from "./chat/messages.ts";
 export { RequestError } from "./chat/request_error.ts";
 export { EngineError } from "./engine/client.ts";
 export type { DecayConvention, EngineInfo, Quantize, SamplingParams, StageInfo } from "./pipeline/messages.ts";
+export { convert, type Converted, type ConvertOptions } from "./stage/convert.ts";
 export { type DeviceInfo, listDevices } from "./stage/devices.ts";
 export { type ModelSize, modelSize, type SizeOptions } from "./stage/size.ts";
 

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import type { DeviceInfo, ModelSize } from "../mod.ts";
 import { given, maxSequences, modelCommand } from "./args.ts";
 import type { Host } from "./host.ts";
-import { bytes } from "./open.ts";
+import { bytes } from "./progress.ts";
 
 const help = `
 Example:

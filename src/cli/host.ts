@@ -1,7 +1,7 @@
 /** What commands need of the world around them; tests give them another. */
 import type { Chat } from "../chat/chat.ts";
 import type { Tokenizer } from "../chat/tokenizer.ts";
-import type { DeviceInfo, LoadOptions, ModelSize, SizeOptions } from "../mod.ts";
+import type { Converted, ConvertOptions, DeviceInfo, LoadOptions, ModelSize, SizeOptions } from "../mod.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What commands use of a loaded model. */
@@ -16,6 +16,7 @@ export interface Host {
   /** Directory of the model that comes with Ringlet. */
   readonly embeddedModel: string;
   load(options: LoadOptions): Promise<Model>;
+  convert(options: ConvertOptions): Promise<Converted>;
   listDevices(): Promise<DeviceInfo[]>;
   modelSize(directory: string, options: SizeOptions): Promise<ModelSize>;
 }

@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import project from "../../deno.json" with { type: "json" };
 import { chatCommand } from "./chat.ts";
+import { convertCommand } from "./convert.ts";
 import { devicesCommand } from "./devices.ts";
 import { evalCommand } from "./eval.ts";
 import { generateCommand } from "./generate.ts";
@@ -12,6 +13,11 @@ import { serveCommand } from "./serve.ts";
 
 /** Exit codes: done, failed, wrong use, and ended by Ctrl-C as shells have it. */
 const DONE = 0, FAILED = 1, WRONG_USE = 2, INTERRUPTED = 130;
+
+const COMMANDS = [
+  ...[generateCommand, chatCommand, serveCommand],
+  ...[scoreCommand, evalCommand, convertCommand, devicesCommand],
+];
 
 /** @returns the exit code */
 export async function run(args: readonly string[], host: Host): Promise<number> {
@@ -33,7 +39,7 @@ function program(host: Host): Command {
       writeErr: (text) => host.terminal.note(text),
       outputError: () => {},
     });
-  for (const create of [generateCommand, chatCommand, serveCommand, scoreCommand, evalCommand, devicesCommand]) {
+  for (const create of COMMANDS) {
     const command = create(host) as unknown as Command;
     program.addCommand(command.copyInheritedSettings(program));
   }

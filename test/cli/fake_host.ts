@@ -77,6 +77,7 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
       loaded.push(options);
       return Promise.resolve(model);
     },
+    convert: () => Promise.resolve({ shards: 1, sourceBytes: 2_000_000, bytes: 1_000_000 }),
     listDevices: () => Promise.resolve([]),
     modelSize: () => Promise.resolve({ weightBytes: 26_500_000, stateBytes: 1_000_000, context: 8192 }),
     ...host,
