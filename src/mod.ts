@@ -11,20 +11,32 @@ import type {
   GpuProvider,
   LayerRange,
   Quantize,
+  StepReport,
 } from "./pipeline/messages.ts";
 import { parseLayers, partition } from "./pipeline/partition.ts";
+import { type Ceilings, measureDevice as measure } from "./stage/ceilings.ts";
 import { hasHardwareGpu } from "./stage/devices.ts";
 import { stageConfig } from "./stage/open.ts";
+import { type ModelWork, modelWork as workOf } from "./stage/work.ts";
 
 export { Chat } from "./chat/chat.ts";
 export { fold } from "./chat/fold.ts";
 export type * from "./chat/messages.ts";
 export { RequestError } from "./chat/request_error.ts";
-export { EngineError } from "./engine/client.ts";
-export type { DecayConvention, EngineInfo, Quantize, SamplingParams, StageInfo } from "./pipeline/messages.ts";
+export { EngineClient, EngineError } from "./engine/client.ts";
+export type {
+  DecayConvention,
+  EngineInfo,
+  Quantize,
+  SamplingParams,
+  StageInfo,
+  StepReport,
+} from "./pipeline/messages.ts";
+export type { Ceilings } from "./stage/ceilings.ts";
 export { convert, type Converted, type ConvertOptions } from "./stage/convert.ts";
 export { type DeviceInfo, listDevices } from "./stage/devices.ts";
 export { type ModelSize, modelSize, type SizeOptions } from "./stage/size.ts";
+export type { ModelWork, StepShape, StepWork } from "./stage/work.ts";
 
 /** What to open and how; everything has a default. */
 export interface LoadOptions {
@@ -52,37 +64,67 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How to open an engine by itself. */
+export interface EngineSettings extends LoadOptions {
+  /** Weights by chance; `model` may then be a config.json by itself. */
+  readonly randomWeights?: boolean;
+  /** Rows of one prefill step. */
+  readonly chunkRows?: number;
+  /** Hears every step, and what it took. */
+  readonly onStep?: (report: StepReport) => void;
+}
+
 /** The model that comes with Ringlet. */
 export const EMBEDDED_MODEL: string = fileURLToPath(new URL("../models/ring-nano", import.meta.url));
 
 /** Keeps the default KV cache of the full-size model at 0.5 GiB. */
 const DEFAULT_CONTEXT = 32768;
 
-/** Rows of one prefill step. */
-const MAX_ROWS = 256;
+/** Rows of one prefill step, unless told otherwise. */
+export const CHUNK_ROWS = 256;
 
 /**
  * Opens a model: its tokenizer and template here, its layers in workers.
  * @throws with one sentence for a model or options that cannot be used
  */
 export async function load(options: LoadOptions = {}): Promise<Chat> {
-  const { model = EMBEDDED_MODEL, onProgress, signal } = options;
-  const { ropeScaling = null } = options;
+  const { model = EMBEDDED_MODEL, ropeScaling = null } = options;
   const config = await stageConfig({ model, ropeScaling });
-  const [tokenizer, template, engine] = [
-    await tokenizerOf(model),
-    await ChatTemplate.fromDirectory(model),
-    await engineOptions(options, config),
-  ];
-  const hooks = { ...(onProgress && { onProgress }), ...(signal && { signal }) };
+  const [tokenizer, template] = [await tokenizerOf(model), await ChatTemplate.fromDirectory(model)];
   const name = model.replace(/[\\/]+$/, "").split(/[\\/]/).at(-1)!;
   return new Chat({
     model: name,
     tokenizer,
     template,
-    engine: await EngineClient.open(engine, hooks),
+    engine: await openEngine(options),
     stopTokens: config.eosTokenIds,
   });
+}
+
+/**
+ * Opens a model for token ids alone.
+ * @throws as {@linkcode load} does
+ */
+export async function openEngine(settings: EngineSettings): Promise<EngineClient> {
+  const { model = EMBEDDED_MODEL, ropeScaling = null, onProgress, onStep, signal } = settings;
+  const options = await engineOptions(settings, await stageConfig({ model, ropeScaling }));
+  const hooks = { ...(onProgress && { onProgress }), ...(onStep && { onStep }), ...(signal && { signal }) };
+  return await EngineClient.open(options, hooks);
+}
+
+/** What the device that a model would be opened on can do at best; takes a second. */
+export async function measureDevice(options: LoadOptions): Promise<Ceilings> {
+  return await measure({ backend: await backendOf(options), gpu: options.gpu ?? "deno" });
+}
+
+/** What the steps of a model must move and compute. */
+export async function modelWork(settings: EngineSettings): Promise<ModelWork> {
+  const { model = EMBEDDED_MODEL, ropeScaling = null, randomWeights = false, quantize = "none" } = settings;
+  return await workOf({ model, ropeScaling, randomWeights, quantize });
+}
+
+async function backendOf({ backend = "auto" }: LoadOptions): Promise<BackendName> {
+  return backend === "auto" ? (await hasHardwareGpu() ? "webgpu" : "wasm") : backend;
 }
 
 /** Null where the folder has none: its token ids can still be scored. */
@@ -96,11 +138,10 @@ async function tokenizerOf(model: string): Promise<Tokenizer | null> {
 }
 
 async function engineOptions(
-  options: LoadOptions,
+  options: EngineSettings,
   config: { readonly layers: number; readonly maxPositions: number },
 ): Promise<EngineOptions> {
-  const { model = EMBEDDED_MODEL, backend = "auto", maxContext = Math.min(config.maxPositions, DEFAULT_CONTEXT) } =
-    options;
+  const { model = EMBEDDED_MODEL, maxContext = Math.min(config.maxPositions, DEFAULT_CONTEXT) } = options;
   if (maxContext > config.maxPositions) {
     const why = `the model has positions for ${config.maxPositions} (--rope-scaling yarn:4 stretches them)`;
     throw new RangeError(`Cannot hold a context of ${maxContext} tokens: ${why}`);
@@ -108,14 +149,16 @@ async function engineOptions(
   return {
     model,
     layers: layerRanges(options, config.layers),
-    backend: backend === "auto" ? (await hasHardwareGpu() ? "webgpu" : "wasm") : backend,
+    backend: await backendOf(options),
     gpu: options.gpu ?? "deno",
     decay: options.decay ?? "serving",
     ropeScaling: options.ropeScaling ?? null,
     quantize: options.quantize ?? "none",
     slots: options.maxSequences ?? 1,
     context: maxContext,
-    maxRows: Math.min(MAX_ROWS, maxContext),
+    maxRows: Math.min(options.chunkRows ?? CHUNK_ROWS, maxContext),
+    randomWeights: options.randomWeights ?? false,
+    profile: options.onStep !== undefined,
   };
 }
 

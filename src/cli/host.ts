@@ -1,7 +1,18 @@
 /** What commands need of the world around them; tests give them another. */
 import type { Chat } from "../chat/chat.ts";
 import type { Tokenizer } from "../chat/tokenizer.ts";
-import type { Converted, ConvertOptions, DeviceInfo, LoadOptions, ModelSize, SizeOptions } from "../mod.ts";
+import type {
+  Ceilings,
+  Converted,
+  ConvertOptions,
+  DeviceInfo,
+  EngineClient,
+  EngineSettings,
+  LoadOptions,
+  ModelSize,
+  ModelWork,
+  SizeOptions,
+} from "../mod.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What commands use of a loaded model. */
@@ -11,12 +22,18 @@ export interface Model
   readonly tokenizer: Pick<Tokenizer, "encode"> | null;
 }
 
+/** What commands use of an engine by itself. */
+export interface Engine extends Pick<EngineClient, "info" | "generate">, AsyncDisposable {}
+
 export interface Host {
   readonly terminal: Terminal;
   /** Directory of the model that comes with Ringlet. */
   readonly embeddedModel: string;
   load(options: LoadOptions): Promise<Model>;
   convert(options: ConvertOptions): Promise<Converted>;
+  openEngine(settings: EngineSettings): Promise<Engine>;
+  measureDevice(options: LoadOptions): Promise<Ceilings>;
+  modelWork(settings: EngineSettings): Promise<Pick<ModelWork, "step" | "parameters">>;
   listDevices(): Promise<DeviceInfo[]>;
   modelSize(directory: string, options: SizeOptions): Promise<ModelSize>;
 }

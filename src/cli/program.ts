@@ -1,6 +1,7 @@
 /** The whole command line: its commands, and how their failures become a line and an exit code. */
 import { Command, CommanderError } from "@commander-js/extra-typings";
 import project from "../../deno.json" with { type: "json" };
+import { benchCommand } from "./bench.ts";
 import { chatCommand } from "./chat.ts";
 import { convertCommand } from "./convert.ts";
 import { devicesCommand } from "./devices.ts";
@@ -16,7 +17,7 @@ const DONE = 0, FAILED = 1, WRONG_USE = 2, INTERRUPTED = 130;
 
 const COMMANDS = [
   ...[generateCommand, chatCommand, serveCommand],
-  ...[scoreCommand, evalCommand, convertCommand, devicesCommand],
+  ...[scoreCommand, evalCommand, convertCommand, benchCommand, devicesCommand],
 ];
 
 /** @returns the exit code */

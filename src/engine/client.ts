@@ -6,6 +6,7 @@ import type {
   GenerateRequest,
   ScoreRequest,
   ScoreRows,
+  StepReport,
   ToEngine,
 } from "../pipeline/messages.ts";
 import { EngineWorkers } from "./engine_workers.ts";
@@ -18,6 +19,8 @@ export class EngineError extends Error {
 
 export interface EngineHooks {
   onProgress?(loadedBytes: number, totalBytes: number): void;
+  /** Hears every step, if the options ask for a profile. */
+  onStep?(report: StepReport): void;
   /** Folder of the workers' entries, engine.ts and stage.ts. */
   readonly workers?: URL;
   /** Gives up opening. */
@@ -44,7 +47,11 @@ export class EngineClient implements AsyncDisposable {
   #requests = 0;
   #failure: EngineError | null = null; // of the whole engine
 
-  private constructor(workers: EngineWorkers, readonly info: EngineInfo) {
+  private constructor(
+    workers: EngineWorkers,
+    readonly info: EngineInfo,
+    readonly onStep: NonNullable<EngineHooks["onStep"]>,
+  ) {
     this.#workers = workers;
     this.#listening = this.#listen();
     workers.lost().then((reason) => this.#failAll(new EngineError(`The engine stopped: ${reason}`)));
@@ -55,7 +62,8 @@ export class EngineClient implements AsyncDisposable {
    * @throws EngineError with the engine's reason; if the signal aborts, the signal's.
    */
   static async open(options: EngineOptions, hooks: EngineHooks = {}): Promise<EngineClient> {
-    const { signal, onProgress = () => {}, workers: folder = new URL("../../workers/", import.meta.url) } = hooks;
+    const { signal, onProgress = () => {}, onStep = () => {} } = hooks;
+    const folder = hooks.workers ?? new URL("../../workers/", import.meta.url);
     signal?.throwIfAborted();
     const entries = { engine: new URL("engine.ts", folder), stage: new URL("stage.ts", folder) };
     const workers = new EngineWorkers(options, entries, onProgress);
@@ -64,7 +72,7 @@ export class EngineClient implements AsyncDisposable {
     try {
       const stages = await workers.opened();
       const { context, slots } = options;
-      return new EngineClient(workers, { stages, context, slots, vocabulary: stages[0]!.vocabulary });
+      return new EngineClient(workers, { stages, context, slots, vocabulary: stages[0]!.vocabulary }, onStep);
     } catch (error) {
       await giveUp();
       signal?.throwIfAborted();
@@ -133,6 +141,9 @@ export class EngineClient implements AsyncDisposable {
           break;
         case "scored":
           this.#scorings.get(message.id)?.items.push(message.rows);
+          break;
+        case "step":
+          this.onStep(message.report);
           break;
         case "finished":
           this.#take(message.id)?.finish({ finish: message.finish, stats: message.stats });

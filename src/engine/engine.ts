@@ -26,6 +26,7 @@ export class Engine {
   readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
   #wake = () => {};
   #stopped = false;
+  #stepEnd = 0; // when the step before ended, or there was something to do again
 
   constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
@@ -64,6 +65,7 @@ export class Engine {
     while (!this.#stopped) {
       if (this.#tasks.size === 0) {
         await new Promise<void>((resolve) => this.#wake = resolve);
+        this.#stepEnd = performance.now();
       } else {
         await this.step();
         await turn();
@@ -82,9 +84,19 @@ export class Engine {
     const batch = this.#scheduler.schedule();
     if (!batch) return;
     const sampled = this.#pipeline.run(batch.step, batch.tokens)
-      .then((candidates) => this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, candidates)))
+      .then(async (candidates) => {
+        await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, candidates));
+        if (this.#limits.profile) this.#reportStep(batch, candidates.gpuMillis ?? null);
+      })
       .catch((error) => this.#failAll(batch.shares.map(({ sequence }) => sequence), error));
     await (batch.step.outputs.length > 0 ? sampled : this.#pipeline.ready());
+  }
+
+  #reportStep({ step: { segments, outputs } }: Batch, gpuMillis: number | null): void {
+    const now = performance.now();
+    const report = { segments, outputs: outputs.length, millis: now - this.#stepEnd, gpuMillis };
+    this.#stepEnd = now;
+    this.#emit({ type: "step", report });
   }
 
   async #sample(batch: Batch, outputs: StepOutputs): Promise<void> {

@@ -9,6 +9,8 @@ export interface EngineLimits {
   readonly maxRows: number;
   /** Token ids are below it. */
   readonly vocabulary: number;
+  /** Report every step. */
+  readonly profile?: boolean;
 }
 
 /** @throws RangeError unless there are 1 to `most` tokens, all of them in the vocabulary. */

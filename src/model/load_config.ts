@@ -14,15 +14,27 @@ const MAX_CONFIG_BYTES = 2 ** 20;
  * @throws {RangeError | TypeError} as {@linkcode parseConfig} does
  */
 export async function loadConfig(folder: string): Promise<ModelConfig> {
-  const json = await readJson(folder, CONFIG_FILE);
+  const json = await readJson(`${folder}/${CONFIG_FILE}`);
   if (json === undefined) {
     throw new Deno.errors.NotFound(`Cannot open ${folder} as a model: it has no ${CONFIG_FILE}`);
   }
   const config = parseConfig(json);
-  const generation = await readJson(folder, GENERATION_FILE);
+  const generation = await readJson(`${folder}/${GENERATION_FILE}`);
   if (generation === undefined) return config;
   const eosTokenIds = new Set([...config.eosTokenIds, ...parseGenerationConfig(generation).eosTokenIds]);
   return { ...config, eosTokenIds: [...eosTokenIds] };
+}
+
+/**
+ * Reads a config.json that lies by itself, under any name.
+ * @throws as {@linkcode loadConfig} does
+ */
+export async function loadConfigFile(path: string): Promise<ModelConfig> {
+  const json = await readJson(path);
+  if (json === undefined) {
+    throw new Deno.errors.NotFound(`Cannot open ${path} as a model's configuration: there is none`);
+  }
+  return parseConfig(json);
 }
 
 /**
@@ -34,8 +46,7 @@ export function parseGenerationConfig(json: unknown): Pick<ModelConfig, "eosToke
 }
 
 /** Undefined if there is no such file. */
-async function readJson(folder: string, file: string): Promise<unknown> {
-  const path = `${folder}/${file}`;
+async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {
     const { isFile, size } = await Deno.stat(path);

@@ -1,10 +1,16 @@
 /** Weights by chance, made where they lie: a model of any size without its checkpoint, for measuring. */
 import type { Backend, Linear, Norm, RandomValues } from "../backend/backend.ts";
 import { byteLength, type Tensor, type Weight, type WeightType } from "../backend/tensor.ts";
+import { GROUP } from "../formats/groups.ts";
+import { factorShape } from "../formats/stored_groups.ts";
 import type { ModelConfig } from "./config.ts";
 import type { Stack } from "./loader.ts";
-import { expectedTensors } from "./tensor_names.ts";
+import { isGroupType } from "./quantization_policy.ts";
+import { expectedTensors, type NamedShape } from "./tensor_names.ts";
 import type { Weights } from "./weights.ts";
+
+/** How much larger values are than their factors: the mean of code² of q8, from -127 to 127, and of code² + 1 of q4, from 0 to 15. */
+const CODE_VARIANCE = { q8: 127 * 128 / 3, q4: 15 * 31 / 6 + 1 } as const;
 
 const EMBEDDING = "model.word_embeddings.weight";
 
@@ -17,7 +23,7 @@ export class RandomWeights implements Weights {
   constructor(
     readonly backend: Backend,
     readonly config: ModelConfig,
-    readonly typeOf: (name: string, shape: readonly number[]) => WeightType,
+    readonly typeOf: (matrix: NamedShape) => WeightType,
     readonly onBytes: (made: number) => void,
   ) {
     this.#shapes = new Map([...expectedTensors(config)].map(({ name, shape }) => [name, shape]));
@@ -52,8 +58,12 @@ export class RandomWeights implements Weights {
     const one = this.#shape(name);
     const shape = typeof names === "string" ? one : [names.length, ...one];
     const variance = name === EMBEDDING ? 1 : 1 / shape.at(-1)!;
-    const spread = Math.sqrt(3 * variance);
-    return { values: await this.#filled(label, this.typeOf(name, one), shape, { centre: 0, spread }), scales: null };
+    const type = this.typeOf({ name, shape: one });
+    const values = await this.#filled(label, type, shape, evenly(variance));
+    if (!isGroupType(type)) return { values, scales: null };
+    const spread = evenly(variance / CODE_VARIANCE[type]);
+    const factors = await this.#filled(`${label} factors`, "f16", factorShape(type, shape), spread);
+    return { values, scales: { factors, block: [1, GROUP] } };
   }
 
   #shape(name: string): readonly number[] {
@@ -73,6 +83,8 @@ export class RandomWeights implements Weights {
     return tensor;
   }
 }
+
+const evenly = (variance: number) => ({ centre: 0, spread: Math.sqrt(3 * variance) });
 
 /** FNV-1a, so that a tensor has the same values on whichever stage it lies. */
 function seedOf(label: string): number {

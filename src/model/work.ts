@@ -1,5 +1,6 @@
 /** What a step must move and compute at the least (docs/MODEL.md g): arithmetic alone, no device. */
 import { elements } from "../backend/tensor.ts";
+import type { Segment } from "../pipeline/messages.ts";
 import { cacheBytes } from "./attention.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
 import { linearStateBytes } from "./linear_attention.ts";
@@ -7,16 +8,9 @@ import { expectedTensors, type NamedShape } from "./tensor_names.ts";
 
 /** A step, as far as its work depends on it. */
 export interface StepShape {
-  /** Tokens. */
-  readonly rows: number;
+  readonly segments: readonly Segment[];
   /** Rows whose logits are wanted. */
   readonly outputs: number;
-  /** Sequences that the rows belong to. */
-  readonly sequences: number;
-  /** Positions in the caches of these sequences after the step, in all. */
-  readonly cached: number;
-  /** Pairs of a row and a position that it attends to, in all. */
-  readonly pairs: number;
 }
 
 /** Bytes read, or read and written, and operations. */
@@ -34,11 +28,6 @@ export interface StepWork {
 /** How many of `experts` are chosen by at least one of `rows` rows, if every choice were as likely. */
 export function distinctExperts(experts: number, perToken: number, rows: number): number {
   return experts * (1 - (1 - perToken / experts) ** rows);
-}
-
-/** A row attends to itself and all before it: pairs of `rows` rows from position `start` on. */
-export function causalPairs(start: number, rows: number): number {
-  return rows * start + rows * (rows + 1) / 2;
 }
 
 interface Share {
@@ -79,31 +68,34 @@ export class ModelWork {
     return Object.values(this.#shares).reduce((sum, { elements }) => sum + elements, 0);
   }
 
-  step(shape: StepShape): StepWork {
-    const { rows, sequences, cached } = shape;
+  step({ segments, outputs }: StepShape): StepWork {
+    const rows = sum(segments, ({ rows }) => rows);
+    // Positions in the caches after the step, and pairs of a row and a position that it attends to.
+    const cached = sum(segments, ({ start, rows }) => start + rows);
+    const pairs = sum(segments, ({ start, rows }) => rows * start + rows * (rows + 1) / 2);
     const [linear, softmax] = this.#layers();
+    const { heads, headDim } = this.#config;
     return {
-      weightBytes: this.#weightBytes(shape),
-      stateBytes: 2 * linear * linearStateBytes(this.#config, sequences),
+      weightBytes: this.#weightBytes(rows, outputs),
+      stateBytes: 2 * linear * linearStateBytes(this.#config, segments.length),
       cacheBytes: softmax * cacheBytes(this.#config, 1, cached + rows),
-      flops: this.#flops(shape),
+      flops: this.#weightFlops(rows, outputs) +
+        5 * linear * heads * headDim ** 2 * rows + 4 * softmax * heads * headDim * pairs,
     };
   }
 
-  #weightBytes({ rows, outputs }: StepShape): number {
+  #weightBytes(rows: number, outputs: number): number {
     const { experts: E, expertsPerToken: K, vocab } = this.#config;
     const { always, experts, embedding, head } = this.#shares;
     const chosen = E === 0 ? 0 : experts.bytes * distinctExperts(E, K, rows) / E;
     return always.bytes + chosen + embedding.bytes * rows / vocab + (outputs > 0 ? head.bytes : 0);
   }
 
-  #flops({ rows, outputs, pairs }: StepShape): number {
-    const { experts: E, expertsPerToken: K, heads, headDim } = this.#config;
+  #weightFlops(rows: number, outputs: number): number {
+    const { experts: E, expertsPerToken: K } = this.#config;
     const { always, experts, head } = this.#shares;
-    const [linear, softmax] = this.#layers();
     const chosen = E === 0 ? 0 : experts.elements * K / E;
-    const weights = 2 * (rows * (always.elements + chosen) + outputs * head.elements);
-    return weights + 5 * linear * heads * headDim ** 2 * rows + 4 * softmax * heads * headDim * pairs;
+    return 2 * (rows * (always.elements + chosen) + outputs * head.elements);
   }
 
   #layers(): readonly [linear: number, softmax: number] {
@@ -111,4 +103,8 @@ export class ModelWork {
     const softmax = Array.from({ length: layers }, (_, i) => isSoftmaxLayer(this.#config, i)).filter(Boolean).length;
     return [layers - softmax, softmax];
   }
+}
+
+function sum(segments: readonly Segment[], count: (segment: Segment) => number): number {
+  return segments.reduce((total, segment) => total + count(segment), 0);
 }

@@ -37,12 +37,14 @@ export interface Candidates {
   readonly logits: Float32Array;
   /** [R] ln Σ exp(logit) over the whole vocabulary. */
   readonly logSumExp: Float32Array;
+  /** Milliseconds that the stages' devices worked on the step, where they measure them. */
+  readonly gpuMillis?: number;
 }
 
 /** What a stage receives: from the engine (`tokens`) or from the stage before (`hidden`). Others pass through to the last stage. */
 export type ToStage =
   | { readonly type: "tokens"; readonly step: Step; readonly tokens: Uint32Array }
-  | { readonly type: "hidden"; readonly step: Step; readonly hidden: Float32Array }
+  | { readonly type: "hidden"; readonly step: Step; readonly hidden: Float32Array; readonly gpuMillis?: number }
   /** Asks for the whole logits of the step that ran last, while no other has begun. */
   | { readonly type: "logits"; readonly id: number }
   | { readonly type: "failed"; readonly id: number; readonly reason: string };
@@ -84,6 +86,10 @@ export interface StageOptions {
   readonly context: number;
   /** Most rows of one step. */
   readonly maxRows: number;
+  /** Weights by chance; `model` may then be a config.json by itself. */
+  readonly randomWeights?: boolean;
+  /** Measure the devices' time of every step, and report every step. */
+  readonly profile?: boolean;
 }
 
 /** What a stage says of itself once it is open. */
@@ -182,6 +188,16 @@ export interface GenerateStats {
   readonly decodeMillis: number;
 }
 
+/** One step, as whoever measures wants to know it. */
+export interface StepReport {
+  readonly segments: readonly Segment[];
+  readonly outputs: number;
+  /** From the end of the step before, or from when there was something to do, until its tokens were sampled. */
+  readonly millis: number;
+  /** Of it, what the devices worked; null where they cannot measure it. */
+  readonly gpuMillis: number | null;
+}
+
 /** A stretch of scored positions. */
 export interface ScoreRows {
   /** Position of the first row. */
@@ -227,6 +243,8 @@ export type ToEngine =
 export type FromEngine =
   | { readonly type: "token"; readonly id: number; readonly token: GeneratedToken }
   | { readonly type: "scored"; readonly id: number; readonly rows: ScoreRows }
+  /** Where steps are reported. */
+  | { readonly type: "step"; readonly report: StepReport }
   | { readonly type: "finished"; readonly id: number; readonly finish: EngineFinish; readonly stats: GenerateStats }
   /** id null: the engine itself is broken and every request with it. */
   | { readonly type: "failed"; readonly id: number | null; readonly reason: string };

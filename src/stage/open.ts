@@ -1,14 +1,13 @@
 /** Opens a stage: picks its backend, checks the checkpoint, loads its layers. */
-import type { Backend } from "../backend/backend.ts";
-import { WasmBackend } from "../backend/wasm/wasm_backend.ts";
-import { WebGpuBackend } from "../backend/webgpu/webgpu_backend.ts";
 import { openCheckpoint } from "../formats/safetensors.ts";
 import { checkTensors } from "../model/check_tensors.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { loadConfig } from "../model/load_config.ts";
+import { loadConfig, loadConfigFile } from "../model/load_config.ts";
 import { Model } from "../model/model.ts";
 import { withRopeScaling } from "../model/rope.ts";
 import type { StageInfo, StageOptions } from "../pipeline/messages.ts";
+import { openBackend } from "./backend.ts";
+import { openRandomModel } from "./random.ts";
 import { weightBytes } from "./size.ts";
 
 /** An open stage; the model owns the backend and all that lies on it. */
@@ -26,6 +25,7 @@ export async function openStage(
   onProgress: (loadedBytes: number, totalBytes: number) => void,
 ): Promise<OpenedStage> {
   const config = await stageConfig(options);
+  if (options.randomWeights) return await openRandomModel(config, options, onProgress);
   using checkpoint = await openCheckpoint(options.model);
   checkTensors(checkpoint, config);
   using opened = new DisposableStack();
@@ -39,21 +39,10 @@ export async function openStage(
   return { model, info: { layers, backend: name, device, ...bytes, vocabulary: config.vocab } };
 }
 
-/** The configuration of a checkpoint with the command line's RoPE scaling. */
+/** The configuration of a checkpoint, or one by itself, with the command line's RoPE scaling. */
 export async function stageConfig(
   { model, ropeScaling }: Pick<StageOptions, "model" | "ropeScaling">,
 ): Promise<ModelConfig> {
-  const config = await loadConfig(model);
+  const config = await (model.endsWith(".json") ? loadConfigFile(model) : loadConfig(model));
   return ropeScaling === null ? config : withRopeScaling(config, ropeScaling);
-}
-
-function openBackend({ backend, gpu }: StageOptions): Promise<Backend> {
-  switch (backend) {
-    case "wasm":
-      return WasmBackend.open();
-    case "webgpu":
-      return WebGpuBackend.open({ gpu });
-    default:
-      return backend satisfies never;
-  }
 }

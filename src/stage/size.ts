@@ -6,7 +6,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { loadConfig } from "../model/load_config.ts";
 import { stateBytes } from "../model/model.ts";
 import { heldBytes, heldType, STORED_TYPES } from "../model/quantization_policy.ts";
-import { expectedTensors } from "../model/tensor_names.ts";
+import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
 import type { LayerRange, Quantize } from "../pipeline/messages.ts";
 
 export interface SizeOptions {
@@ -46,9 +46,18 @@ export function weightBytes(
   config: ModelConfig,
   { layers, quantize }: { readonly layers: LayerRange; readonly quantize: Quantize },
 ): number {
-  return expectedTensors(config, layers).reduce((sum, { name, shape }) => {
-    const stored = storedWeight(checkpoint, name, config.weightBlock);
+  return expectedTensors(config, layers).map(bytesOf(checkpoint, config, quantize)).reduce((sum, bytes) => sum + bytes);
+}
+
+/** Tells the bytes of a weight, as it is held. */
+export function bytesOf(
+  checkpoint: Checkpoint,
+  { weightBlock }: ModelConfig,
+  quantize: Quantize,
+): (tensor: NamedShape) => number {
+  return ({ name, shape }) => {
+    const stored = storedWeight(checkpoint, name, weightBlock);
     const type = heldType(quantize, name, stored);
-    return sum + (type === STORED_TYPES[stored.type] ? storedBytes(stored) : heldBytes(type, elements(shape)));
-  }, 0);
+    return type === STORED_TYPES[stored.type] ? storedBytes(stored) : heldBytes(type, elements(shape));
+  };
 }

@@ -15,6 +15,8 @@ import type {
 export interface StageModel {
   /** Whether the model's head is here, so that forward() gives candidates. */
   readonly last: boolean;
+  /** Milliseconds that the device worked on the last step; null or nothing if they are not measured. */
+  readonly gpuMillis?: number | null;
   /**
    * @param input [T] token ids on the first stage, [T, H] hidden on the others.
    * @returns [T, H] hidden, or on the last stage the candidates of the step's output rows.
@@ -78,9 +80,11 @@ export async function runStage(model: StageModel, input: StageInput, output: Sta
 async function answer(model: StageModel, message: ToStage, ran: number | null): Promise<ToStage | FromStage> {
   switch (message.type) {
     case "tokens":
-      return stepResult(message.step, await model.forward(message.step, message.tokens));
-    case "hidden":
-      return stepResult(message.step, await model.forward(message.step, message.hidden));
+      return stepResult(message.step, await model.forward(message.step, message.tokens), model.gpuMillis ?? null);
+    case "hidden": {
+      const result = await model.forward(message.step, message.hidden);
+      return stepResult(message.step, result, add(model.gpuMillis ?? null, message.gpuMillis ?? null));
+    }
     case "logits":
       if (!model.last) return message;
       if (message.id !== ran) {
@@ -94,11 +98,15 @@ async function answer(model: StageModel, message: ToStage, ran: number | null): 
   }
 }
 
-function stepResult(step: Step, result: Float32Array | Candidates): ToStage | FromStage {
+function stepResult(step: Step, result: Float32Array | Candidates, gpuMillis: number | null): ToStage | FromStage {
+  const measured = gpuMillis === null ? {} : { gpuMillis };
   return result instanceof Float32Array
-    ? { type: "hidden", step, hidden: result }
-    : { type: "candidates", id: step.id, candidates: result };
+    ? { type: "hidden", step, hidden: result, ...measured }
+    : { type: "candidates", id: step.id, candidates: { ...result, ...measured } };
 }
+
+/** A sum of which a part may not be known. */
+const add = (a: number | null, b: number | null) => a === null ? b : a + (b ?? 0);
 
 function stepOf(message: ToStage): number {
   return "step" in message ? message.step.id : message.id;

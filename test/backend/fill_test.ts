@@ -64,10 +64,25 @@ testOnBackends("fill() draws every code of f8_e4m3 but NaN", async ({ open }) =>
   assert.deepEqual(stray, []);
 });
 
+testOnBackends("fill() draws every code of q8 but -128, and every one of q4", async ({ open }) => {
+  using backend = await open();
+  const counts = { q8: new Uint32Array(256), q4: new Uint32Array(16) };
+  for (const byte of new Uint8Array(await filled(backend, "q8", { seed: 4, spread: 1, centre: 0 }))) counts.q8[byte]!++;
+  for (const byte of new Uint8Array(await filled(backend, "q4", { seed: 5, spread: 1, centre: 0 }))) {
+    counts.q4[byte & 15]!++;
+    counts.q4[byte >> 4]!++;
+  }
+  assert.equal(counts.q8[0x80], 0);
+  // 600 are expected of each, but of -127, which stands in for -128; of q4 9600 each.
+  const stray = [...counts.q8.keys()].filter((code) => code >> 1 !== 0x40 && Math.abs(counts.q8[code]! - 600) > 150);
+  assert.deepEqual(stray, []);
+  assert.deepEqual([...counts.q4].filter((count) => Math.abs(count - 9600) > 500), []);
+});
+
 testOnBackends("fill() gives the same values for the same seed only", async ({ open }) => {
   using backend = await open();
   const values = { seed: 7, spread: 1, centre: 0 };
-  for (const type of ["f32", "bf16", "f16", "f8_e4m3"] as const) {
+  for (const type of ["f32", "bf16", "f16", "f8_e4m3", "q8", "q4"] as const) {
     const first = await filled(backend, type, values);
     assert.deepEqual(await filled(backend, type, values), first);
     assert.notDeepEqual(await filled(backend, type, { ...values, seed: 8 }), first);

@@ -78,6 +78,9 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
       return Promise.resolve(model);
     },
     convert: () => Promise.resolve({ shards: 1, sourceBytes: 2_000_000, bytes: 1_000_000 }),
+    openEngine: () => Promise.reject(new Error("there is no engine")),
+    measureDevice: () => Promise.resolve({ device: "CPU", bandwidth: 1e9, flops: 1e9, dispatchMillis: null }),
+    modelWork: () => Promise.reject(new Error("there is no model")),
     listDevices: () => Promise.resolve([]),
     modelSize: () => Promise.resolve({ weightBytes: 26_500_000, stateBytes: 1_000_000, context: 8192 }),
     ...host,

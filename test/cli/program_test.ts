@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { content, finish } from "../server/scripted_model.ts";
 import { ringlet } from "./fake_host.ts";
 
-const commands = ["generate", "chat", "serve", "score", "eval", "devices"];
+const commands = ["generate", "chat", "serve", "score", "eval", "bench", "devices"];
 
 Deno.test("--help goes to stdout and exits 0, for the program and each command", async () => {
   const { code, out, err } = await ringlet(["--help"]);

@@ -3,16 +3,17 @@ import { strict as assert } from "node:assert";
 import config from "../../bench/ring-mini-linear-2.0.json" with { type: "json" };
 import { elements } from "../../src/backend/tensor.ts";
 import { parseConfig } from "../../src/model/config.ts";
-import { causalPairs, distinctExperts, ModelWork, type StepShape } from "../../src/model/work.ts";
+import { distinctExperts, ModelWork, type StepShape } from "../../src/model/work.ts";
 
 const MINI = parseConfig(config);
 const bits = (count: number) => new ModelWork(MINI, ({ shape }) => elements(shape) * count / 8);
 const BF16 = bits(16);
+const sumOf = (counts: readonly number[]) => counts.reduce((sum, count) => sum + count, 0);
 
-/** A row of each sequence, all at the same position. */
+/** A row of each sequence, all with so many positions. */
 const decode = (sequences: number, context: number): StepShape => ({
-  ...{ rows: sequences, outputs: sequences, sequences },
-  ...{ cached: sequences * context, pairs: sequences * context },
+  segments: Array.from({ length: sequences }, (_, slot) => ({ slot, start: context - 1, rows: 1 })),
+  outputs: sequences,
 });
 
 Deno.test("ModelWork counts the published parameters", () => {
@@ -42,7 +43,7 @@ Deno.test("ModelWork computes 2.56 GFLOP of weights, 21 MFLOP of state and 32,76
 });
 
 Deno.test("ModelWork leaves out the head of a prefill chunk that wants no logits", () => {
-  const chunk = { rows: 256, outputs: 0, sequences: 1, cached: 256, pairs: causalPairs(0, 256) };
+  const chunk = { segments: [{ slot: 0, start: 0, rows: 256 }], outputs: 0 };
   const { weightBytes, flops } = BF16.step(chunk);
   const last = BF16.step({ ...chunk, outputs: 1 });
   assert.equal(last.weightBytes - weightBytes, 2 * 321_912_832);
@@ -60,11 +61,10 @@ Deno.test("distinctExperts() gives the table of docs/MODEL.md g", () => {
   assert.deepEqual(counts, [8, 57, 163, 222, 252, 256]);
 });
 
-Deno.test("causalPairs() counts each row with all before it", () => {
-  let [start, pairs] = [0, 0];
-  for (const rows of [5, 1, 64]) {
-    pairs += causalPairs(start, rows);
-    start += rows;
-  }
-  assert.equal(pairs, 70 * 71 / 2);
+Deno.test("ModelWork attends the same pairs whichever chunks a text comes in", () => {
+  const segments = (...rows: number[]) => rows.map((count, i) => ({ start: sumOf(rows.slice(0, i)), rows: count }));
+  const flops = (...rows: number[]) =>
+    sumOf(segments(...rows).map((segment) => BF16.step({ segments: [{ slot: 0, ...segment }], outputs: 0 }).flops));
+  assert.equal(flops(5, 1, 64), flops(70));
+  assert.equal(flops(70) - flops(69), flops(1) + 32_768 * 69);
 });

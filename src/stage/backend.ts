@@ -1,0 +1,16 @@
+/** Chooses who computes. */
+import type { Backend } from "../backend/backend.ts";
+import { WasmBackend } from "../backend/wasm/wasm_backend.ts";
+import { WebGpuBackend } from "../backend/webgpu/webgpu_backend.ts";
+import type { StageOptions } from "../pipeline/messages.ts";
+
+export function openBackend({ backend, gpu, profile = false }: StageOptions): Promise<Backend> {
+  switch (backend) {
+    case "wasm":
+      return WasmBackend.open();
+    case "webgpu":
+      return WebGpuBackend.open({ gpu, timed: profile });
+    default:
+      return backend satisfies never;
+  }
+}

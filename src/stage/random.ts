@@ -1,0 +1,37 @@
+/** Opens a stage without a checkpoint: weights by chance, of the types that the released BF16 checkpoint has. */
+import { elements, type WeightType } from "../backend/tensor.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { Model } from "../model/model.ts";
+import { heldBytes, heldType } from "../model/quantization_policy.ts";
+import { RandomWeights } from "../model/random_weights.ts";
+import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
+import type { Quantize, StageInfo, StageOptions } from "../pipeline/messages.ts";
+import { openBackend } from "./backend.ts";
+
+/** The type of a weight on the device, where norms and biases are f32. */
+const typeOf = (quantize: Quantize) => ({ name, shape }: NamedShape): WeightType =>
+  shape.length === 1 ? "f32" : heldType(quantize, name, { type: "BF16", shape, entries: [] });
+
+/** Tells the bytes of a weight on the device. */
+export function randomBytesOf(quantize: Quantize): (tensor: NamedShape) => number {
+  const type = typeOf(quantize);
+  return (tensor) => heldBytes(type(tensor), elements(tensor.shape));
+}
+
+/** As openStage() does. */
+export async function openRandomModel(
+  config: ModelConfig,
+  options: StageOptions,
+  onProgress: (loadedBytes: number, totalBytes: number) => void,
+): Promise<{ readonly model: Model; readonly info: StageInfo }> {
+  using opened = new DisposableStack();
+  const backend = opened.use(await openBackend(options));
+  const { layers, backend: name, quantize } = options;
+  const weightBytes = expectedTensors(config, layers).map(randomBytesOf(quantize)).reduce((sum, bytes) => sum + bytes);
+  const weights = new RandomWeights(backend, config, typeOf(quantize), (made) => onProgress(made, weightBytes));
+  const model = await Model.from(weights, options);
+  opened.move();
+  const { device } = backend;
+  const info = { layers, backend: name, device, weightBytes, stateBytes: model.stateBytes, vocabulary: config.vocab };
+  return { model, info };
+}

@@ -1,0 +1,62 @@
+/** A model without a checkpoint, through real workers: it computes numbers, chooses many experts, and reports its steps. */
+import assert from "node:assert/strict";
+import { setImmediate } from "node:timers/promises";
+import { EMBEDDED_MODEL, openEngine, type Quantize, type StepReport } from "../src/mod.ts";
+import { testOnBackends } from "./backend/backends.ts";
+
+const CONFIG = `${EMBEDDED_MODEL}/config.json`;
+const TOKENS = Uint32Array.from({ length: 40 }, (_, i) => (i * 7919) % 4096);
+
+async function logprobs(backend: "wasm" | "webgpu", stages: number, quantize: Quantize): Promise<Float64Array> {
+  await using engine = await openEngine({
+    ...{ model: CONFIG, randomWeights: true, backend, maxContext: 64, stages, quantize },
+  });
+  const all: number[] = [];
+  for await (const rows of engine.score({ tokens: TOKENS, logits: false, chunks: [] })) all.push(...rows.logprobs);
+  return Float64Array.from(all.slice(1));
+}
+
+for (const quantize of ["none", "q8", "q4"] as const) {
+  testOnBackends(
+    `random weights in ${quantize} give an even draw's numbers, equal in 1 and 2 stages`,
+    async ({ name }) => {
+      const whole = await logprobs(name, 1, quantize);
+      assert.equal(whole.length, TOKENS.length - 1);
+      const mean = whole.reduce((sum, value) => sum + value, 0) / whole.length;
+      // Logits of variance 1 about 0: the mean is -ln V - 1/2, and so much the log-sum-exp adds.
+      assert.ok(Math.abs(mean + Math.log(4096) + 0.5) < 1, `mean log-probability ${mean}`);
+      assert.deepEqual(await logprobs(name, 2, quantize), whole);
+    },
+  );
+}
+
+testOnBackends("openEngine() reports every step, with the device's time where it has a clock", async ({ name }) => {
+  const reports: StepReport[] = [];
+  await using engine = await openEngine({
+    ...{ model: CONFIG, randomWeights: true, backend: name, maxContext: 64, chunkRows: 16, stages: 2 },
+    onStep: (report) => reports.push(report),
+  });
+  const sampling = {
+    ...{ temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1 },
+    ...{ presencePenalty: 0, frequencyPenalty: 0, logitBias: [], seed: 1 },
+  };
+  const request = { prompt: TOKENS, maxTokens: 4, stopTokens: [], sampling, logprobs: null, thinking: null };
+  const begun = performance.now();
+  assert.equal((await engine.generate(request).result).stats.generatedTokens, 4);
+  while (reports.length < 6) await setImmediate(); // the last one comes after the news that all is finished
+  const wall = performance.now() - begun;
+  assert.deepEqual(reports.map(({ segments }) => segments.map(({ start, rows }) => [start, rows])).flat(), [
+    ...[[0, 16], [16, 16], [32, 8]],
+    ...[[40, 1], [41, 1], [42, 1]],
+  ]);
+  assert.ok(reports.every(({ millis }) => millis > 0));
+  const told = reports.reduce((sum, { millis }) => sum + millis, 0);
+  assert.ok(told < wall, `steps of ${told} ms in ${wall} ms`);
+  if (name === "wasm") assert.ok(reports.every(({ gpuMillis }) => gpuMillis === null));
+  else assert.ok(reports.every(({ gpuMillis }) => gpuMillis! > 0));
+});
+
+Deno.test("openEngine() names a configuration that is not there", async () => {
+  const message = /Cannot open .*none\.json as a model's configuration: there is none/;
+  await assert.rejects(openEngine({ model: "/tmp/none.json", randomWeights: true }), { message });
+});
