@@ -37,18 +37,13 @@ fn weights(tile: Tile, i: u32) -> vec4f {
 
 fn column_at(e: u32, n: u32) -> Tile { return tile_at(e, n, params.outputs, params.first, params.count); }
 
-fn hold(lane: u32, e: u32, n: u32, base: u32) {
-  for (var i = lane; i < TILE_ROWS * DEPTH; i += LANES) {
-    let k = base + i % DEPTH;
-    let value = x[tile_rows[i / DEPTH] * params.columns + k];
-    x_tile[held_at(i % DEPTH, i / DEPTH, TILE_ROWS)] = select(vec4f(), value, k < params.columns);
-  }
-  for (var i = lane; i < TILE_COLUMNS * DEPTH; i += LANES) {
-    let k = base + i % DEPTH;
-    let value = weights(column_at(e, n + i / DEPTH), k);
-    w_tile[held_at(i % DEPTH, i / DEPTH, TILE_COLUMNS)] = select(vec4f(), value, k < params.columns);
-  }
-}
+const X_LOADS = TILE_ROWS * DEPTH / LANES;
+const W_LOADS = TILE_COLUMNS * DEPTH / LANES;
+const_assert X_LOADS <= 2u && W_LOADS <= 2u;
+
+fn load_x(row: u32, k: u32) -> vec4f { return select(vec4f(), x[row + k], k < params.columns); }
+
+fn load_w(tile: Tile, k: u32) -> vec4f { return select(vec4f(), weights(tile, k), k < params.columns); }
 
 fn x_at(k: u32, row: u32) -> mat4x4f {
   return transpose(mat4x4f(
@@ -68,20 +63,47 @@ fn w_at(k: u32, column: u32) -> mat4x4f {
   );
 }
 
-// The sums of tile rows `row`, row + DOWN, … and outputs `n`, n + ACROSS, …
-fn finish(rows: RowTile, row: u32, n: u32, sums: mat4x4f) {
-  for (var j = 0u; j < 4u; j++) {
-    let column = n + j * ACROSS;
-    if (!column_at(rows.expert, column).inside.x) { continue; }
-    for (var i = 0u; i < 4u; i++) {
-      if (row + i * DOWN >= rows.count) { continue; }
-      let at = tile_rows[row + i * DOWN] * params.outputs + column;
-      var value = sums[j][i];
-      if (BIAS) { value += bias[column]; }
-      if (ADD) { value += out[at]; }
-      out[at] = value;
-    }
+// Sums of a thread's blocks of rows and columns.
+var<private> sums00: mat4x4f;
+var<private> sums01: mat4x4f;
+var<private> sums10: mat4x4f;
+var<private> sums11: mat4x4f;
+
+fn advance(k: u32, at: vec2u) {
+  let x0 = x_at(k, at.y);
+  let w0 = w_at(k, at.x);
+  sums00 = multiply(sums00, x0, w0);
+  if (COLUMN_BLOCKS > 1u) { sums01 = multiply(sums01, x0, w_at(k, at.x + 4u * ACROSS)); }
+  if (ROW_BLOCKS > 1u) {
+    let x1 = x_at(k, at.y + 4u * DOWN);
+    sums10 = multiply(sums10, x1, w0);
+    if (COLUMN_BLOCKS > 1u) { sums11 = multiply(sums11, x1, w_at(k, at.x + 4u * ACROSS)); }
   }
+}
+
+fn write(rows: RowTile, row: u32, n: u32, sum: f32) {
+  if (row >= rows.count) { return; }
+  let at = tile_rows[row] * params.outputs + n;
+  var value = sum;
+  if (BIAS) { value += bias[n]; }
+  if (ADD) { value += out[at]; }
+  out[at] = value;
+}
+
+fn write_column(rows: RowTile, row: u32, n: u32, sums: vec4f) {
+  if (!column_at(rows.expert, n).inside.x) { return; }
+  write(rows, row, n, sums.x);
+  write(rows, row + DOWN, n, sums.y);
+  write(rows, row + 2u * DOWN, n, sums.z);
+  write(rows, row + 3u * DOWN, n, sums.w);
+}
+
+// No loop: an index that is no constant would keep the sums out of registers.
+fn write_block(rows: RowTile, row: u32, n: u32, sums: mat4x4f) {
+  write_column(rows, row, n, sums[0]);
+  write_column(rows, row, n + ACROSS, sums[1]);
+  write_column(rows, row, n + 2u * ACROSS, sums[2]);
+  write_column(rows, row, n + 3u * ACROSS, sums[3]);
 }
 
 @compute @workgroup_size(LANES)
@@ -99,28 +121,39 @@ fn main(
   if (rows.count == 0u) { return; }
   let n = params.start + column_tile * TILE_COLUMNS;
   let at = thread_at(lane);
-  var sums00 = mat4x4f();
-  var sums01 = mat4x4f();
-  var sums10 = mat4x4f();
-  var sums11 = mat4x4f();
+  workgroupBarrier(); // tile_rows are known
+  let part = lane % DEPTH;
+  let held = vec2u(lane / DEPTH, (lane + LANES) / DEPTH);
+  let row0 = tile_rows[held.x] * params.columns;
+  let row1 = tile_rows[min(held.y, TILE_ROWS - 1u)] * params.columns;
+  let column0 = column_at(rows.expert, n + held.x);
+  let column1 = column_at(rows.expert, n + held.y);
+  var x0 = load_x(row0, part);
+  var x1 = vec4f();
+  var w0 = load_w(column0, part);
+  var w1 = vec4f();
+  if (X_LOADS > 1u) { x1 = load_x(row1, part); }
+  if (W_LOADS > 1u) { w1 = load_w(column1, part); }
   for (var base = 0u; base < params.columns; base += DEPTH) {
     workgroupBarrier(); // the columns before may still be being read
-    hold(lane, rows.expert, n, base);
+    x_tile[held_at(part, held.x, TILE_ROWS)] = x0;
+    w_tile[held_at(part, held.x, TILE_COLUMNS)] = w0;
+    if (X_LOADS > 1u) { x_tile[held_at(part, held.y, TILE_ROWS)] = x1; }
+    if (W_LOADS > 1u) { w_tile[held_at(part, held.y, TILE_COLUMNS)] = w1; }
     workgroupBarrier();
-    for (var k = 0u; k < DEPTH; k++) {
-      let x0 = x_at(k, at.y);
-      let w0 = w_at(k, at.x);
-      sums00 = multiply(sums00, x0, w0);
-      if (COLUMN_BLOCKS > 1u) { sums01 = multiply(sums01, x0, w_at(k, at.x + 4u * ACROSS)); }
-      if (ROW_BLOCKS > 1u) {
-        let x1 = x_at(k, at.y + 4u * DOWN);
-        sums10 = multiply(sums10, x1, w0);
-        if (COLUMN_BLOCKS > 1u) { sums11 = multiply(sums11, x1, w_at(k, at.x + 4u * ACROSS)); }
-      }
-    }
+    // The next columns are on their way while these are multiplied.
+    let next = base + DEPTH + part;
+    x0 = load_x(row0, next);
+    w0 = load_w(column0, next);
+    if (X_LOADS > 1u) { x1 = load_x(row1, next); }
+    if (W_LOADS > 1u) { w1 = load_w(column1, next); }
+    advance(0u, at);
+    advance(1u, at);
+    advance(2u, at);
+    advance(3u, at);
   }
-  finish(rows, at.y, n + at.x, sums00);
-  if (COLUMN_BLOCKS > 1u) { finish(rows, at.y, n + at.x + 4u * ACROSS, sums01); }
-  if (ROW_BLOCKS > 1u) { finish(rows, at.y + 4u * DOWN, n + at.x, sums10); }
-  if (ROW_BLOCKS > 1u && COLUMN_BLOCKS > 1u) { finish(rows, at.y + 4u * DOWN, n + at.x + 4u * ACROSS, sums11); }
+  write_block(rows, at.y, n + at.x, sums00);
+  if (COLUMN_BLOCKS > 1u) { write_block(rows, at.y, n + at.x + 4u * ACROSS, sums01); }
+  if (ROW_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x, sums10); }
+  if (ROW_BLOCKS > 1u && COLUMN_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x + 4u * ACROSS, sums11); }
 }

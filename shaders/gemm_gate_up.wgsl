@@ -47,20 +47,15 @@ fn ups(tile: Tile, i: u32) -> vec4f {
 
 fn column_at(e: u32, n: u32) -> Tile { return tile_at(e, n, params.outputs, params.first, params.count); }
 
-fn hold(lane: u32, e: u32, n: u32, base: u32) {
-  for (var i = lane; i < TILE_ROWS * DEPTH; i += LANES) {
-    let k = base + i % DEPTH;
-    let value = x[tile_rows[i / DEPTH] / PER_ROW * params.columns + k];
-    x_tile[held_at(i % DEPTH, i / DEPTH, TILE_ROWS)] = select(vec4f(), value, k < params.columns);
-  }
-  for (var i = lane; i < TILE_COLUMNS * DEPTH; i += LANES) {
-    let k = base + i % DEPTH;
-    let tile = column_at(e, n + i / DEPTH);
-    let to = held_at(i % DEPTH, i / DEPTH, TILE_COLUMNS);
-    gate_tile[to] = select(vec4f(), gates(tile, k), k < params.columns);
-    up_tile[to] = select(vec4f(), ups(tile, k), k < params.columns);
-  }
-}
+const X_LOADS = TILE_ROWS * DEPTH / LANES;
+const W_LOADS = TILE_COLUMNS * DEPTH / LANES;
+const_assert X_LOADS <= 2u && W_LOADS <= 2u;
+
+fn load_x(row: u32, k: u32) -> vec4f { return select(vec4f(), x[row + k], k < params.columns); }
+
+fn load_gate(tile: Tile, k: u32) -> vec4f { return select(vec4f(), gates(tile, k), k < params.columns); }
+
+fn load_up(tile: Tile, k: u32) -> vec4f { return select(vec4f(), ups(tile, k), k < params.columns); }
 
 fn x_at(k: u32, row: u32) -> mat4x4f {
   return transpose(mat4x4f(
@@ -89,16 +84,43 @@ fn up_at(k: u32, column: u32) -> mat4x4f {
   );
 }
 
-// The sums of tile rows `row`, row + DOWN, … and outputs `n`, n + ACROSS, …
-fn finish(rows: RowTile, row: u32, n: u32, gate_sums: mat4x4f, up_sums: mat4x4f) {
-  for (var j = 0u; j < 4u; j++) {
-    let column = n + j * ACROSS;
-    if (!column_at(rows.expert, column).inside.x) { continue; }
-    for (var i = 0u; i < 4u; i++) {
-      if (row + i * DOWN >= rows.count) { continue; }
-      out[tile_rows[row + i * DOWN] * params.outputs + column] = silu(gate_sums[j][i]) * up_sums[j][i];
-    }
+// Sums of a thread's blocks of rows.
+var<private> gate_sums0: mat4x4f;
+var<private> gate_sums1: mat4x4f;
+var<private> up_sums0: mat4x4f;
+var<private> up_sums1: mat4x4f;
+
+fn advance(k: u32, at: vec2u) {
+  let x0 = x_at(k, at.y);
+  let g = gate_at(k, at.x);
+  let u = up_at(k, at.x);
+  gate_sums0 = multiply(gate_sums0, x0, g);
+  up_sums0 = multiply(up_sums0, x0, u);
+  if (ROW_BLOCKS > 1u) {
+    let x1 = x_at(k, at.y + 4u * DOWN);
+    gate_sums1 = multiply(gate_sums1, x1, g);
+    up_sums1 = multiply(up_sums1, x1, u);
   }
+}
+
+fn write(rows: RowTile, row: u32, n: u32, value: f32) {
+  if (row < rows.count) { out[tile_rows[row] * params.outputs + n] = value; }
+}
+
+fn write_column(rows: RowTile, row: u32, n: u32, gate_sums: vec4f, up_sums: vec4f) {
+  if (!column_at(rows.expert, n).inside.x) { return; }
+  write(rows, row, n, silu(gate_sums.x) * up_sums.x);
+  write(rows, row + DOWN, n, silu(gate_sums.y) * up_sums.y);
+  write(rows, row + 2u * DOWN, n, silu(gate_sums.z) * up_sums.z);
+  write(rows, row + 3u * DOWN, n, silu(gate_sums.w) * up_sums.w);
+}
+
+// No loop: an index that is no constant would keep the sums out of registers.
+fn write_block(rows: RowTile, row: u32, n: u32, gate_sums: mat4x4f, up_sums: mat4x4f) {
+  write_column(rows, row, n, gate_sums[0], up_sums[0]);
+  write_column(rows, row, n + ACROSS, gate_sums[1], up_sums[1]);
+  write_column(rows, row, n + 2u * ACROSS, gate_sums[2], up_sums[2]);
+  write_column(rows, row, n + 3u * ACROSS, gate_sums[3], up_sums[3]);
 }
 
 @compute @workgroup_size(LANES)
@@ -115,27 +137,50 @@ fn main(
   if (rows.count == 0u) { return; }
   let n = params.start + column_tile * TILE_COLUMNS;
   let at = thread_at(lane);
-  var gate0 = mat4x4f();
-  var gate1 = mat4x4f();
-  var up0 = mat4x4f();
-  var up1 = mat4x4f();
+  workgroupBarrier(); // tile_rows are known
+  let part = lane % DEPTH;
+  let held = vec2u(lane / DEPTH, (lane + LANES) / DEPTH);
+  let row0 = tile_rows[held.x] / PER_ROW * params.columns;
+  let row1 = tile_rows[min(held.y, TILE_ROWS - 1u)] / PER_ROW * params.columns;
+  let column0 = column_at(rows.expert, n + held.x);
+  let column1 = column_at(rows.expert, n + held.y);
+  var x0 = load_x(row0, part);
+  var x1 = vec4f();
+  var gate0 = load_gate(column0, part);
+  var gate1 = vec4f();
+  var up0 = load_up(column0, part);
+  var up1 = vec4f();
+  if (X_LOADS > 1u) { x1 = load_x(row1, part); }
+  if (W_LOADS > 1u) {
+    gate1 = load_gate(column1, part);
+    up1 = load_up(column1, part);
+  }
   for (var base = 0u; base < params.columns; base += DEPTH) {
     workgroupBarrier(); // the columns before may still be being read
-    hold(lane, rows.expert, n, base);
-    workgroupBarrier();
-    for (var k = 0u; k < DEPTH; k++) {
-      let x0 = x_at(k, at.y);
-      let g = gate_at(k, at.x);
-      let u = up_at(k, at.x);
-      gate0 = multiply(gate0, x0, g);
-      up0 = multiply(up0, x0, u);
-      if (ROW_BLOCKS > 1u) {
-        let x1 = x_at(k, at.y + 4u * DOWN);
-        gate1 = multiply(gate1, x1, g);
-        up1 = multiply(up1, x1, u);
-      }
+    x_tile[held_at(part, held.x, TILE_ROWS)] = x0;
+    gate_tile[held_at(part, held.x, TILE_COLUMNS)] = gate0;
+    up_tile[held_at(part, held.x, TILE_COLUMNS)] = up0;
+    if (X_LOADS > 1u) { x_tile[held_at(part, held.y, TILE_ROWS)] = x1; }
+    if (W_LOADS > 1u) {
+      gate_tile[held_at(part, held.y, TILE_COLUMNS)] = gate1;
+      up_tile[held_at(part, held.y, TILE_COLUMNS)] = up1;
     }
+    workgroupBarrier();
+    // The next columns are on their way while these are multiplied.
+    let next = base + DEPTH + part;
+    x0 = load_x(row0, next);
+    gate0 = load_gate(column0, next);
+    up0 = load_up(column0, next);
+    if (X_LOADS > 1u) { x1 = load_x(row1, next); }
+    if (W_LOADS > 1u) {
+      gate1 = load_gate(column1, next);
+      up1 = load_up(column1, next);
+    }
+    advance(0u, at);
+    advance(1u, at);
+    advance(2u, at);
+    advance(3u, at);
   }
-  finish(rows, at.y, n + at.x, gate0, up0);
-  if (ROW_BLOCKS > 1u) { finish(rows, at.y + 4u * DOWN, n + at.x, gate1, up1); }
+  write_block(rows, at.y, n + at.x, gate_sums0, up_sums0);
+  if (ROW_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x, gate_sums1, up_sums1); }
 }
