@@ -1,11 +1,11 @@
 // out[r, n] = x[r] · weight[n] + bias[n], or if ADD that more than it was, for the rows n in the part of the weight that is bound:
 // as matmul.wgsl does, for many rows.
-// One workgroup per tile of ROW_BLOCKS · 4 · DOWN rows and COLUMN_BLOCKS · 4 · ACROSS outputs (lib/register_tile.wgsl); blocks: 1 or 2.
+// One workgroup per tile of ROW_BLOCKS · 4 · DOWN rows and 4 · ACROSS outputs (lib/register_tile.wgsl); ROW_BLOCKS: 1 or 2.
 // A sum goes through K in its order, whatever the tile is. OUTPUTS: rows are the step's outputs. BIAS: there is one.
 // ROUTED: rows are choices (t, k), in tiles that share an expert's matrix (lib/row_tile.wgsl).
 
 const TILE_ROWS = 4u * ROW_BLOCKS * DOWN;
-const TILE_COLUMNS = 4u * COLUMN_BLOCKS * ACROSS;
+const TILE_COLUMNS = 4u * ACROSS;
 
 struct Params {
   columns: u32, // K / 4
@@ -63,21 +63,17 @@ fn w_at(k: u32, column: u32) -> mat4x4f {
   );
 }
 
-// Sums of a thread's blocks of rows and columns.
-var<private> sums00: mat4x4f;
-var<private> sums01: mat4x4f;
-var<private> sums10: mat4x4f;
-var<private> sums11: mat4x4f;
+// Sums of a thread's blocks of rows.
+var<private> sums0: mat4x4f;
+var<private> sums1: mat4x4f;
 
 fn advance(k: u32, at: vec2u) {
   let x0 = x_at(k, at.y);
   let w0 = w_at(k, at.x);
-  sums00 = multiply(sums00, x0, w0);
-  if (COLUMN_BLOCKS > 1u) { sums01 = multiply(sums01, x0, w_at(k, at.x + 4u * ACROSS)); }
+  sums0 = multiply(sums0, x0, w0);
   if (ROW_BLOCKS > 1u) {
     let x1 = x_at(k, at.y + 4u * DOWN);
-    sums10 = multiply(sums10, x1, w0);
-    if (COLUMN_BLOCKS > 1u) { sums11 = multiply(sums11, x1, w_at(k, at.x + 4u * ACROSS)); }
+    sums1 = multiply(sums1, x1, w0);
   }
 }
 
@@ -90,20 +86,20 @@ fn write(rows: RowTile, row: u32, n: u32, sum: f32) {
   out[at] = value;
 }
 
-fn write_column(rows: RowTile, row: u32, n: u32, sums: vec4f) {
+fn write_column(rows: RowTile, row: u32, n: u32, column: vec4f) {
   if (!column_at(rows.expert, n).inside.x) { return; }
-  write(rows, row, n, sums.x);
-  write(rows, row + DOWN, n, sums.y);
-  write(rows, row + 2u * DOWN, n, sums.z);
-  write(rows, row + 3u * DOWN, n, sums.w);
+  write(rows, row, n, column.x);
+  write(rows, row + DOWN, n, column.y);
+  write(rows, row + 2u * DOWN, n, column.z);
+  write(rows, row + 3u * DOWN, n, column.w);
 }
 
 // No loop: an index that is no constant would keep the sums out of registers.
-fn write_block(rows: RowTile, row: u32, n: u32, sums: mat4x4f) {
-  write_column(rows, row, n, sums[0]);
-  write_column(rows, row, n + ACROSS, sums[1]);
-  write_column(rows, row, n + 2u * ACROSS, sums[2]);
-  write_column(rows, row, n + 3u * ACROSS, sums[3]);
+fn write_block(rows: RowTile, row: u32, n: u32, block: mat4x4f) {
+  write_column(rows, row, n, block[0]);
+  write_column(rows, row, n + ACROSS, block[1]);
+  write_column(rows, row, n + 2u * ACROSS, block[2]);
+  write_column(rows, row, n + 3u * ACROSS, block[3]);
 }
 
 @compute @workgroup_size(LANES)
@@ -152,8 +148,6 @@ fn main(
     advance(2u, at);
     advance(3u, at);
   }
-  write_block(rows, at.y, n + at.x, sums00);
-  if (COLUMN_BLOCKS > 1u) { write_block(rows, at.y, n + at.x + 4u * ACROSS, sums01); }
-  if (ROW_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x, sums10); }
-  if (ROW_BLOCKS > 1u && COLUMN_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x + 4u * ACROSS, sums11); }
+  write_block(rows, at.y, n + at.x, sums0);
+  if (ROW_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x, sums1); }
 }

@@ -1,10 +1,10 @@
 // out[r, i] = silu(x[r] · gate[i]) ⊙ (x[r] · up[i]), for the rows i in the part of the weights that is bound: as gate_up.wgsl does,
 // for many rows.
-// One workgroup per tile of ROW_BLOCKS · 4 · DOWN rows and 4 · ACROSS outputs of both matrices (lib/register_tile.wgsl).
+// One workgroup per tile of 4 · DOWN rows and 4 · ACROSS outputs of both matrices (lib/register_tile.wgsl).
 // A sum goes through K in its order, whatever the tile is.
 // ROUTED: row r is the choice (t, k) = (r / PER_ROW, r % PER_ROW), of x[t]; tiles share an expert's matrices (lib/row_tile.wgsl).
 
-const TILE_ROWS = 4u * ROW_BLOCKS * DOWN;
+const TILE_ROWS = 4u * DOWN;
 const TILE_COLUMNS = 4u * ACROSS;
 
 struct Params {
@@ -47,9 +47,8 @@ fn ups(tile: Tile, i: u32) -> vec4f {
 
 fn column_at(e: u32, n: u32) -> Tile { return tile_at(e, n, params.outputs, params.first, params.count); }
 
-const X_LOADS = TILE_ROWS * DEPTH / LANES;
 const W_LOADS = TILE_COLUMNS * DEPTH / LANES;
-const_assert X_LOADS <= 2u && W_LOADS <= 2u;
+const_assert TILE_ROWS * DEPTH == LANES && W_LOADS <= 2u;
 
 fn load_x(row: u32, k: u32) -> vec4f { return select(vec4f(), x[row + k], k < params.columns); }
 
@@ -84,43 +83,26 @@ fn up_at(k: u32, column: u32) -> mat4x4f {
   );
 }
 
-// Sums of a thread's blocks of rows.
-var<private> gate_sums0: mat4x4f;
-var<private> gate_sums1: mat4x4f;
-var<private> up_sums0: mat4x4f;
-var<private> up_sums1: mat4x4f;
+// Sums of a thread's rows, a column for each output.
+var<private> gate_sums: mat4x4f;
+var<private> up_sums: mat4x4f;
 
 fn advance(k: u32, at: vec2u) {
-  let x0 = x_at(k, at.y);
-  let g = gate_at(k, at.x);
-  let u = up_at(k, at.x);
-  gate_sums0 = multiply(gate_sums0, x0, g);
-  up_sums0 = multiply(up_sums0, x0, u);
-  if (ROW_BLOCKS > 1u) {
-    let x1 = x_at(k, at.y + 4u * DOWN);
-    gate_sums1 = multiply(gate_sums1, x1, g);
-    up_sums1 = multiply(up_sums1, x1, u);
-  }
+  let rows = x_at(k, at.y);
+  gate_sums = multiply(gate_sums, rows, gate_at(k, at.x));
+  up_sums = multiply(up_sums, rows, up_at(k, at.x));
 }
 
 fn write(rows: RowTile, row: u32, n: u32, value: f32) {
   if (row < rows.count) { out[tile_rows[row] * params.outputs + n] = value; }
 }
 
-fn write_column(rows: RowTile, row: u32, n: u32, gate_sums: vec4f, up_sums: vec4f) {
+fn write_column(rows: RowTile, row: u32, n: u32, gate_column: vec4f, up_column: vec4f) {
   if (!column_at(rows.expert, n).inside.x) { return; }
-  write(rows, row, n, silu(gate_sums.x) * up_sums.x);
-  write(rows, row + DOWN, n, silu(gate_sums.y) * up_sums.y);
-  write(rows, row + 2u * DOWN, n, silu(gate_sums.z) * up_sums.z);
-  write(rows, row + 3u * DOWN, n, silu(gate_sums.w) * up_sums.w);
-}
-
-// No loop: an index that is no constant would keep the sums out of registers.
-fn write_block(rows: RowTile, row: u32, n: u32, gate_sums: mat4x4f, up_sums: mat4x4f) {
-  write_column(rows, row, n, gate_sums[0], up_sums[0]);
-  write_column(rows, row, n + ACROSS, gate_sums[1], up_sums[1]);
-  write_column(rows, row, n + 2u * ACROSS, gate_sums[2], up_sums[2]);
-  write_column(rows, row, n + 3u * ACROSS, gate_sums[3], up_sums[3]);
+  write(rows, row, n, silu(gate_column.x) * up_column.x);
+  write(rows, row + DOWN, n, silu(gate_column.y) * up_column.y);
+  write(rows, row + 2u * DOWN, n, silu(gate_column.z) * up_column.z);
+  write(rows, row + 3u * DOWN, n, silu(gate_column.w) * up_column.w);
 }
 
 @compute @workgroup_size(LANES)
@@ -140,27 +122,23 @@ fn main(
   workgroupBarrier(); // tile_rows are known
   let part = lane % DEPTH;
   let held = vec2u(lane / DEPTH, (lane + LANES) / DEPTH);
-  let row0 = tile_rows[held.x] / PER_ROW * params.columns;
-  let row1 = tile_rows[min(held.y, TILE_ROWS - 1u)] / PER_ROW * params.columns;
+  let row = tile_rows[held.x] / PER_ROW * params.columns;
   let column0 = column_at(rows.expert, n + held.x);
   let column1 = column_at(rows.expert, n + held.y);
-  var x0 = load_x(row0, part);
-  var x1 = vec4f();
+  var x_next = load_x(row, part);
   var gate0 = load_gate(column0, part);
   var gate1 = vec4f();
   var up0 = load_up(column0, part);
   var up1 = vec4f();
-  if (X_LOADS > 1u) { x1 = load_x(row1, part); }
   if (W_LOADS > 1u) {
     gate1 = load_gate(column1, part);
     up1 = load_up(column1, part);
   }
   for (var base = 0u; base < params.columns; base += DEPTH) {
     workgroupBarrier(); // the columns before may still be being read
-    x_tile[held_at(part, held.x, TILE_ROWS)] = x0;
+    x_tile[held_at(part, held.x, TILE_ROWS)] = x_next;
     gate_tile[held_at(part, held.x, TILE_COLUMNS)] = gate0;
     up_tile[held_at(part, held.x, TILE_COLUMNS)] = up0;
-    if (X_LOADS > 1u) { x_tile[held_at(part, held.y, TILE_ROWS)] = x1; }
     if (W_LOADS > 1u) {
       gate_tile[held_at(part, held.y, TILE_COLUMNS)] = gate1;
       up_tile[held_at(part, held.y, TILE_COLUMNS)] = up1;
@@ -168,10 +146,9 @@ fn main(
     workgroupBarrier();
     // The next columns are on their way while these are multiplied.
     let next = base + DEPTH + part;
-    x0 = load_x(row0, next);
+    x_next = load_x(row, next);
     gate0 = load_gate(column0, next);
     up0 = load_up(column0, next);
-    if (X_LOADS > 1u) { x1 = load_x(row1, next); }
     if (W_LOADS > 1u) {
       gate1 = load_gate(column1, next);
       up1 = load_up(column1, next);
@@ -181,6 +158,9 @@ fn main(
     advance(2u, at);
     advance(3u, at);
   }
-  write_block(rows, at.y, n + at.x, gate_sums0, up_sums0);
-  if (ROW_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x, gate_sums1, up_sums1); }
+  // No loop: an index that is no constant would keep the sums out of registers.
+  write_column(rows, at.y, n + at.x, gate_sums[0], up_sums[0]);
+  write_column(rows, at.y, n + at.x + ACROSS, gate_sums[1], up_sums[1]);
+  write_column(rows, at.y, n + at.x + 2u * ACROSS, gate_sums[2], up_sums[2]);
+  write_column(rows, at.y, n + at.x + 3u * ACROSS, gate_sums[3], up_sums[3]);
 }

@@ -1,11 +1,13 @@
 /** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
 import activation from "./lib/activation.wgsl" with { type: "text" };
+import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
 import rowTile from "./lib/row_tile.wgsl" with { type: "text" };
 import selectLargest from "./lib/select_largest.wgsl" with { type: "text" };
+import span from "./lib/span.wgsl" with { type: "text" };
 import step from "./lib/step.wgsl" with { type: "text" };
 import tile from "./lib/tile.wgsl" with { type: "text" };
 import weightBf16 from "./lib/weight_bf16.wgsl" with { type: "text" };
@@ -17,11 +19,14 @@ import weightQ8 from "./lib/weight_q8.wgsl" with { type: "text" };
 
 import append from "./append.wgsl" with { type: "text" };
 import blockCandidates from "./block_candidates.wgsl" with { type: "text" };
+import chunkOutputs from "./chunk_outputs.wgsl" with { type: "text" };
+import chunkStates from "./chunk_states.wgsl" with { type: "text" };
 import combineExperts from "./combine_experts.wgsl" with { type: "text" };
 import counter from "./counter.wgsl" with { type: "text" };
 import embed from "./embed.wgsl" with { type: "text" };
 import expertsDown from "./experts_down.wgsl" with { type: "text" };
 import fill from "./fill.wgsl" with { type: "text" };
+import flashAttention from "./flash_attention.wgsl" with { type: "text" };
 import gateUp from "./gate_up.wgsl" with { type: "text" };
 import gatedGroupNorm from "./gated_group_norm.wgsl" with { type: "text" };
 import gemm from "./gemm.wgsl" with { type: "text" };
@@ -34,11 +39,12 @@ import multiplyAdd from "./multiply_add.wgsl" with { type: "text" };
 import readMemory from "./read_memory.wgsl" with { type: "text" };
 import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
 import route from "./route.wgsl" with { type: "text" };
+import scanStates from "./scan_states.wgsl" with { type: "text" };
 import sortExperts from "./sort_experts.wgsl" with { type: "text" };
 import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 
 /** Parts with one text; `reduce` is chosen by the device, `weight` by the weight's type. */
-const PARTS = { step, activation, selectLargest, tile, registerTile, rowTile } as const;
+const PARTS = { step, activation, selectLargest, tile, registerTile, rowTile, span, attentionTile } as const;
 /** How four weights and their factor are read. */
 const WEIGHTS = {
   f32: weightF32 + factorF32,
@@ -86,6 +92,21 @@ export const SHADERS = {
     "reduce",
     "selectLargest",
   ),
+  chunkOutputs: shader<"step" | "qkv" | "decay" | "states" | "out", "heads">(
+    "chunk_outputs",
+    chunkOutputs,
+    "step",
+    "span",
+    "registerTile",
+    "attentionTile",
+  ),
+  chunkStates: shader<"step" | "qkv" | "decay" | "states", "heads">(
+    "chunk_states",
+    chunkStates,
+    "step",
+    "span",
+    "registerTile",
+  ),
   combineExperts: shader<"step" | "products" | "weights" | "hidden", "columns">(
     "combine_experts",
     combineExperts,
@@ -103,6 +124,10 @@ export const SHADERS = {
     "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden",
     "columns" | "outputs" | PartOfStack
   >("experts_down", expertsDown, "step", "reduce", "weight", "tile"),
+  flashAttention: shader<
+    "step" | "qkv" | "keys" | "values" | "carry" | "out",
+    "heads" | "kv_heads" | "context" | PartOfStack
+  >("flash_attention", flashAttention, "step", "span", "registerTile", "attentionTile"),
   gateUp: shader<
     "step" | "x" | "gate" | "gate_factors" | "up" | "up_factors" | "ids" | "out",
     "columns" | "outputs" | "start" | "tiles" | PartOfStack
@@ -150,6 +175,12 @@ export const SHADERS = {
     "reduce",
   ),
   route: shader<"step" | "logits" | "bias" | "ids" | "weights", "scale">("route", route, "step", "activation"),
+  scanStates: shader<"step" | "decay" | "states" | "state", "heads" | PartOfStack>(
+    "scan_states",
+    scanStates,
+    "step",
+    "span",
+  ),
   sortExperts: shader<"step" | "ids" | "places", "tiles">("sort_experts", sortExperts, "step", "reduce"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "out",

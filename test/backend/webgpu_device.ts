@@ -14,17 +14,21 @@ export function testOnGpu(name: string, fn: () => Promise<void>, missing: string
   Deno.test({ name: reason === null ? name : `${name} (skipped: ${reason})`, ignore: reason !== null, fn });
 }
 
+/** Limits that every case needs raised, and those that choose among kernels: the plain device leaves them as low as WebGPU allows. */
+const LARGE = ["maxBufferSize", "maxStorageBufferBindingSize"];
+const RAISED = [...LARGE, "maxStorageBuffersPerShaderStage", "maxComputeWorkgroupStorageSize"];
+
 /** Whether the adapter grants subgroups, which it may hide among its features. */
 const subgroups = await request(["subgroups"]).then((device) => device?.destroy() !== null, () => false);
 
-/** A new device; the features are granted or it is refused. */
+/** A new device; the features are granted or it is refused. One without features has WebGPU's usual limits, too. */
 async function request(features: readonly string[]): Promise<GPUDevice> {
   const adapter = await openProvider("deno").gpu?.requestAdapter();
   if (!adapter) throw new Error("there is no adapter");
-  const { maxStorageBufferBindingSize, maxBufferSize } = readLimits(adapter.limits);
+  const limits = readLimits(adapter.limits);
   return await adapter.requestDevice({
     requiredFeatures: features as GPUFeatureName[],
-    requiredLimits: { maxStorageBufferBindingSize: maxStorageBufferBindingSize!, maxBufferSize: maxBufferSize! },
+    requiredLimits: Object.fromEntries((features.length > 0 ? RAISED : LARGE).map((name) => [name, limits[name]!])),
   });
 }
 

@@ -45,33 +45,34 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("head_norm_rope", "- second * rope[angle + half]", "+ second * rope[angle + half]", SOFTMAX),
   plant("head_norm_rope", "select(key_weight[c], query_weight[c], is_query)", "query_weight[c]", SOFTMAX),
   plant("head_norm_rope", "select(j + half, j, j < half)", "j", SOFTMAX),
-  plant("linear_attention", "segment.start == 0u", "segment.start == 9999u", LINEAR),
-  plant("linear_attention", "if (b <= a)", "if (b < a)", LINEAR),
-  plant("linear_attention", "+ a - b]", "+ a]", LINEAR),
-  plant("linear_attention", "+ a + 1u]", "+ a]", LINEAR),
-  plant("linear_attention", "decay[powers + n]", "decay[powers + CHUNK]", LINEAR),
-  plant("linear_attention", "powers + n - 1u - b", "powers + n - b", LINEAR),
+  plant("chunk_states", "+ span.rows - 1u - row]", "+ span.rows - row]", LINEAR),
+  plant("chunk_outputs", "power(i / 16u + 1u)", "power(i / 16u)", LINEAR),
+  plant("chunk_outputs", "vec4u(b) <= rows", "vec4u(b) < rows", LINEAR),
+  plant("chunk_outputs", "let key = row % 4u * 16u + row / 4u;", "let key = row;", LINEAR),
+  plant("chunk_outputs", "first_channel + row", "row", /^linearAttention 2 heads of 128/),
   plant("combine_experts", "weights[choice]", "weights[t]", /^experts bf16 90/),
-  plant("gemm", "rows.count)", "TILE_ROWS)", /^projectAdd f16 .77/),
+  plant("flash_attention", "vec4u(position) <= last", "vec4u(position) < last", SOFTMAX),
+  plant("flash_attention", "params.heads / params.kv_heads", "params.kv_heads", SOFTMAX),
+  plant("flash_attention", "total * factor +", "total +", SOFTMAX),
+  plant("flash_attention", "rescaled(sums0, factor)", "sums0", SOFTMAX),
+  plant("flash_attention", "values_of(k, at.x + 16u)", "values_of(k, at.x)", /^softmaxAttention 4 heads of 128/),
+  plant("gemm", "row >= rows.count", "row >= TILE_ROWS", /^projectAdd f16 .77/),
   plant("gemm", "value += bias[column]", "value -= bias[column]", /^projectAdd f16 .77/),
-  plant("gemm", "sums10 = multiply(sums10, x1, w0)", "sums10 = multiply(sums10, x0, w0)", /^project bf16 .131/),
-  plant("gemm", "sums11 = multiply(sums11, x1", "sums11 = multiply(sums11, x0", /^project bf16 .131/),
+  plant("gemm", "multiply(sums1, x1, w0)", "multiply(sums1, x0, w0)", /^project bf16 .131/),
   plant("gemm", "if (ADD)", "if (!ADD)", /^projectAdd f16 .77/),
   plant("gemm", "b.wwww", "b.zzzz", /^project bf16 .33/),
   plant("gemm", "select(vec4f(), value, k < params.columns)", "value", /^project bf16 .33/),
   plant("gemm_gate_up", "/ PER_ROW * params.columns", "* params.columns", /^experts bf16 41/),
-  plant(
-    "gemm_gate_up",
-    "silu(gate_sums[j][i]) * up_sums[j][i]",
-    "gate_sums[j][i] * silu(up_sums[j][i])",
-    /^gateUp bf16 .67/,
-  ),
+  plant("gemm_gate_up", "silu(gate_column.y) * up_column.y", "gate_column.y * silu(up_column.y)", /^gateUp bf16 .67/),
   plant("gemm_gate_up", "places[4u * index + 1u]", "places[4u * index]", /^experts bf16 90/),
+  plant("scan_states", "min(SPAN, segment.rows - done)", "SPAN", LINEAR),
+  plant("scan_states", "segment.start == 0u", "segment.start == 9999u", LINEAR),
+  plant("scan_states", "states[here] = sum;", "states[here] = added;", LINEAR),
   plant("sort_experts", "min(TILE_ROWS, count - done)", "TILE_ROWS", /^experts bf16 90/),
   plant("sort_experts", "sums.x + done", "sums.x", /^experts f32 75/),
   plant("sort_experts", "place += found[other]", "place += 1u", /^experts bf16 90/),
   plant("matmul", "weights4(at.w", "weights4(at.z", /^project bf16/),
-  plant("matmul", "x[source.w + i]", "x[source.z + i]", /^project bf16/),
+  plant("matmul", "x[source.w + i]", "x[source.z + i]", /^projectAdd bf16/),
   plant("matmul", "value += bias[n + j]", "value -= bias[n + j]", /^project f32 .* bias/),
   plant("matmul", "if (ADD)", "if (!ADD)", /^projectAdd bf16/),
   plant("matmul", "/ BLOCK_ROWS;", ";", /^project f8_e4m3/),
@@ -99,10 +100,6 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("route", "total += scores[chosen[k]]", "total += choices[chosen[k]]", /^route 9/),
   plant("route", "exp(-x)", "exp(x)", /^route 1 /),
   plant("route", "e] - largest) / total", "e] - largest)", /^route 5/),
-  plant("softmax_attention", "step_row(t).position + 1u", "step_row(t).position", SOFTMAX),
-  plant("softmax_attention", "params.heads / params.kv_heads", "params.kv_heads", SOFTMAX),
-  plant("softmax_attention", "total * exp(before - largest)", "total", SOFTMAX),
-  plant("softmax_attention", "sum *= exp(before - largest)", "sum *= 1.0", SOFTMAX),
 ];
 
 const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
@@ -111,6 +108,16 @@ const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
     plant("block_candidates", "subgroupMax(value)", "value", /^head .* large logits/),
   ],
   "without subgroups": [
+  plant("linear_attention", "segment.start == 0u", "segment.start == 9999u", LINEAR),
+  plant("linear_attention", "if (b <= a)", "if (b < a)", LINEAR),
+  plant("linear_attention", "+ a - b]", "+ a]", LINEAR),
+  plant("linear_attention", "+ a + 1u]", "+ a]", LINEAR),
+  plant("linear_attention", "decay[powers + n]", "decay[powers + CHUNK]", LINEAR),
+  plant("linear_attention", "powers + n - 1u - b", "powers + n - b", LINEAR),
+  plant("softmax_attention", "step_row(t).position + 1u", "step_row(t).position", SOFTMAX),
+  plant("softmax_attention", "params.heads / params.kv_heads", "params.kv_heads", SOFTMAX),
+  plant("softmax_attention", "total * exp(before - largest)", "total", SOFTMAX),
+  plant("softmax_attention", "sum *= exp(before - largest)", "sum *= 1.0", SOFTMAX),
     plant("rms_norm", "LANES / 2u; half > 0u", "LANES / 2u; half > 1u", /^project bf16/),
     plant(
       "block_candidates",
@@ -157,7 +164,7 @@ for (const { name, features, missing } of VARIANTS) {
 }
 
 Deno.test("errors are planted in every kernel but the counter, which proves itself", () => {
-  const planted = new Set(IN_EVERY_VARIANT.map(({ kernel }) => kernel));
+  const planted = new Set([IN_EVERY_VARIANT, ...Object.values(IN_ONE_VARIANT)].flat().map(({ kernel }) => kernel));
   const kernels = Object.values(SHADERS).map(({ name }) => name).filter((name) => name !== "counter");
   assert.deepEqual(kernels.filter((name) => !planted.has(name)), []);
 });

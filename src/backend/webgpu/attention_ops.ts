@@ -3,6 +3,7 @@ import { SHADERS } from "../../../shaders/mod.ts";
 import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Part } from "./memory.ts";
+import { byChunks, bySpans, chunkedAttention, flashAttention } from "./prefill_attention.ts";
 import { own, type Recording, whole } from "./recording.ts";
 
 /** Rows that linear attention treats at once (spec c.6). */
@@ -21,11 +22,29 @@ export function linearAttention(
 ): void {
   const { heads, headDim, groups, groupNorm } = how;
   headNormRope(recording, qkv, how);
+  recording.bounds({ slots: state.shape[0]! });
+  const parts = wholeParts(state, headDim, "one head's state");
+  if (byChunks(recording, how)) chunkedAttention(recording, out, qkv, parts, how);
+  else recurrentAttention(recording, out, qkv, parts, how);
+  recording.dispatch(
+    SHADERS.gatedGroupNorm,
+    { constants: { LANES: recording.device.wideLanes }, workgroups: ({ rows }) => rows * groups },
+    { weight: whole(groupNorm.weight), gate: whole(gate), out: whole(out) },
+    { groups, size: heads * headDim / groups, epsilon: groupNorm.eps },
+  );
+}
+
+function recurrentAttention(
+  recording: Recording,
+  out: Tensor,
+  qkv: Tensor,
+  parts: readonly Part[],
+  { heads, headDim, logDecay }: LinearAttention,
+): void {
   const columns4 = headDim / 4;
   const COLUMNS = [4, 2, 1].find((count) => columns4 % count === 0 && count * headDim <= SLICE)!;
-  const decay = decayPowers(recording, how.logDecay);
-  recording.bounds({ slots: state.shape[0]! });
-  for (const { buffer, first, count } of wholeParts(state, headDim, "one head's state")) {
+  const decay = decayPowers(recording, logDecay);
+  for (const { buffer, first, count } of parts) {
     recording.dispatch(
       SHADERS.linearAttention,
       {
@@ -36,12 +55,6 @@ export function linearAttention(
       { heads, first, count },
     );
   }
-  recording.dispatch(
-    SHADERS.gatedGroupNorm,
-    { constants: { LANES: recording.device.wideLanes }, workgroups: ({ rows }) => rows * groups },
-    { weight: whole(groupNorm.weight), gate: whole(gate), out: whole(out) },
-    { groups, size: heads * headDim / groups, epsilon: groupNorm.eps },
-  );
 }
 
 /** exp(g n) for n = 0 … CHUNK, [heads, CHUNK + 1]; float64 here, as the device's exp() is coarse and its errors add up over a text. */
@@ -75,6 +88,9 @@ export function softmaxAttention(
       { query_columns: heads * headDim / 4, columns: kvHeads * headDim / 4, context, first, count },
     )
   );
+  if (bySpans(recording, how)) {
+    return flashAttention(recording, out, qkv, { keys: keyParts, values: valueParts, context }, how);
+  }
   const TEAM = 2 ** Math.ceil(Math.log2(headDim / 4));
   const carry = recording.scratch("carry", 2 * capacity.rows * heads);
   keyParts.forEach(({ buffer, first, count }, i) =>

@@ -12,20 +12,18 @@ export function byTiles(rows: number): boolean {
   return rows >= MANY_ROWS;
 }
 
-/** Threads of a workgroup, and blocks of four rows and columns that each of them sums up (shaders/lib/register_tile.wgsl). */
+/** Threads of a workgroup, and blocks of four rows that each of them sums up (shaders/lib/register_tile.wgsl). */
 export interface TileShape {
   readonly across: number;
   readonly down: number;
   readonly rowBlocks: 1 | 2;
-  readonly columnBlocks: 1 | 2;
 }
 
 export const tileRows = ({ down, rowBlocks }: TileShape): number => 4 * down * rowBlocks;
-export const tileColumns = ({ across, columnBlocks }: TileShape): number => 4 * across * columnBlocks;
+export const tileColumns = ({ across }: TileShape): number => 4 * across;
 
-export function tileConstants({ across, down, rowBlocks, columnBlocks }: TileShape): Constants {
-  const blocks = { ROW_BLOCKS: rowBlocks, COLUMN_BLOCKS: columnBlocks };
-  return { LANES: across * down, ACROSS: across, DOWN: down, ...blocks };
+export function tileConstants({ across, down, rowBlocks }: TileShape): Constants {
+  return { LANES: across * down, ACROSS: across, DOWN: down, ROW_BLOCKS: rowBlocks };
 }
 
 /** The tiles of choices that share an expert, as sort_experts.wgsl leaves them. */
@@ -37,10 +35,16 @@ export interface Places {
   readonly perRow: number;
 }
 
-/** The fastest of those tried on an H100, for few tiles and for many; results are the same with any. */
-const DENSE: TileShape = { across: 16, down: 16, rowBlocks: 2, columnBlocks: 1 };
+/** The fastest of those tried on an H100, and one that gives all units of a device some work where there are few tiles. */
+const LARGE: TileShape = { across: 16, down: 16, rowBlocks: 2 };
+const SMALL: TileShape = { across: 16, down: 8, rowBlocks: 1 };
+const GATED: TileShape = { across: 16, down: 16, rowBlocks: 1 };
+const MANY_TILES = 128;
 
-const GATED: TileShape = { across: 16, down: 16, rowBlocks: 1, columnBlocks: 1 };
+/** Results are the same with any. */
+function shapeFor(rows: number, outputs: number): TileShape {
+  return Math.ceil(rows / tileRows(LARGE)) * Math.ceil(outputs / tileColumns(LARGE)) < MANY_TILES ? SMALL : LARGE;
+}
 
 interface GemmOptions {
   readonly add: boolean;
@@ -59,7 +63,7 @@ export function gemm(
 ): void {
   const [outputs, width] = weight.values.shape.slice(-2) as [number, number];
   const { factors, constants } = scaling(recording, weight);
-  const shape = places?.shape ?? DENSE;
+  const shape = places?.shape ?? shapeFor(recording.capacity[rows], outputs);
   const kind = { OUTPUTS: rows === "outputs", BIAS: bias !== null, ADD: add };
   for (const { buffer, first, count } of own(weight.values).parts) {
     const tiles = tilesOf(shape, outputs, { first, count }, places);
