@@ -11,7 +11,7 @@ import { Timer } from "./timer.ts";
 /** Read at once, if a binding may be so large: more than caches hold. */
 const READ_BYTES = 2 ** 30;
 
-/** Threads of a workgroup, in every kernel here. */
+/** Threads of a workgroup that computes. */
 const THREADS = 256;
 
 /** Loads, and rounds of operations, of one thread. */
@@ -44,11 +44,14 @@ export async function measureWebGpu(gpu: GpuProvider) {
 }
 
 async function bandwidth(device: Device, memory: Memory, kernels: Kernels, clock: Clock, out: GPUBuffer) {
-  const bytes = 2 ** Math.floor(Math.log2(Math.min(READ_BYTES, device.maxBindingBytes)));
+  const LANES = device.wideLanes; // a CPU reads far slower where a workgroup has several subgroups
+  const groupBytes = 16 * LOADS * LANES;
+  const most = groupBytes * device.gpu.limits.maxComputeWorkgroupsPerDimension;
+  const bytes = 2 ** Math.floor(Math.log2(Math.min(READ_BYTES, device.maxBindingBytes, most)));
   const tensor = memory.tensor("source", "f32", [bytes / 2 ** 12, 2 ** 10]);
   fill(device, kernels, tensor, { seed: 1, spread: 1, centre: 0 });
-  const kernel = kernels.get(TOOLS.readMemory, { LOADS }).bind({ source: tensor.parts[0]!.buffer, out }, {});
-  const millis = await clock.best(kernel, bytes / (16 * LOADS * THREADS));
+  const kernel = kernels.get(TOOLS.readMemory, { LOADS, LANES }).bind({ source: tensor.parts[0]!.buffer, out }, {});
+  const millis = await clock.best(kernel, bytes / groupBytes);
   return bytes / millis * 1e3;
 }
 
