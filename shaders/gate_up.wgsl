@@ -1,26 +1,20 @@
 // out[r, i] = silu(x[r] · gate[i]) ⊙ (x[r] · up[i]), for the rows i in the part of the weights that is bound.
-// One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are.
-// ROUTED: row r is the choice (t, k) = (r / PER_ROW, r % PER_ROW), of x[t] and matrix ids[r]; then ROWS is 1, else it is 1 or 4.
-
-const_assert !ROUTED || ROWS == 1u;
+// One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are. ROWS: 1 or 4.
 
 struct Params {
   columns: u32, // K / 4
   outputs: u32, // I
-  start: u32, // first i
-  tiles: u32, // workgroups for each tile of rows
-  first: u32, // stacked row of the part
-  count: u32, // stacked rows of the part
+  first: u32, // row of the part
+  count: u32, // rows of the part
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, K]
-@group(0) @binding(3) var<storage, read> gate: array<weight4>; // [E, I, K]
-@group(0) @binding(4) var<storage, read> gate_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(5) var<storage, read> up: array<weight4>; // [E, I, K]
-@group(0) @binding(6) var<storage, read> up_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(7) var<storage, read> ids: array<u32>; // [T, PER_ROW]
-@group(0) @binding(8) var<storage, read_write> out: array<f32>; // [T, PER_ROW, I]
+@group(0) @binding(3) var<storage, read> gate: array<weight4>; // [I, K]
+@group(0) @binding(4) var<storage, read> gate_factors: array<factor>; // [I / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(5) var<storage, read> up: array<weight4>; // [I, K]
+@group(0) @binding(6) var<storage, read> up_factors: array<factor>; // [I / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(7) var<storage, read_write> out: array<f32>; // [T, I]
 
 fn gates4(at: u32, block: u32) -> vec4f {
   let codes = load_weight4(gate[weight4_at(at)], at);
@@ -58,16 +52,13 @@ fn finish(lane: Lane, row: u32, n: u32, tile: Tile, gate_partial: vec4f, up_part
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let rows = step_rows() * PER_ROW;
+  let rows = step_rows();
   let row_tiles = (rows + ROWS - 1u) / ROWS;
   let row = flat(group, grid) % row_tiles * ROWS;
-  let n = params.start + flat(group, grid) / row_tiles * 4u;
-  if (n >= params.start + 4u * params.tiles) { return; }
-  var e = 0u;
-  if (ROUTED) { e = ids[row]; }
-  let tile = tile_at(e, n, params.outputs, params.first, params.count);
-  if (!any(tile.inside)) { return; }
-  let source = min(vec4u(row) + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u)) / PER_ROW * params.columns;
+  let n = params.first + flat(group, grid) / row_tiles * 4u;
+  if (n >= params.first + params.count) { return; }
+  let tile = tile_at(0u, n, params.outputs, params.first, params.count);
+  let source = min(vec4u(row) + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u)) * params.columns;
   var gate0 = vec4f();
   var gate1 = vec4f();
   var gate2 = vec4f();

@@ -23,8 +23,11 @@ import chunkOutputs from "./chunk_outputs.wgsl" with { type: "text" };
 import chunkStates from "./chunk_states.wgsl" with { type: "text" };
 import combineExperts from "./combine_experts.wgsl" with { type: "text" };
 import counter from "./counter.wgsl" with { type: "text" };
+import decodeDown from "./decode_down.wgsl" with { type: "text" };
+import decodeGateUp from "./decode_gate_up.wgsl" with { type: "text" };
+import decodeLinearAttention from "./decode_linear_attention.wgsl" with { type: "text" };
+import decodeProduct from "./decode_product.wgsl" with { type: "text" };
 import embed from "./embed.wgsl" with { type: "text" };
-import expertsDown from "./experts_down.wgsl" with { type: "text" };
 import fill from "./fill.wgsl" with { type: "text" };
 import flashAttention from "./flash_attention.wgsl" with { type: "text" };
 import gateUp from "./gate_up.wgsl" with { type: "text" };
@@ -33,7 +36,7 @@ import gemm from "./gemm.wgsl" with { type: "text" };
 import gemmGateUp from "./gemm_gate_up.wgsl" with { type: "text" };
 import headNormRope from "./head_norm_rope.wgsl" with { type: "text" };
 import linearAttention from "./linear_attention.wgsl" with { type: "text" };
-import matmul from "./matmul.wgsl" with { type: "text" };
+import mergeAttention from "./merge_attention.wgsl" with { type: "text" };
 import mergeCandidates from "./merge_candidates.wgsl" with { type: "text" };
 import multiplyAdd from "./multiply_add.wgsl" with { type: "text" };
 import readMemory from "./read_memory.wgsl" with { type: "text" };
@@ -85,12 +88,11 @@ export const SHADERS = {
     append,
     "step",
   ),
-  blockCandidates: shader<"step" | "logits" | "ids" | "values" | "sums", "vocabulary">(
+  blockCandidates: shader<"step" | "logits" | "sums", "vocabulary">(
     "block_candidates",
     blockCandidates,
     "step",
     "reduce",
-    "selectLargest",
   ),
   chunkOutputs: shader<"step" | "qkv" | "decay" | "states" | "out", "heads">(
     "chunk_outputs",
@@ -113,6 +115,23 @@ export const SHADERS = {
     "step",
   ),
   counter: shader<"count">("counter", counter),
+  decodeDown: shader<
+    "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
+    "columns" | "outputs" | "shared_columns" | PartOfStack
+  >("decode_down", decodeDown, "step", "reduce", "weight", "tile"),
+  decodeGateUp: shader<
+    | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "ids" | "out")
+    | ("shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
+    "columns" | "outputs" | "shared_outputs" | "epsilon" | PartOfStack
+  >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "tile", "activation"),
+  decodeLinearAttention: shader<
+    "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
+    "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
+  >("decode_linear_attention", decodeLinearAttention, "step", "reduce", "activation"),
+  decodeProduct: shader<
+    "step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out",
+    "columns" | "outputs" | "epsilon" | PartOfStack
+  >("decode_product", decodeProduct, "step", "reduce", "weight", "tile"),
   embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
     "embed",
     embed,
@@ -120,17 +139,13 @@ export const SHADERS = {
     "weight",
     "tile",
   ),
-  expertsDown: shader<
-    "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden",
-    "columns" | "outputs" | PartOfStack
-  >("experts_down", expertsDown, "step", "reduce", "weight", "tile"),
   flashAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "out",
     "heads" | "kv_heads" | "context" | PartOfStack
   >("flash_attention", flashAttention, "step", "span", "registerTile", "attentionTile"),
   gateUp: shader<
-    "step" | "x" | "gate" | "gate_factors" | "up" | "up_factors" | "ids" | "out",
-    "columns" | "outputs" | "start" | "tiles" | PartOfStack
+    "step" | "x" | "gate" | "gate_factors" | "up" | "up_factors" | "out",
+    "columns" | "outputs" | PartOfStack
   >("gate_up", gateUp, "step", "reduce", "weight", "tile", "activation"),
   gatedGroupNorm: shader<"step" | "weight" | "gate" | "out", "groups" | "size" | "epsilon">(
     "gated_group_norm",
@@ -156,18 +171,14 @@ export const SHADERS = {
     linearAttention,
     "step",
   ),
-  matmul: shader<"step" | "x" | "weight" | "factors" | "bias" | "out", "columns" | "outputs" | PartOfStack>(
-    "matmul",
-    matmul,
+  mergeAttention: shader<"step" | "carry" | "sums" | "out">("merge_attention", mergeAttention, "step"),
+  mergeCandidates: shader<"step" | "logits" | "sums" | "ids" | "values" | "log_sum_exp", "vocabulary">(
+    "merge_candidates",
+    mergeCandidates,
     "step",
     "reduce",
-    "weight",
-    "tile",
+    "selectLargest",
   ),
-  mergeCandidates: shader<
-    "step" | "block_ids" | "block_values" | "block_sums" | "ids" | "values" | "log_sum_exp",
-    "blocks"
-  >("merge_candidates", mergeCandidates, "step", "reduce", "selectLargest"),
   rmsNorm: shader<"step" | "hidden" | "weight" | "normed", "columns" | "epsilon">(
     "rms_norm",
     rmsNorm,

@@ -1,9 +1,10 @@
 // ids[t] = the PER_TOKEN experts of the largest p + bias in the GROUPS_KEPT best groups, weights[t] = their p (spec c.9), with
 // p = sigmoid(logits[t]), or softmax(logits[t]) if SOFTMAX; a group is as good as the sum of its two best. Ties go to lower indices.
 // NORMALIZE: weights are divided by their sum. BIAS: there is one. GROUPS: GROUPS_KEPT of them are kept.
-// One workgroup of LANES per row: each lane counts how many experts come before its own.
+// One workgroup of LANES per row: each lane counts how many experts come before its own, in its group and then in all that are kept.
 
 const GROUP_SIZE = EXPERTS / GROUPS;
+const EXPERTS4 = (EXPERTS + 3u) / 4u;
 const LOWEST = -3.4e38;
 
 struct Params {
@@ -17,8 +18,10 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> weights: array<f32>; // [T, PER_TOKEN]
 
 var<workgroup> scores: array<f32, EXPERTS>; // p
-var<workgroup> choices: array<f32, EXPERTS>; // p + bias
-var<workgroup> groups: array<f32, GROUPS>; // sums of the two best
+var<workgroup> choices: array<vec4f, EXPERTS4>; // p + bias; LOWEST after the last, and later in groups that are not kept
+var<workgroup> best: array<f32, GROUPS>; // choice of each
+var<workgroup> second: array<f32, GROUPS>;
+var<workgroup> kept: array<u32, GROUPS>;
 var<workgroup> chosen: array<u32, PER_TOKEN>;
 
 fn softmax(t: u32, e: u32) -> f32 {
@@ -29,31 +32,53 @@ fn softmax(t: u32, e: u32) -> f32 {
   return exp(logits[t * EXPERTS + e] - largest) / total;
 }
 
-fn two_best(group: u32) -> f32 {
-  var best = LOWEST;
-  var second = LOWEST;
-  for (var e = group * GROUP_SIZE; e < (group + 1u) * GROUP_SIZE; e++) {
-    second = max(second, min(best, choices[e]));
-    best = max(best, choices[e]);
+// What expert e is chosen by; keeps its score.
+fn choose(t: u32, e: u32) -> f32 {
+  if (e >= EXPERTS) { return LOWEST; }
+  var score = 0.0;
+  if (SOFTMAX) { score = softmax(t, e); } else { score = sigmoid(logits[t * EXPERTS + e]); }
+  scores[e] = score;
+  if (BIAS) { return score + bias[e]; }
+  return score;
+}
+
+fn choice_of(e: u32) -> f32 { return choices[e / 4u][e % 4u]; }
+
+// How many of the experts begin … end - 1 come before expert e.
+fn rank(e: u32, begin: u32, end: u32) -> u32 {
+  let own = vec4f(choice_of(e));
+  var better = vec4u();
+  for (var i = begin / 4u; 4u * i < end; i++) {
+    let others = choices[i];
+    let indices = 4u * i + vec4u(0u, 1u, 2u, 3u);
+    let counted = (indices >= vec4u(begin)) & (indices < vec4u(end));
+    let is_before = (others > own) | ((others == own) & (indices < vec4u(e)));
+    better += select(vec4u(), vec4u(1u), counted & is_before);
   }
-  return select(best + second, best, GROUP_SIZE == 1u);
+  return better.x + better.y + better.z + better.w;
+}
+
+// Enters expert e among the two best of its group.
+fn compete(e: u32) {
+  let group = e / GROUP_SIZE;
+  let place = rank(e, group * GROUP_SIZE, (group + 1u) * GROUP_SIZE);
+  if (place == 0u) { best[group] = choice_of(e); }
+  if (place == 1u) { second[group] = choice_of(e); }
+}
+
+fn group_sum(group: u32) -> f32 {
+  if (GROUP_SIZE == 1u) { return best[group]; }
+  return best[group] + second[group];
 }
 
 fn is_kept(group: u32) -> bool {
+  let own = group_sum(group);
   var better = 0u;
   for (var other = 0u; other < GROUPS; other++) {
-    better += u32(groups[other] > groups[group] || (groups[other] == groups[group] && other < group));
+    let sum = group_sum(other);
+    better += u32(sum > own || (sum == own && other < group));
   }
   return better < GROUPS_KEPT;
-}
-
-// How many experts come before expert e.
-fn rank(e: u32) -> u32 {
-  var better = 0u;
-  for (var other = 0u; other < EXPERTS; other++) {
-    better += u32(choices[other] > choices[e] || (choices[other] == choices[e] && other < e));
-  }
-  return better;
 }
 
 @compute @workgroup_size(LANES)
@@ -64,20 +89,25 @@ fn main(
 ) {
   let t = flat(group, grid);
   if (t >= step_rows()) { return; }
-  for (var e = lane; e < EXPERTS; e += LANES) {
-    if (SOFTMAX) { scores[e] = softmax(t, e); } else { scores[e] = sigmoid(logits[t * EXPERTS + e]); }
-    choices[e] = scores[e];
-    if (BIAS) { choices[e] += bias[e]; }
+  // Lanes write whole vectors: a component's neighbours may be written with it.
+  for (var i = lane; i < EXPERTS4; i += LANES) {
+    choices[i] = vec4f(choose(t, 4u * i), choose(t, 4u * i + 1u), choose(t, 4u * i + 2u), choose(t, 4u * i + 3u));
   }
   workgroupBarrier();
-  for (var g = lane; g < GROUPS; g += LANES) { groups[g] = two_best(g); }
-  workgroupBarrier();
-  for (var e = lane; e < EXPERTS; e += LANES) {
-    if (!is_kept(e / GROUP_SIZE)) { choices[e] = LOWEST; }
+  if (GROUPS > GROUPS_KEPT) {
+    for (var e = lane; e < EXPERTS; e += LANES) { compete(e); }
+    workgroupBarrier();
+    for (var g = lane; g < GROUPS; g += LANES) { kept[g] = u32(is_kept(g)); }
+    workgroupBarrier();
+    for (var i = lane; i < EXPERTS4; i += LANES) {
+      let groups = min(4u * i + vec4u(0u, 1u, 2u, 3u), vec4u(EXPERTS - 1u)) / GROUP_SIZE;
+      let stays = vec4u(kept[groups.x], kept[groups.y], kept[groups.z], kept[groups.w]) == vec4u(1u);
+      choices[i] = select(vec4f(LOWEST), choices[i], stays);
+    }
+    workgroupBarrier();
   }
-  workgroupBarrier();
   for (var e = lane; e < EXPERTS; e += LANES) {
-    let place = rank(e);
+    let place = rank(e, 0u, EXPERTS);
     if (place < PER_TOKEN) { chosen[place] = e; }
   }
   workgroupBarrier();

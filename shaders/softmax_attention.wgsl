@@ -1,7 +1,8 @@
 // out[t, h] = Σ_p softmax_p(D^(-1/2) q[t, h] · keys[p, g]) values[p, g], g = h's kv head, p ≤ position of t in its slot (spec c.8).
-// One workgroup of LANES per row and head, online softmax: each lane scores one position, then teams of TEAM lanes, one for every
+// One workgroup of LANES per row, head and one of SPLITS spans of the positions, online softmax: each lane scores one position, then teams of TEAM lanes, one for every
 // four channels, add up the values of every so many positions.
 // A cache in several parts takes one dispatch each: `carry` and the unscaled sums in out go from the FIRST to the LAST of them.
+// If SPLITS is above 1, merge_attention.wgsl adds up the spans: then the cache is in one part that is FIRST and not LAST.
 // SIZE: channels of a head, D; TEAM: a power of two from D / 4 on; LANES is at least TEAM.
 
 const CHANNELS4 = SIZE / 4u;
@@ -20,8 +21,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> qkv: array<vec4f>; // [T, heads + 2 kv_heads, D]
 @group(0) @binding(3) var<storage, read> keys: array<vec4f>; // [slots, context, kv_heads, D]
 @group(0) @binding(4) var<storage, read> values: array<vec4f>; // [slots, context, kv_heads, D]
-@group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [T, heads], largest score and sum of exponentials
-@group(0) @binding(6) var<storage, read_write> out: array<vec4f>; // [T, heads, D]
+@group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [T, heads, SPLITS], largest score and sum of exponentials
+@group(0) @binding(6) var<storage, read_write> out: array<vec4f>; // [T, heads, SPLITS, D]
 
 var<workgroup> query: array<vec4f, CHANNELS4>;
 var<workgroup> weights: array<f32, LANES>; // of one block of positions
@@ -35,33 +36,47 @@ fn cached(position: u32, head: u32) -> u32 {
 fn score(position: u32, head: u32) -> f32 {
   let key = cached(position, head);
   var product = vec4f();
-  for (var c = 0u; c < CHANNELS4; c++) { product += query[c] * keys[key + c]; }
+  if (CHANNELS4 % 4u == 0u) {
+    for (var c = 0u; c < CHANNELS4; c += 4u) {
+      product += query[c] * keys[key + c] + query[c + 1u] * keys[key + c + 1u];
+      product += query[c + 2u] * keys[key + c + 2u] + query[c + 3u] * keys[key + c + 3u];
+    }
+  } else {
+    for (var c = 0u; c < CHANNELS4; c++) { product += query[c] * keys[key + c]; }
+  }
   return product.x + product.y + product.z + product.w;
 }
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let t = flat(group, grid) / params.heads;
-  let head = flat(group, grid) % params.heads;
+  let index = flat(group, grid);
+  let split = index % SPLITS;
+  let head = index / SPLITS % params.heads;
+  let t = index / SPLITS / params.heads;
   if (t >= step_rows()) { return; }
   let channel = lane.index % TEAM;
   let team = lane.index / TEAM;
   let q = (t * (params.heads + 2u * params.kv_heads) + head) * CHANNELS4;
-  let to = (t * params.heads + head) * CHANNELS4;
+  let to = index * CHANNELS4;
   for (var c = lane.index; c < CHANNELS4; c += LANES) { query[c] = qkv[q + c] / sqrt(f32(SIZE)); }
 
   var largest = LOWEST;
   var total = 0.0;
   var sum = vec4f();
   if (!FIRST) {
-    largest = carry[t * params.heads + head].x;
-    total = carry[t * params.heads + head].y;
+    largest = carry[index].x;
+    total = carry[index].y;
     if (team == 0u && channel < CHANNELS4) { sum = out[to + channel]; }
   }
   workgroupBarrier();
   let slot = step_row(t).slot * params.context;
-  let begin = max(slot, params.first);
-  let end = min(slot + step_row(t).position + 1u, params.first + params.count);
+  var begin = max(slot, params.first);
+  var end = min(slot + step_row(t).position + 1u, params.first + params.count);
+  if (SPLITS > 1u) {
+    let span = (end - begin + SPLITS - 1u) / SPLITS;
+    begin += split * span;
+    end = min(end, begin + span);
+  }
   for (var block = begin; block < end; block += LANES) {
     let position = block + lane.index;
     var own = LOWEST;
@@ -88,5 +103,5 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     for (var other = 1u; other < TEAMS; other++) { whole += team_sums[other * TEAM + c]; }
     out[to + c] = select(whole, whole / total, LAST);
   }
-  if (!LAST && lane.index == 0u) { carry[t * params.heads + head] = vec2f(largest, total); }
+  if (!LAST && lane.index == 0u) { carry[index] = vec2f(largest, total); }
 }

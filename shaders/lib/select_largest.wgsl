@@ -1,9 +1,9 @@
 // Calls keep(position, i) for the `wanted` largest of key_at(0 … count - 1), in the order of i; equal keys go by lower i.
-// One workgroup of LANES; four passes of 8 bits through a histogram find the smallest key kept.
+// One workgroup of LANES; four passes of 8 bits through a histogram find the smallest key kept. `count` is below 65,536.
 
 var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> found: vec2u; // bin of the smallest key kept; how many are to be kept out of that bin
-var<workgroup> counts: array<vec2u, LANES>; // keys above the smallest kept, keys equal to it, of each lane's stretch
+var<workgroup> lane_counts: array<u32, LANES>;
 
 // u32 ordered as the floats are; larger than 0 for all but one kind of NaN.
 fn ordered_key(x: f32) -> u32 {
@@ -22,7 +22,24 @@ fn select_largest(lane: u32, count: u32, wanted: u32) {
   keep_from(lane, count, smallest, left);
 }
 
+// Σ of `own` over the lanes before this one.
+fn sum_before(lane: u32, own: u32) -> u32 {
+  lane_counts[lane] = own;
+  workgroupBarrier();
+  var sum = own;
+  for (var step = 1u; step < LANES; step *= 2u) {
+    var other = 0u;
+    if (lane >= step) { other = lane_counts[lane - step]; }
+    workgroupBarrier();
+    sum += other;
+    lane_counts[lane] = sum;
+    workgroupBarrier();
+  }
+  return sum - own;
+}
+
 // Finds the bin of bits `shift` … `shift` + 7 that holds the `left`-th largest of the keys that begin with `prefix`.
+// Each lane has a stretch of bins, the first lane the highest.
 fn find_bin(lane: u32, count: u32, shift: u32, prefix: u32, left: u32) {
   for (var bin = lane; bin < 256u; bin += LANES) { atomicStore(&histogram[bin], 0u); }
   workgroupBarrier();
@@ -31,16 +48,16 @@ fn find_bin(lane: u32, count: u32, shift: u32, prefix: u32, left: u32) {
     if (key >> 8u == prefix) { atomicAdd(&histogram[key & 255u], 1u); }
   }
   workgroupBarrier();
-  if (lane == 0u) {
-    var bin = 255u;
-    var remaining = left;
-    var inside = atomicLoad(&histogram[bin]);
-    while (inside < remaining && bin > 0u) {
-      remaining -= inside;
-      bin -= 1u;
-      inside = atomicLoad(&histogram[bin]);
-    }
-    found = vec2u(bin, remaining);
+  let stretch = (255u + LANES) / LANES;
+  let begin = min(256u, lane * stretch);
+  let end = min(256u, begin + stretch);
+  var own = 0u;
+  for (var i = begin; i < end; i++) { own += atomicLoad(&histogram[255u - i]); }
+  var above = sum_before(lane, own);
+  for (var i = begin; i < end; i++) {
+    let inside = atomicLoad(&histogram[255u - i]);
+    if (above < left && left <= above + inside) { found = vec2u(255u - i, left - above); }
+    above += inside;
   }
   workgroupBarrier();
 }
@@ -50,19 +67,19 @@ fn keep_from(lane: u32, count: u32, smallest: u32, equals: u32) {
   let stretch = (count + LANES - 1u) / LANES;
   let begin = min(lane * stretch, count);
   let end = min(begin + stretch, count);
-  var own = vec2u();
+  var own = 0u; // keys above the smallest, and in the upper half those equal to it
   for (var i = begin; i < end; i++) {
     let key = key_at(i);
-    own += vec2u(u32(key > smallest), u32(key == smallest));
+    own += select(0u, 1u, key > smallest) + select(0u, 0x10000u, key == smallest);
   }
-  counts[lane] = own;
-  workgroupBarrier();
-  var before = vec2u();
-  for (var other = 0u; other < lane; other++) { before += counts[other]; }
+  let before = sum_before(lane, own);
+  var larger = before & 0xffffu;
+  var equal = before >> 16u;
   for (var i = begin; i < end; i++) {
     let key = key_at(i);
-    if (key > smallest || (key == smallest && before.y < equals)) { keep(before.x + min(before.y, equals), i); }
-    before += vec2u(u32(key > smallest), u32(key == smallest));
+    if (key > smallest || (key == smallest && equal < equals)) { keep(larger + min(equal, equals), i); }
+    larger += u32(key > smallest);
+    equal += u32(key == smallest);
   }
   workgroupBarrier();
 }

@@ -57,6 +57,19 @@ export interface Routing {
   readonly weights: Tensor;
 }
 
+/** The expert that every row goes through beside the chosen ones: out[T, I'], gate and up [I', H] */
+export interface SharedGateUp {
+  readonly out: Tensor;
+  readonly gate: Weight;
+  readonly up: Weight;
+}
+
+/** Its way back: x[T, I'], down[H, I'] */
+export interface SharedDown {
+  readonly x: Tensor;
+  readonly down: Weight;
+}
+
 /** The likeliest tokens of each output row. */
 export interface CandidateTensors {
   /** u32 [R, K], by falling logit, ties to the lower id */
@@ -70,7 +83,7 @@ export interface CandidateTensors {
 /**
  * The operations, in the order in which a stage records them. T rows are a step's tokens, R its output rows; H hidden, N output
  * width, I expert width, E experts, K experts a token, V vocabulary. Tensors hold the most rows that a step may have.
- * Accumulation is f32 and never depends on which other rows are in the step.
+ * Accumulation is f32 and never depends on which other rows are in the step; it may differ between plans for few rows and for many.
  */
 export interface Ops {
   /** hidden[t] = table[token t]: hidden[T, H], table[V, H] */
@@ -95,10 +108,18 @@ export interface Ops {
   gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void;
   /** Chooses experts from the scores of norm(hidden) @ map^T: map[E, H] */
   route(routing: Routing, hidden: Tensor, norm: Norm, map: Weight, how: Router): void;
-  /** out[t, k] = silu(n_t @ gate[e]^T) ⊙ (n_t @ up[e]^T), n = norm(hidden), e = ids[t, k]: out[T, K, I], gate and up [E, I, H] */
-  expertsGateUp(out: Tensor, hidden: Tensor, norm: Norm, routing: Routing, gate: Weight, up: Weight): void;
-  /** hidden[t] += Σ_k weights[t, k] · (x[t, k] @ down[e]^T), e = ids[t, k]: hidden[T, H], x[T, K, I], down[E, H, I] */
-  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void;
+  /** out[t, k] = silu(n_t @ gate[e]^T) ⊙ (n_t @ up[e]^T), n = norm(hidden), e = ids[t, k], and the shared expert's: out[T, K, I], gate and up [E, I, H] */
+  expertsGateUp(
+    out: Tensor,
+    hidden: Tensor,
+    norm: Norm,
+    routing: Routing,
+    gate: Weight,
+    up: Weight,
+    shared?: SharedGateUp | null,
+  ): void;
+  /** hidden[t] += Σ_k weights[t, k] · (x[t, k] @ down[e]^T), e = ids[t, k], and what the shared expert adds: hidden[T, H], x[T, K, I], down[E, H, I] */
+  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight, shared?: SharedDown | null): void;
   /** logits[r] = norm(hidden[outputs[r]]) @ map^T: logits[R, V], map[V, H] */
   head(logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void;
   /** The K likeliest of each row, and its log-sum-exp: logits[R, V] */

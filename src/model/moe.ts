@@ -74,8 +74,8 @@ export function recordMlp(ops: Ops, layer: Mlp, { hidden, dense, shared, routing
     return;
   }
   ops.route(routing, hidden, layer.norm, layer.map, layer.router);
-  ops.expertsGateUp(experts, hidden, layer.norm, routing, layer.experts.gate, layer.experts.up);
-  if (layer.shared !== null) ops.gateUp(shared, hidden, layer.norm, layer.shared.gate, layer.shared.up);
-  ops.expertsDownAdd(hidden, experts, routing, layer.experts.down);
-  if (layer.shared !== null) ops.projectAdd(hidden, shared, { weight: layer.shared.down, bias: null });
+  const { gate, up, down } = layer.experts;
+  const beside = layer.shared && { ...layer.shared, out: shared, x: shared };
+  ops.expertsGateUp(experts, hidden, layer.norm, routing, gate, up, beside);
+  ops.expertsDownAdd(hidden, experts, routing, down, beside);
 }

@@ -104,18 +104,32 @@ const INTERLEAVED = [
   [[0, 0, 1]],
 ] as const satisfies readonly (readonly (readonly [number, number, number])[])[];
 
+/** The same with few rows at once. */
+const FEW = [
+  [[1, 0, 17]],
+  [[1, 17, 1]],
+  [[0, 0, 5], [1, 18, 1], [2, 0, 9]],
+  [[2, 9, 1], [0, 5, 1], [1, 19, 2]],
+  [[0, 0, 1]],
+] as const satisfies readonly (readonly (readonly [number, number, number])[])[];
+
 const CONTEXT = 128;
 
-function linearAttentionCase(dims: AttentionDims, groups: number, decays: (h: number) => number): OpCase {
+function linearAttentionCase(
+  dims: AttentionDims,
+  groups: number,
+  decays: (h: number) => number,
+  { few = false }: { readonly few?: boolean } = {},
+): OpCase {
   const { heads: N, D } = dims;
   const width = 32;
-  const steps = INTERLEAVED.map((segments, i) => hiddenStep(width, segments, [], i + 1));
+  const steps = (few ? FEW : INTERLEAVED).map((segments, i) => hiddenStep(width, segments, [], i + 1));
   const rows = most(steps.map(rowsIn));
   return {
     name:
-      `linearAttention ${N} heads of ${D}, ${groups} groups, ln decay ${decays(0).toFixed(3)}…${
-        decays(N - 1).toFixed(3)
-      }` +
+      `linearAttention ${few ? "of few rows, " : ""}${N} heads of ${D}, ${groups} groups, ln decay ${
+        decays(0).toFixed(3)
+      }…${decays(N - 1).toFixed(3)}` +
       `${dims.silu ? ", silu" : ""}${dims.plain ? ", no norm, no rotation" : ""}`,
     steps,
     prepare(make) {
@@ -130,12 +144,14 @@ function linearAttentionCase(dims: AttentionDims, groups: number, decays: (h: nu
         groupNorm: make.norm(N * D),
         groups,
       };
+      const back = few ? make.linear("bf16", [width, N * D]) : null;
       const build = (ops: Ops) => {
         ops.receive(hidden);
         ops.project([qkv, gate], hidden, norm, maps);
         ops.linearAttention(out, qkv, gate, state, how);
+        if (back) ops.projectAdd(hidden, out, back); // which may have finished `out` on its way
       };
-      return { build, results: [out, state] };
+      return { build, results: [back ? hidden : out, state] };
     },
   };
 }
@@ -233,11 +249,14 @@ interface ExpertDims {
   readonly K: number;
   /** Every row chooses the last K: the others have none. */
   readonly crowded?: boolean;
+  /** Width and type of an expert beside the chosen ones. */
+  readonly shared?: readonly [width: number, type: WeightType];
 }
 
-function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false }: ExpertDims): OpCase {
+function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false, shared }: ExpertDims): OpCase {
   return {
-    name: `experts ${type} ${T} rows, ${K} of ${E}, ${H} to ${I} and back${crowded ? ", all rows to the last" : ""}`,
+    name: `experts ${type} ${T} rows, ${K} of ${E}, ${H} to ${I} and back` +
+      (crowded ? ", all rows to the last" : "") + (shared ? `, beside one of ${shared.join(" ")}` : ""),
     steps: [hiddenStep(H, [[0, 0, T]])],
     prepare(make) {
       const [hidden, norm, out] = [make.empty("hidden", [T, H]), make.norm(H), make.empty("out", [T, K, I])];
@@ -247,6 +266,7 @@ function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false }: Exper
       const block = [16, 32] as const;
       const [gate, up] = [make.weight(type, [E, I, H], block), make.weight(type, [E, I, H], block)];
       const down = make.weight(type, [E, H, I], block);
+      const beside = shared ? sharedExpert(make, T, H, shared) : null;
       const how = {
         score: "sigmoid",
         groups: 1,
@@ -259,12 +279,18 @@ function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false }: Exper
       const build = (ops: Ops) => {
         ops.receive(hidden);
         ops.route(routing, hidden, norm, map, how);
-        ops.expertsGateUp(out, hidden, norm, routing, gate, up);
-        ops.expertsDownAdd(hidden, out, routing, down);
+        ops.expertsGateUp(out, hidden, norm, routing, gate, up, beside);
+        ops.expertsDownAdd(hidden, out, routing, down, beside);
       };
       return { build, results: [out, hidden] };
     },
   };
+}
+
+function sharedExpert(make: CaseMaker, T: number, H: number, [I, type]: readonly [number, WeightType]) {
+  const out = make.empty("shared", [T, I]);
+  const [gate, up] = [make.weight(type, [I, H], [16, 32]), make.weight(type, [I, H], [16, 32])];
+  return { out, x: out, gate, up, down: make.weight(type, [H, I], [16, 32]) };
 }
 
 function headCase(
@@ -307,6 +333,7 @@ export const CASES: readonly OpCase[] = [
     gateUpCase(type, [1, 128, 64]),
     gateUpCase(type, [21, 36, 45]),
     expertsCase(type, { T: 1, H: 64, I: 32, E: 16, K: 4 }),
+    expertsCase(type, { T: 5, H: 36, I: 20, E: 9, K: 3, shared: [28, type] }),
     expertsCase(type, { T: 41, H: 36, I: 20, E: 9, K: 3 }),
     headCase(type, [3, 64, 517, 16], [0, 2]),
   ]),
@@ -319,9 +346,12 @@ export const CASES: readonly OpCase[] = [
     gateUpCase(type, [1, 128, 64]),
     gateUpCase(type, [21, 96, 46]),
     expertsCase(type, { T: 1, H: 64, I: 32, E: 16, K: 4 }),
+    expertsCase(type, { T: 2, H: 64, I: 32, E: 16, K: 4, shared: [64, type] }),
     expertsCase(type, { T: 41, H: 96, I: 32, E: 9, K: 3 }),
     headCase(type, [3, 64, 517, 16], [0, 2]),
   ]),
+  expertsCase("f16", { T: 3, H: 36, I: 20, E: 9, K: 3, shared: [8, "bf16"] }),
+  expertsCase("f16", { T: 41, H: 36, I: 20, E: 9, K: 3, shared: [8, "bf16"] }),
   projectCase("bf16", [1, 2048, 40]),
   projectCase("bf16", [130, 16, 24]),
   projectCase("bf16", [131, 20, 8195], true),
@@ -342,6 +372,11 @@ export const CASES: readonly OpCase[] = [
   linearAttentionCase({ heads: 16, kvHeads: 16, D: 8, R: 8 }, 8, alibi(16, 0.00001)),
   linearAttentionCase({ heads: 3, kvHeads: 3, D: 24, R: 12, silu: true }, 3, alibi(3, 0.5)),
   linearAttentionCase({ heads: 2, kvHeads: 2, D: 16, R: 8, plain: true }, 2, () => -20),
+  linearAttentionCase({ heads: 4, kvHeads: 4, D: 64, R: 32 }, 2, alibi(4, 0.8), { few: true }),
+  linearAttentionCase({ heads: 6, kvHeads: 6, D: 8, R: 4 }, 3, alibi(6, 1.0526), { few: true }),
+  linearAttentionCase({ heads: 2, kvHeads: 2, D: 128, R: 64 }, 1, alibi(16, 0.0526), { few: true }),
+  linearAttentionCase({ heads: 3, kvHeads: 3, D: 24, R: 12, silu: true }, 3, alibi(3, 0.5), { few: true }),
+  linearAttentionCase({ heads: 2, kvHeads: 2, D: 4, R: 2, plain: true }, 2, () => -20, { few: true }),
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 64, R: 32 }),
   softmaxAttentionCase({ heads: 6, kvHeads: 3, D: 32, R: 16 }),
   softmaxAttentionCase({ heads: 16, kvHeads: 4, D: 8, R: 4 }),

@@ -11,6 +11,8 @@ import type {
   Read,
   Router,
   Routing,
+  SharedDown,
+  SharedGateUp,
   StepInput,
 } from "../../src/backend/backend.ts";
 import { type DataType, elements, type Tensor, type Weight } from "../../src/backend/tensor.ts";
@@ -247,7 +249,16 @@ class Recorder implements Ops {
     });
   }
 
-  expertsGateUp(out: Tensor, hidden: Tensor, norm: Norm, routing: Routing, gate: Weight, up: Weight): void {
+  expertsGateUp(
+    out: Tensor,
+    hidden: Tensor,
+    norm: Norm,
+    routing: Routing,
+    gate: Weight,
+    up: Weight,
+    shared: SharedGateUp | null = null,
+  ): void {
+    if (shared !== null) this.gateUp(shared.out, hidden, norm, shared.gate, shared.up);
     const [, K, I] = out.shape as [number, number, number];
     this.#each((row) => {
       const x = rmsNorm(rowOf(hidden, row), norm);
@@ -258,7 +269,8 @@ class Recorder implements Ops {
     });
   }
 
-  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
+  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight, shared: SharedDown | null = null): void {
+    if (shared !== null) this.projectAdd(hidden, shared.x, { weight: shared.down, bias: null });
     const [, K, I] = x.shape as [number, number, number];
     this.#each((row) => {
       rowOf(routing.ids, row).forEach((e, k) => {

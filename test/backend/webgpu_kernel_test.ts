@@ -34,12 +34,16 @@ Deno.test("every shader says what it computes, how its work is shared, and the s
   }
 });
 
-Deno.test("every shader stays within the 8 storage buffers that any device binds", () => {
+/** Only where a device binds so many: others sort the choices of few rows too (decode_experts.ts). */
+const WHERE_MORE_ARE_BOUND = new Set(["decode_down", "decode_gate_up"]);
+
+Deno.test("every shader stays within the 8 storage buffers that any device binds, or is left out where there are fewer", () => {
   for (const shader of Object.values(SHADERS)) {
     const variant = { enables: [], subgroups: false, weight: "f32", constants: {} } as const;
     const bindings = parseBindings(assemble(shader, variant));
     assert.deepEqual(bindings.map(({ index }) => index), bindings.map((_, i) => i), shader.name);
-    assert.ok(bindings.filter(({ type }) => type !== "uniform").length <= 8, shader.name);
+    const most = WHERE_MORE_ARE_BOUND.has(shader.name) ? 14 : 8;
+    assert.ok(bindings.filter(({ type }) => type !== "uniform").length <= most, shader.name);
   }
 });
 

@@ -1,7 +1,7 @@
 /** The operations as calls of kernels: pointers bound once, row counts read from the step that runs. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory } from "../../../wasm/memory.ts";
-import type { CandidateTensors, Heads, Linear, LinearAttention, Norm, Ops, Router, Routing } from "../backend.ts";
+import type { CandidateTensors, Heads, Linear, LinearAttention, Norm, Ops, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { recordLinearAttention, recordSoftmaxAttention } from "./attention_ops.ts";
 import { f32, u32 } from "./binding.ts";
@@ -62,12 +62,22 @@ export class Recorder implements Ops {
     recordRoute(this.#recording, routing, [hidden, norm, map], how);
   }
 
-  expertsGateUp(out: Tensor, hidden: Tensor, norm: Norm, routing: Routing, gate: Weight, up: Weight): void {
+  expertsGateUp(
+    out: Tensor,
+    hidden: Tensor,
+    norm: Norm,
+    routing: Routing,
+    gate: Weight,
+    up: Weight,
+    shared: SharedGateUp | null = null,
+  ): void {
+    if (shared !== null) this.gateUp(shared.out, hidden, norm, shared.gate, shared.up);
     recordExpertsGateUp(this.#recording, out, [hidden, norm], routing, [gate, up]);
   }
 
-  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
+  expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight, shared: SharedDown | null = null): void {
     recordExpertsDownAdd(this.#recording, [hidden, x], routing, down);
+    if (shared !== null) this.projectAdd(hidden, shared.x, { weight: shared.down, bias: null });
   }
 
   head(logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void {

@@ -2,12 +2,17 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
+import { decodeLinearAttention } from "./decode_attention.ts";
 import type { Part } from "./memory.ts";
 import { byChunks, bySpans, chunkedAttention, flashAttention } from "./prefill_attention.ts";
+import { byTiles } from "./prefill_dense.ts";
 import { own, type Recording, whole } from "./recording.ts";
 
 /** Rows that linear attention treats at once (spec c.6). */
 const CHUNK = 32;
+
+/** Spans of positions that the softmax attention of one row and head is shared out to. */
+const MOST_SPLITS = 32;
 
 /** Workgroup memory that a slice of the state may take, in vec4s: 8 KiB. */
 const SLICE = 512;
@@ -21,30 +26,24 @@ export function linearAttention(
   how: LinearAttention,
 ): void {
   const { heads, headDim, groups, groupNorm } = how;
+  const finish = () => gatedGroupNorm(recording, out, gate, how);
+  checkHeads(how);
+  recording.bounds({ slots: state.shape[0]!, context: how.rope?.shape[0] ?? Infinity });
+  if (!byTiles(recording.capacity.rows)) {
+    decodeLinearAttention(recording, out, qkv, wholeParts(state, headDim, "one head's state"), how);
+    if (heads * headDim / 4 % groups === 0) recording.leaveUngated(out, { norm: groupNorm, gate, groups }, finish);
+    else finish();
+    return;
+  }
   headNormRope(recording, qkv, how);
-  recording.bounds({ slots: state.shape[0]! });
-  const parts = wholeParts(state, headDim, "one head's state");
-  if (byChunks(recording, how)) chunkedAttention(recording, out, qkv, parts, how);
-  else recurrentAttention(recording, out, qkv, parts, how);
-  recording.dispatch(
-    SHADERS.gatedGroupNorm,
-    { constants: { LANES: recording.device.wideLanes }, workgroups: ({ rows }) => rows * groups },
-    { weight: whole(groupNorm.weight), gate: whole(gate), out: whole(out) },
-    { groups, size: heads * headDim / groups, epsilon: groupNorm.eps },
-  );
-}
-
-function recurrentAttention(
-  recording: Recording,
-  out: Tensor,
-  qkv: Tensor,
-  parts: readonly Part[],
-  { heads, headDim, logDecay }: LinearAttention,
-): void {
+  if (byChunks(recording, how)) {
+    chunkedAttention(recording, out, qkv, wholeParts(state, headDim, "one head's state"), how);
+    return finish();
+  }
   const columns4 = headDim / 4;
   const COLUMNS = [4, 2, 1].find((count) => columns4 % count === 0 && count * headDim <= SLICE)!;
-  const decay = decayPowers(recording, logDecay);
-  for (const { buffer, first, count } of parts) {
+  const decay = decayPowers(recording, how.logDecay);
+  for (const { buffer, first, count } of wholeParts(state, headDim, "one head's state")) {
     recording.dispatch(
       SHADERS.linearAttention,
       {
@@ -55,6 +54,22 @@ function recurrentAttention(
       { heads, first, count },
     );
   }
+  finish();
+}
+
+/** out = groupNorm(out) ⊙ sigmoid(gate) */
+function gatedGroupNorm(
+  recording: Recording,
+  out: Tensor,
+  gate: Tensor,
+  { heads, headDim, groups, groupNorm }: LinearAttention,
+): void {
+  recording.dispatch(
+    SHADERS.gatedGroupNorm,
+    { constants: { LANES: recording.device.wideLanes }, workgroups: ({ rows }) => rows * groups },
+    { weight: whole(groupNorm.weight), gate: whole(gate), out: whole(out) },
+    { groups, size: heads * headDim / groups, epsilon: groupNorm.eps },
+  );
 }
 
 /** exp(g n) for n = 0 … CHUNK, [heads, CHUNK + 1]; float64 here, as the device's exp() is coarse and its errors add up over a text. */
@@ -92,7 +107,10 @@ export function softmaxAttention(
     return flashAttention(recording, out, qkv, { keys: keyParts, values: valueParts, context }, how);
   }
   const TEAM = 2 ** Math.ceil(Math.log2(headDim / 4));
-  const carry = recording.scratch("carry", 2 * capacity.rows * heads);
+  // Few rows leave most of a device idle unless each row's positions are shared out.
+  const SPLITS = keyParts.length > 1 ? 1 : device.software ? 2 : MOST_SPLITS;
+  const carry = recording.scratch("carry", 2 * capacity.rows * heads * SPLITS);
+  const sums = SPLITS === 1 ? whole(out) : recording.scratch("sums", capacity.rows * heads * SPLITS * headDim);
   keyParts.forEach(({ buffer, first, count }, i) =>
     recording.dispatch(
       SHADERS.softmaxAttention,
@@ -102,23 +120,28 @@ export function softmaxAttention(
           SIZE: headDim,
           TEAM,
           FIRST: i === 0,
-          LAST: i === keyParts.length - 1,
+          LAST: SPLITS === 1 && i === keyParts.length - 1,
+          SPLITS,
         },
-        workgroups: ({ rows }) => rows * heads,
+        workgroups: ({ rows }) => rows * heads * SPLITS,
       },
-      { qkv: whole(qkv), keys: buffer, values: valueParts[i]!.buffer, carry, out: whole(out) },
+      { qkv: whole(qkv), keys: buffer, values: valueParts[i]!.buffer, carry, out: sums },
       { heads, kv_heads: kvHeads, context, first, count },
     )
+  );
+  if (SPLITS === 1) return;
+  recording.dispatch(
+    SHADERS.mergeAttention,
+    { constants: { HEADS: heads, SPLITS, CHANNELS4: headDim / 4 }, workgroups: ({ rows }) => rows * heads },
+    { carry, sums, out: whole(out) },
+    {},
   );
 }
 
 /** SiLU, norm and rotation of the heads, in place. */
 function headNormRope(recording: Recording, qkv: Tensor, how: Heads): void {
   const { heads, kvHeads, headDim, silu, queryNorm, keyNorm, rope } = how;
-  if (headDim % 4 !== 0) throw new RangeError(`Cannot use heads of ${headDim} channels: kernels read 4 at a time`);
-  if ((queryNorm === null) !== (keyNorm === null)) {
-    throw new TypeError("Cannot use a norm for queries or keys only: the kernel has both or none");
-  }
+  checkHeads(how);
   if (!silu && queryNorm === null && rope === null) return;
   if (rope !== null) recording.bounds({ context: rope.shape[0]! });
   const { nothing } = recording.memory;
@@ -144,6 +167,13 @@ function headNormRope(recording: Recording, qkv: Tensor, how: Heads): void {
       key_epsilon: keyNorm?.eps ?? 0,
     },
   );
+}
+
+function checkHeads({ headDim, queryNorm, keyNorm }: Heads): void {
+  if (headDim % 4 !== 0) throw new RangeError(`Cannot use heads of ${headDim} channels: kernels read 4 at a time`);
+  if ((queryNorm === null) !== (keyNorm === null)) {
+    throw new TypeError("Cannot use a norm for queries or keys only: the kernel has both or none");
+  }
 }
 
 /** A tensor's parts counted in units of so many rows, none of which may be cut. */

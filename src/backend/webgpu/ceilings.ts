@@ -97,8 +97,9 @@ class Clock {
     for (let i = 0; i < times; i++) pass.dispatchWorkgroups(groups);
     pass.end();
     const source = this.#timer?.resolve(encoder) ?? { buffer: this.#sign, from: 0, bytes: 4 };
+    const encoded = await this.#readback.encode(encoder, [source]);
     const begun = performance.now();
-    const result = await this.#readback.submit(encoder, [source]);
+    const result = await this.#readback.submit(encoded);
     return this.#timer ? Timer.millis(result) : performance.now() - begun;
   }
 }

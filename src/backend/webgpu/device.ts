@@ -18,7 +18,12 @@ export interface DeviceOptions {
 const WANTED = ["subgroups", "shader-f16"] as const;
 
 /** Limits worth raising above WebGPU's defaults. */
-const RAISED = ["maxBufferSize", "maxStorageBufferBindingSize", "maxComputeWorkgroupStorageSize"] as const;
+const RAISED = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+] as const;
 
 /** Threads a subgroup has where nothing is known of it. */
 const USUAL_SUBGROUP = 32;
@@ -34,6 +39,8 @@ export class Device implements Disposable {
   readonly minSubgroup: number;
   /** Threads of a workgroup that works on one short vector: a subgroup. */
   readonly lanes: number;
+  /** Whether it computes on the CPU. */
+  readonly software: boolean;
   /** Threads of a workgroup that has much to do: more than a subgroup where they run side by side. */
   readonly wideLanes: number;
   readonly maxBindingBytes: number;
@@ -52,8 +59,9 @@ export class Device implements Disposable {
     this.enables = this.subgroups ? subgroupEnables : [];
     this.minSubgroup = info.subgroupMinSize || USUAL_SUBGROUP;
     this.lanes = Math.min(64, Math.max(8, info.subgroupMaxSize || USUAL_SUBGROUP));
+    this.software = isSoftware(info);
     // A CPU runs a workgroup's subgroups one after the other, and each barrier between them costs.
-    this.wideLanes = isSoftware(info) ? this.lanes : Math.min(128, 4 * this.lanes);
+    this.wideLanes = this.software ? this.lanes : Math.min(128, 4 * this.lanes);
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
     this.maxBindingBytes = Math.floor(Math.min(most, maxStorageBufferBindingSize, maxBufferSize) / 16) * 16;
     gpu.lost.then(({ reason, message }) => {

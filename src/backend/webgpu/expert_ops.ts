@@ -1,11 +1,13 @@
 /** The router and the experts that it chooses. */
 import { SHADERS } from "../../../shaders/mod.ts";
-import type { Norm, Router, Routing } from "../backend.ts";
+import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { gatedProduct, product } from "./dense_ops.ts";
-import { byTiles } from "./prefill_dense.ts";
+import { decodeDownAdd, decodeGateUp, decodesExperts, isLike } from "./decode_experts.ts";
+import { decodeProduct, lanesFor } from "./decode_products.ts";
+import { gateUp, projectAdd } from "./dense_ops.ts";
+import { byTiles, gemm } from "./prefill_dense.ts";
 import { sortChoices, sortedDownAdd, sortedGateUp } from "./prefill_experts.ts";
-import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import { type Recording, whole } from "./recording.ts";
 
 export function route(
   recording: Recording,
@@ -16,14 +18,15 @@ export function route(
   { score, groups, groupsKept, perToken, normalize, scale, bias }: Router,
 ): void {
   const experts = map.values.shape[0]!;
-  const x = recording.normed(hidden, norm);
   const logits = recording.scratch("router logits", recording.capacity.rows * experts);
-  product(recording, logits, x, { weight: map, bias: null });
+  if (byTiles(recording.capacity.rows)) {
+    gemm(recording, logits, recording.normed(hidden, norm), { weight: map, bias: null }, { add: false, rows: "rows" });
+  } else decodeProduct(recording, logits, hidden, { weight: map, bias: null }, { norm });
   recording.dispatch(
     SHADERS.route,
     {
       constants: {
-        LANES: recording.device.wideLanes,
+        LANES: lanesFor(recording.device, 1, experts),
         EXPERTS: experts,
         GROUPS: groups,
         GROUPS_KEPT: groups === 1 ? 1 : groupsKept,
@@ -42,7 +45,7 @@ export function route(
     },
     { scale },
   );
-  if (byTiles(recording.capacity.rows)) sortChoices(recording, ids, experts);
+  if (!decodesExperts(recording)) sortChoices(recording, ids, experts);
 }
 
 export function expertsGateUp(
@@ -53,11 +56,13 @@ export function expertsGateUp(
   routing: Routing,
   gate: Weight,
   up: Weight,
+  shared: SharedGateUp | null = null,
 ): void {
-  const { ids } = routing;
-  if (byTiles(recording.capacity.rows)) return sortedGateUp(recording, out, hidden, norm, routing, gate, up);
-  const choices = { ids: whole(ids, "u32"), perRow: ids.shape[1]! };
-  gatedProduct(recording, out, recording.normed(hidden, norm), gate, up, choices);
+  const fewRows = decodesExperts(recording);
+  const fused = shared !== null && fewRows && isLike(gate, [shared.gate, shared.up]);
+  if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
+  if (!fewRows) sortedGateUp(recording, out, hidden, norm, routing, gate, up);
+  else decodeGateUp(recording, out, hidden, norm, routing, [gate, up], fused ? shared : null);
 }
 
 export function expertsDownAdd(
@@ -66,22 +71,11 @@ export function expertsDownAdd(
   x: Tensor,
   routing: Routing,
   down: Weight,
+  shared: SharedDown | null = null,
 ): void {
-  if (byTiles(recording.capacity.rows)) return sortedDownAdd(recording, hidden, x, routing, down);
-  const { ids, weights } = routing;
-  const [outputs, width] = down.values.shape.slice(-2) as [number, number];
-  const { factors, constants } = scaling(recording, down);
-  for (const { buffer, first, count } of own(down.values).parts) {
-    recording.dispatch(
-      SHADERS.expertsDown,
-      {
-        constants: { ...constants, PER_ROW: ids.shape[1]! },
-        weight: weightType(down),
-        workgroups: ({ rows }) => rows * Math.ceil(outputs / 4),
-      },
-      { x: whole(x), down: buffer, factors, ids: whole(ids, "u32"), weights: whole(weights), hidden: whole(hidden) },
-      { columns: width / 4, outputs, first, count },
-    );
-  }
-  recording.changed(hidden);
+  const fewRows = decodesExperts(recording);
+  const fused = shared !== null && fewRows && isLike(down, [shared.down]);
+  if (shared !== null && !fused) projectAdd(recording, hidden, shared.x, { weight: shared.down, bias: null });
+  if (!fewRows) sortedDownAdd(recording, hidden, x, routing, down);
+  else decodeDownAdd(recording, hidden, x, routing, down, fused ? shared : null);
 }

@@ -12,6 +12,13 @@ export interface Source {
   readonly bytes: number;
 }
 
+/** Commands with the buffer that they fill, null if they give nothing back. */
+export interface Encoded {
+  readonly commands: GPUCommandBuffer;
+  readonly target: GPUBuffer | null;
+  readonly bytes: number;
+}
+
 /** Gives a mapped buffer's first bytes at once, or throws. */
 export type ReadNow = (buffer: GPUBuffer, bytes: number) => ArrayBuffer;
 
@@ -45,6 +52,17 @@ async function readAwaited(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffe
   return copy;
 }
 
+const totalOf = (sources: readonly Source[]) => sources.reduce((sum, { bytes }) => sum + bytes, 0);
+
+function end(encoder: GPUCommandEncoder, sources: readonly Source[], target: GPUBuffer | null): Encoded {
+  let at = 0;
+  for (const { buffer, from, bytes } of sources) {
+    if (bytes > 0) encoder.copyBufferToBuffer(buffer, from, target!, at, bytes);
+    at += bytes;
+  }
+  return { commands: encoder.finish(), target, bytes: at };
+}
+
 /** Reads back what a device computed. */
 export class Readback {
   readonly #device: Device;
@@ -76,22 +94,26 @@ export class Readback {
     return this.#synchronous;
   }
 
-  /** Submits what `encoder` holds, then reads the sources as that leaves them, one after the other in one buffer. */
-  async submit(encoder: GPUCommandEncoder, sources: readonly Source[]): Promise<ArrayBuffer> {
-    const { queue } = this.#device.gpu;
-    const total = sources.reduce((sum, { bytes }) => sum + bytes, 0);
-    if (total === 0) {
-      queue.submit([encoder.finish()]);
-      return new ArrayBuffer(0);
-    }
-    const target = await this.#buffer(total);
-    let at = 0;
-    for (const { buffer, from, bytes } of sources) {
-      encoder.copyBufferToBuffer(buffer, from, target, at, bytes);
-      at += bytes;
-    }
-    queue.submit([encoder.finish()]);
-    const result = this.#synchronous ? this.#readNow(target, total) : await readAwaited(target, total);
+  /** Ends `encoder` with copies of the sources, one after the other, into the next buffer of the ring. */
+  async encode(encoder: GPUCommandEncoder, sources: readonly Source[]): Promise<Encoded> {
+    const total = totalOf(sources);
+    return end(encoder, sources, total === 0 ? null : await this.#buffer(total));
+  }
+
+  /** The same at once, or null if the ring's next buffer must be made first. */
+  encodeNow(begin: () => GPUCommandEncoder, sources: readonly Source[]): Encoded | null {
+    const buffer = this.#ring[this.#next] ?? null;
+    if (buffer === null || buffer.size < totalOf(sources)) return null;
+    this.#next = (this.#next + 1) % RING;
+    return end(begin(), sources, buffer);
+  }
+
+  /** Runs the commands, does something `meanwhile`, then reads what they leave. */
+  async submit({ commands, target, bytes }: Encoded, meanwhile: () => void = () => {}): Promise<ArrayBuffer> {
+    this.#device.gpu.queue.submit([commands]);
+    meanwhile();
+    if (target === null) return new ArrayBuffer(0);
+    const result = this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
     await this.#turn();
     return result;
   }
@@ -127,7 +149,7 @@ export class Readback {
         pass.setBindGroup(0, bindings);
         pass.dispatchWorkgroups(1);
         pass.end();
-        const result = await this.submit(encoder, [{ buffer: count, from: 0, bytes: 4 }]);
+        const result = await this.submit(await this.encode(encoder, [{ buffer: count, from: 0, bytes: 4 }]));
         if (new Uint32Array(result)[0] !== round) return false;
       }
       return true;

@@ -2,6 +2,7 @@
 import { type Constants, type Shader, SHADERS, type Variant } from "../../../shaders/mod.ts";
 import type { Capacity, Norm } from "../backend.ts";
 import { byteLength, type DataType, type Tensor, type Weight } from "../tensor.ts";
+import type { GatedNorm } from "./decode_products.ts";
 import type { Device } from "./device.ts";
 import type { Kernels } from "./kernel.ts";
 import { GpuTensor, type Memory } from "./memory.ts";
@@ -25,6 +26,7 @@ export class Recording {
   #input: RowInput | null = null;
   #slots = Infinity;
   #context = Infinity;
+  #ungated: { readonly out: Tensor; readonly how: GatedNorm; readonly finish: () => void } | null = null;
   #normed: { readonly hidden: Tensor; readonly norm: Norm; readonly rows: "rows" | "outputs" } | null = null;
 
   constructor(device: Device, memory: Memory, kernels: Kernels, capacity: Capacity) {
@@ -42,6 +44,7 @@ export class Recording {
     buffers: Readonly<Record<Exclude<B, "step">, GPUBuffer>>,
     params: Readonly<Record<P, number>>,
   ): void {
+    this.#finishUngated();
     const kernel = this.#kernels.get(shader, { LANES: this.device.lanes, ...constants }, weight);
     const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params);
     this.#dispatches.push({ ...bound, workgroups });
@@ -83,6 +86,25 @@ export class Recording {
     if (this.#normed?.hidden === hidden) this.#normed = null;
   }
 
+  /** Leaves a group norm and its gate to the projection that comes next, or to `finish` if that is none of `out`. */
+  leaveUngated(out: Tensor, how: GatedNorm, finish: () => void): void {
+    this.#ungated = { out, how, finish };
+  }
+
+  /** What was left to do with `x`, for the caller to do. */
+  takeUngated(x: Tensor): GatedNorm | null {
+    if (this.#ungated?.out !== x) return null;
+    const { how } = this.#ungated;
+    this.#ungated = null;
+    return how;
+  }
+
+  #finishUngated(): void {
+    const left = this.#ungated;
+    this.#ungated = null;
+    left?.finish();
+  }
+
   /** Says what the rows of a step are. */
   takes(input: RowInput): void {
     this.#input = input;
@@ -95,6 +117,7 @@ export class Recording {
   }
 
   finish(): WebGpuPlan {
+    this.#finishUngated();
     return new WebGpuPlan({
       capacity: this.capacity,
       step: this.#step,

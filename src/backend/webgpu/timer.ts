@@ -25,10 +25,15 @@ export class Timer {
     return new Timer(querySet, memory.buffer("timestamps", BYTES, QUERY_RESOLVE | COPY_SRC));
   }
 
-  /** What is to be read back after the pass. */
+  /** Begin and end, where {@linkcode resolve} leaves them. */
+  get source(): Source {
+    return { buffer: this.#resolved, from: 0, bytes: BYTES };
+  }
+
+  /** After the pass; returns what is to be read back. */
   resolve(encoder: GPUCommandEncoder): Source {
     encoder.resolveQuerySet(this.writes.querySet, 0, 2, this.#resolved, 0);
-    return { buffer: this.#resolved, from: 0, bytes: BYTES };
+    return this.source;
   }
 
   /** Milliseconds from what was read back; the driver's clock may step back between the two, then 0. */

@@ -3,14 +3,14 @@ import type { Backend, Capacity, Ops, Plan, RandomValues, Read, StepInput } from
 import { type DataType, ELEMENT_BYTES, type Tensor } from "../tensor.ts";
 import { linearAttention, softmaxAttention } from "./attention_ops.ts";
 import { candidates } from "./candidate_ops.ts";
-import { embed, gatedProduct, head, project, projectAdd, receive } from "./dense_ops.ts";
+import { embed, gateUp, head, project, projectAdd, receive } from "./dense_ops.ts";
 import { Device, type DeviceOptions } from "./device.ts";
 import { expertsDownAdd, expertsGateUp, route } from "./expert_ops.ts";
 import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
-import { WebGpuPlan } from "./plan.ts";
-import { Readback, type ReadNow, type Source } from "./readback.ts";
+import { type Counts, WebGpuPlan } from "./plan.ts";
+import { type Encoded, Readback, type ReadNow, type Source } from "./readback.ts";
 import { own, Recording } from "./recording.ts";
 import { Timer } from "./timer.ts";
 
@@ -27,6 +27,8 @@ export class WebGpuBackend implements Backend {
   readonly #readback: Readback;
   readonly #timer: Timer | null;
   #gpuMillis: number | null = null;
+  #last: StepLike | null = null;
+  #ahead: Encoded | null = null;
 
   private constructor(device: Device, memory: Memory, kernels: Kernels, readback: Readback) {
     this.#device = device;
@@ -92,39 +94,47 @@ export class WebGpuBackend implements Backend {
     if (!(plan instanceof WebGpuPlan)) {
       throw new TypeError("Cannot run the plan on the GPU: another backend recorded it");
     }
+    await this.#device.settled();
     const timer = this.#timer;
-    const results = await this.#submit(reads, (encoder) => {
-      const counts = plan.write(this.#device.gpu.queue, step);
+    const counts = plan.write(this.#device.gpu.queue, step);
+    const begin = () => {
+      const encoder = this.#device.gpu.createCommandEncoder();
       const pass = encoder.beginComputePass(timer ? { timestampWrites: timer.writes } : {});
       plan.replay(pass, counts);
       pass.end();
-      return timer ? [timer.resolve(encoder)] : [];
-    });
-    if (timer) this.#gpuMillis = Timer.millis(results.pop()!);
-    return results;
+      timer?.resolve(encoder);
+      return encoder;
+    };
+    const sources = [...reads.flatMap(sourcesOf), ...(timer ? [timer.source] : [])];
+    const all = await this.#submitAhead({ plan, counts, reads }, begin, sources);
+    if (timer) this.#gpuMillis = Timer.millis(all.slice(-timer.source.bytes));
+    return cut(all, reads);
+  }
+
+  /** Encodes the next step while this one runs, in case it is like this one as this one was like the one before: a text goes on. */
+  async #submitAhead(
+    like: StepLike,
+    begin: () => GPUCommandEncoder,
+    sources: readonly Source[],
+  ): Promise<ArrayBuffer> {
+    const goesOn = isLike(this.#last, like);
+    const encoded = (goesOn ? this.#ahead : null) ?? await this.#readback.encode(begin(), sources);
+    this.#ahead = null;
+    this.#last = like;
+    return await this.#device.watched(() =>
+      this.#readback.submit(encoded, () => {
+        if (goesOn) this.#ahead = this.#readback.encodeNow(begin, sources);
+      })
+    );
   }
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
-  read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return this.#submit(reads, () => []);
-  }
-
-  /** Reads the tensors, and what `encode` says is to be read besides. */
-  async #submit(
-    reads: readonly Read[],
-    encode: (encoder: GPUCommandEncoder) => readonly Source[],
-  ): Promise<ArrayBuffer[]> {
+  async read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
     await this.#device.settled();
+    this.#ahead = null; // its buffer of the ring may be the one that comes next
     const encoder = this.#device.gpu.createCommandEncoder();
-    const others = encode(encoder);
-    const lengths = [
-      ...reads.map(({ tensor, elements }) => elements * ELEMENT_BYTES[tensor.dtype]),
-      ...others.map(({ bytes }) => bytes),
-    ];
-    const sources = [...reads.flatMap(({ tensor }, i) => sourcesOf(tensor, lengths[i]!)), ...others];
-    const all = await this.#device.watched(() => this.#readback.submit(encoder, sources));
-    let end = 0;
-    return lengths.map((bytes) => all.slice(end, end += bytes));
+    const encoded = await this.#readback.encode(encoder, reads.flatMap(sourcesOf));
+    return cut(await this.#device.watched(() => this.#readback.submit(encoded)), reads);
   }
 
   [Symbol.dispose](): void {
@@ -132,9 +142,32 @@ export class WebGpuBackend implements Backend {
   }
 }
 
+/** What the commands of a step depend on, besides the contents of buffers. */
+interface StepLike {
+  readonly plan: Plan;
+  readonly counts: Counts;
+  readonly reads: readonly Read[];
+}
+
+function isLike(last: StepLike | null, { plan, counts, reads }: StepLike): boolean {
+  if (last?.plan !== plan || last.reads.length !== reads.length) return false;
+  const { rows, segments, outputs } = last.counts;
+  return rows === counts.rows && segments === counts.segments && outputs === counts.outputs &&
+    last.reads.every(({ tensor, elements }, i) => tensor === reads[i]!.tensor && elements === reads[i]!.elements);
+}
+
+const bytesOf = ({ tensor, elements }: Read) => elements * ELEMENT_BYTES[tensor.dtype];
+
 /** Where a tensor's first bytes lie. */
-function sourcesOf(tensor: Tensor, bytes: number): Source[] {
-  return [...own(tensor).ranges(0, bytes)].map(({ part, from, bytes }) => ({ buffer: part.buffer, from, bytes }));
+function sourcesOf(read: Read): Source[] {
+  const ranges = [...own(read.tensor).ranges(0, bytesOf(read))];
+  return ranges.map(({ part, from, bytes }) => ({ buffer: part.buffer, from, bytes }));
+}
+
+/** The bytes of each read out of those of all. */
+function cut(all: ArrayBuffer, reads: readonly Read[]): ArrayBuffer[] {
+  let end = 0;
+  return reads.map((read) => all.slice(end, end += bytesOf(read)));
 }
 
 /** The operations, each recording its dispatches. */
@@ -146,8 +179,7 @@ function opsOf(recording: Recording): Ops {
     projectAdd: (...operands) => projectAdd(recording, ...operands),
     linearAttention: (...operands) => linearAttention(recording, ...operands),
     softmaxAttention: (...operands) => softmaxAttention(recording, ...operands),
-    gateUp: (out, hidden, norm, gate, up) =>
-      gatedProduct(recording, out, recording.normed(hidden, norm), gate, up, null),
+    gateUp: (...operands) => gateUp(recording, ...operands),
     route: (...operands) => route(recording, ...operands),
     expertsGateUp: (...operands) => expertsGateUp(recording, ...operands),
     expertsDownAdd: (...operands) => expertsDownAdd(recording, ...operands),

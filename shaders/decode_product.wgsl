@@ -1,0 +1,135 @@
+// out[r, n] = y[r] · weight[n] + bias[n], or if ADD that more than it was, for the rows n in the part of the weight that is bound.
+// y = x; or if NORM its RMSNorm, the root of whose squares, added up on the way, divides at the end (spec c.1); or if GATED
+// norm(x) ⊙ sigmoid(gate), the norm over each of GROUPS equal pieces (spec c.7), whose squares are summed first.
+// One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are.
+// ROWS: 1 or 4. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
+
+struct Params {
+  columns: u32, // K / 4
+  outputs: u32, // N
+  first: u32, // row of the part
+  count: u32, // rows of the part
+  epsilon: f32,
+}
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, K]
+@group(0) @binding(3) var<storage, read> norm: array<vec4f>; // [K]
+@group(0) @binding(4) var<storage, read> gate: array<vec4f>; // [T, K]
+@group(0) @binding(5) var<storage, read> weight: array<weight4>; // [N, K]
+@group(0) @binding(6) var<storage, read> factors: array<factor>; // [N / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(7) var<storage, read> bias: array<f32>; // [N]
+@group(0) @binding(8) var<storage, read_write> out: array<f32>; // [T, N]
+
+var<workgroup> group_scales: array<vec4f, GROUPS>; // of four rows
+
+fn weights4(at: u32, block: u32) -> vec4f {
+  let codes = load_weight4(weight[weight4_at(at)], at);
+  if (!SCALED) { return codes; }
+  return scaled(codes, factors[factor_at(block)], block);
+}
+
+// The weights of a tile's rows at columns 4i … 4i + 3: x * weights(…) are its four products.
+fn weights(tile: Tile, i: u32) -> mat4x4f {
+  let at = tile.rows * params.columns + i;
+  let block = factor_indices(tile, i, params.columns);
+  return mat4x4f(
+    weights4(at.x, block.x),
+    weights4(at.y, block.y),
+    weights4(at.z, block.z),
+    weights4(at.w, block.w),
+  );
+}
+
+// Σ x² over columns 4i … 4i + 3, for each of four rows.
+fn squares_at(sources: vec4u, i: u32) -> vec4f {
+  let a = x[sources.x + i];
+  if (ROWS == 1u) { return vec4f(dot(a, a), 0.0, 0.0, 0.0); }
+  let b = x[sources.y + i];
+  let c = x[sources.z + i];
+  let d = x[sources.w + i];
+  return vec4f(dot(a, a), dot(b, b), dot(c, c), dot(d, d));
+}
+
+fn to_scales(squares: vec4f, count: u32) -> vec4f {
+  return 1.0 / sqrt(squares / f32(count) + params.epsilon);
+}
+
+// y at columns 4i … 4i + 3, but for the scale of a NORM.
+fn input(source: u32, i: u32, row: u32) -> vec4f {
+  let value = x[source + i];
+  if (NORM) { return value * norm[i]; }
+  if (!GATED) { return value; }
+  let scale = group_scales[i / (params.columns / GROUPS)][row];
+  return value * scale * norm[i] / (1.0 + exp(-gate[source + i]));
+}
+
+// Lane j < 4 finishes output n + j.
+fn finish(lane: Lane, row: u32, n: u32, tile: Tile, partial: vec4f, scale: f32) {
+  let sums = sum_lanes4(lane, partial);
+  let j = lane.index;
+  if (j >= 4u) { return; }
+  if (!tile.inside[j]) { return; }
+  let at = row * params.outputs + n + j;
+  var value = sums[j] * scale;
+  if (BIAS) { value += bias[n + j]; }
+  if (ADD) { value += out[at]; }
+  out[at] = value;
+}
+
+fn source_row(row: u32) -> u32 {
+  if (OUTPUTS) { return step_output(row); }
+  return row;
+}
+
+@compute @workgroup_size(LANES)
+fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
+  let rows = select(step_rows(), step_outputs(), OUTPUTS);
+  // Neighbouring workgroups take the same weights to other rows.
+  let row_tiles = (rows + ROWS - 1u) / ROWS;
+  let row = flat(group, grid) % row_tiles * ROWS;
+  let n = params.first + flat(group, grid) / row_tiles * 4u;
+  if (n >= params.first + params.count) { return; }
+  let tile = tile_at(0u, n, params.outputs, params.first, params.count);
+  // Past the last row: the last one again, and its sums are dropped.
+  let last = rows - 1u;
+  var sources = vec4u(source_row(row));
+  if (ROWS > 1u) {
+    let others = vec3u(source_row(min(row + 1u, last)), source_row(min(row + 2u, last)), source_row(min(row + 3u, last)));
+    sources = vec4u(sources.x, others);
+  }
+  sources *= params.columns;
+  if (GATED) {
+    let size = params.columns / GROUPS;
+    for (var g = 0u; g < GROUPS; g++) {
+      var squares = vec4f();
+      for (var i = g * size + lane.index; i < (g + 1u) * size; i += LANES) { squares += squares_at(sources, i); }
+      let scales = to_scales(sum_lanes4(lane, squares), 4u * size);
+      if (lane.index == 0u) { group_scales[g] = scales; }
+    }
+    workgroupBarrier();
+  }
+  var sums0 = vec4f();
+  var sums1 = vec4f();
+  var sums2 = vec4f();
+  var sums3 = vec4f();
+  var squares = vec4f();
+  for (var i = lane.index; i < params.columns; i += LANES) {
+    let w = weights(tile, i);
+    if (NORM) { squares += squares_at(sources, i); }
+    sums0 += input(sources.x, i, 0u) * w;
+    if (ROWS > 1u) {
+      sums1 += input(sources.y, i, 1u) * w;
+      sums2 += input(sources.z, i, 2u) * w;
+      sums3 += input(sources.w, i, 3u) * w;
+    }
+  }
+  var scales = vec4f(1.0);
+  if (NORM) { scales = to_scales(sum_lanes4(lane, squares), 4u * params.columns); }
+  finish(lane, row, n, tile, sums0, scales.x);
+  if (ROWS > 1u) {
+    if (row + 1u < rows) { finish(lane, row + 1u, n, tile, sums1, scales.y); }
+    if (row + 2u < rows) { finish(lane, row + 2u, n, tile, sums2, scales.z); }
+    if (row + 3u < rows) { finish(lane, row + 3u, n, tile, sums3, scales.w); }
+  }
+}
