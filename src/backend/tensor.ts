@@ -1,8 +1,9 @@
 /** Tensors: an element type and a row-major shape; where the bytes lie is the backend's own business. */
 
 /**
- * Element types of weights. Kernels widen them to f32 where they use them. The last two are codes in groups of 32 along a row,
- * whose factors lie in a tensor of their own: q8 is a signed byte, q4 half a byte, eight to a u32, the first one lowest.
+ * Element types of weights. Kernels widen them to f32 where they use them. The last two are codes in groups of 32 along
+ * a row, whose factors lie in a tensor of their own: q8 is a signed byte, q4 half a byte, eight to a u32, the first one
+ * lowest.
  */
 export type WeightType = "f32" | "bf16" | "f16" | "f8_e4m3" | "q8" | "q4";
 
@@ -27,8 +28,8 @@ export interface Tensor {
 export type Block = readonly [rows: number, columns: number];
 
 /**
- * A matrix, or a stack of equal matrices, `[…, N, K]` with K a multiple of 4, applied as `x @ W^T`. With `scales` a value is its
- * code times its block's factor. What the factors are depends on the values' type:
+ * A matrix, or a stack of equal matrices, `[…, N, K]` with K a multiple of 4, applied as `x @ W^T`. With `scales` a value
+ * is its code times its block's factor. What the factors are depends on the values' type:
  * - f8_e4m3: f32 `[…, ceil(N / block[0]), ceil(K / block[1])]` (spec d.1)
  * - q8: f16 `[…, N, K / 32]`, block [1, 32]; 8.5 bits a value
  * - q4: f16 `[…, N, K / 32, 2]`, block [1, 32], a scale and a minimum that is added to the product; 5 bits a value

@@ -7,8 +7,10 @@ export type GroupType = "q8" | "q4";
 export const GROUP = 32;
 
 /**
- * Rows in groups. q8: value = code · scale, codes int8 [rows, K], factors f16 [rows, K / 32]. q4: value = code · scale + minimum,
- * codes of 4 bits [rows, K], two a byte, the first one low; factors f16 [rows, K / 32, 2], scale and minimum.
+ * Rows in groups.
+ * - q8: value = code · scale; codes int8 [rows, K], factors f16 [rows, K / 32]
+ * - q4: value = code · scale + minimum; codes of 4 bits [rows, K], two a byte, the first one low;
+ *   factors f16 [rows, K / 32, 2], scale and minimum
  */
 export interface Groups {
   readonly codes: Uint8Array<ArrayBuffer>;
@@ -34,8 +36,8 @@ export function fitsGroups(shape: readonly number[]): boolean {
 }
 
 /**
- * Rounds each value to the nearest that its group can say. Scales are rounded up and minima down, so that the codes reach the
- * group's extremes and no error is above half a scale.
+ * Rounds each value to the nearest that its group can say. Scales are rounded up and minima down, so that the codes
+ * reach the group's extremes and no error is above half a scale.
  * @param values whole rows, one after another, K a multiple of 32
  * @throws {RangeError} for a value that is not finite or whose factors float16 cannot hold
  */

@@ -1,7 +1,8 @@
-/** Rows of a weight as float32 whatever it is stored in, with the factors that F8_E4M3 (spec d.1) and groups come with. */
+/** Rows of a weight as float32 whatever it is stored in, with the factors that codes come with (spec d). */
 import { CheckpointError, quoted, shown } from "./checkpoint_error.ts";
 import { isWeightType, toF32, WEIGHT_TYPES, type WeightType } from "./dtype.ts";
 import { fromGroups } from "./groups.ts";
+import { packedWeight, readPacked } from "./packed.ts";
 import type { Checkpoint, TensorEntry } from "./safetensors.ts";
 import { readGroups, storedGroups } from "./stored_groups.ts";
 
@@ -37,6 +38,8 @@ export async function readF32(
   weightBlock: BlockSize,
   { firstRow = 0, rows }: RowRange = {},
 ): Promise<Float32Array<ArrayBuffer>> {
+  const packed = packedWeight(checkpoint.tensors, name, weightBlock);
+  if (packed) return await readPacked(checkpoint, packed, { firstRow, rows });
   const entry = checkpoint.entry(name);
   const groups = storedGroups(checkpoint.tensors, entry);
   if (groups) return fromGroups(groups.type, await readGroups(checkpoint, groups, { firstRow, rows }));

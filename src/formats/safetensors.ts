@@ -1,5 +1,6 @@
 /** A checkpoint: the tensors of one or of several safetensors files in a folder, read by rows. */
 import { CheckpointError, quoted, shown } from "./checkpoint_error.ts";
+import { vendorTensors } from "./mlx_names.ts";
 import { readHeader, type TensorEntry } from "./safetensors_header.ts";
 import { openFile, type Source } from "./source.ts";
 
@@ -74,14 +75,17 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const weightMap = await fileExists(folder, SINGLE_FILE) ? null : await readIndex(folder);
   const shards = new Map<string, Source>();
   const tensors = new Map<string, TensorEntry>();
+  const stored = new Map<string, string>();
   using opened = new DisposableStack();
   for (const shard of new Set(weightMap?.values() ?? [SINGLE_FILE])) {
     const source = opened.use(await openShard(folder, shard));
     shards.set(shard, source);
-    for (const entry of await readHeader(source, shard)) addTensor(folder, tensors, entry);
+    const entries = await readHeader(source, shard);
+    for (const { name } of entries) stored.set(name, shard);
+    for (const entry of entries.values().flatMap(vendorTensors)) addTensor(folder, tensors, entry);
   }
   for (const [name, shard] of weightMap ?? []) {
-    if (tensors.get(name)?.shard === shard) continue;
+    if (stored.get(name) === shard) continue;
     refuse(folder, `the index puts tensor ${quoted(name)} in ${quoted(shard)}, which does not hold it`);
   }
   opened.move(); // from here on the checkpoint closes them

@@ -1,5 +1,6 @@
 /** Compares a checkpoint with what its configuration asks for, before anything is loaded. */
 import { CheckpointError, quoted, shown } from "../formats/checkpoint_error.ts";
+import { packedNames } from "../formats/packed.ts";
 import { SCALE_SUFFIXES } from "../formats/quantization.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
 import { FACTORS_SUFFIX } from "../formats/stored_groups.ts";
@@ -29,6 +30,7 @@ function* problems(checkpoint: Checkpoint, config: ModelConfig): Generator<strin
   const unexpected = new Set(checkpoint.tensors.keys());
   for (const tensor of expectedTensors(config)) {
     for (const suffix of ["", ...SCALE_SUFFIXES, FACTORS_SUFFIX]) unexpected.delete(tensor.name + suffix);
+    for (const name of packedNames(tensor.name)) unexpected.delete(name);
     const problem = problemOf(checkpoint, tensor, config);
     if (problem !== null) yield problem;
   }

@@ -63,7 +63,7 @@ export interface ModelConfig {
   /** Context, RoPE scaling included. */
   readonly maxPositions: number;
   readonly eosTokenIds: readonly number[];
-  /** Rows and columns of a block of F8_E4M3 weights with one scale. */
+  /** Rows and columns of a block of weights with one scale: F8_E4M3's, or mlx's groups. */
   readonly weightBlock: readonly [rows: number, columns: number];
 }
 
@@ -125,7 +125,7 @@ export function parseConfig(json: unknown): ModelConfig {
     denseBias: fields.use_bias,
     maxPositions: ropeScaling.type === "yarn" ? Math.max(trained, stretchedContext(ropeScaling)) : trained,
     eosTokenIds: fields.eos_token_id,
-    weightBlock: fields.quantization_config?.weight_block_size ?? DEFAULT_BLOCK,
+    weightBlock: weightBlockOf(fields),
   };
   checkFit(config);
   return config;
@@ -138,6 +138,12 @@ export function isSoftmaxLayer({ layers, layerGroupSize }: ModelConfig, layer: n
 
 export function isMoeLayer({ experts, firstDense }: ModelConfig, layer: number): boolean {
   return experts > 0 && layer >= firstDense;
+}
+
+function weightBlockOf({ quantization_config: quantization }: Fields): ModelConfig["weightBlock"] {
+  const { quant_method = null, weight_block_size = null, group_size = null } = quantization ?? {};
+  const mlx = quant_method === null && group_size !== null;
+  return weight_block_size ?? (mlx ? [1, group_size] : DEFAULT_BLOCK);
 }
 
 function architectureOf(names: readonly string[]): ModelConfig["architecture"] {

@@ -59,12 +59,31 @@ const ropeScaling = z.object({
   mscale_all_dim: optional(positive, null),
 }, "an object or null");
 
+/** Integers of compressed-tensors; its floats are known by their tensors' type. */
+const packedWeights = z.object({
+  type: optional(z.string("a name"), "float"),
+  num_bits: optional(z.number("a number"), null),
+  symmetric: optional(z.boolean("true or false"), true),
+}, "an object or null").refine(
+  ({ type, num_bits, symmetric }) => type !== "int" || (num_bits === 4 && symmetric),
+  "symmetric and of 4 bits where they are integers",
+);
+
 const quantization = z.object({
-  quant_method: z.enum(
-    ["fp8", "compressed-tensors", "ringlet"],
-    'of a kind that can be read, "fp8", "compressed-tensors" or "ringlet"',
+  quant_method: optional(
+    z.enum(
+      ["fp8", "compressed-tensors", "ringlet"],
+      'of a kind that can be read, "fp8", "compressed-tensors" or "ringlet"',
+    ),
+    null, // mlx's
   ),
   weight_block_size: optional(z.tuple([size, size], "a pair of sizes"), null),
+  group_size: optional(size, null),
+  mode: only("affine"),
+  config_groups: optional(
+    z.record(z.string(), z.object({ weights: optional(packedWeights, null) }, "an object"), "an object"),
+    {},
+  ),
 }, "an object or null");
 
 /** Read first: the fields of another architecture are not worth complaining about. */

@@ -1,10 +1,12 @@
-/** Brings matrices onto a backend in groups of 32: copied where they are stored so, otherwise rounded a slice at a time. */
+/** Brings matrices onto a backend in groups of 32: copied where they are stored so, else rounded a slice at a time. */
 import type { Backend } from "../backend/backend.ts";
 import type { Weight } from "../backend/tensor.ts";
 import { GROUP, type Groups, type GroupType, toGroups } from "../formats/groups.ts";
-import { readF32 } from "../formats/quantization.ts";
+import { isQ4, packedWeight, readPackedGroups } from "../formats/packed.ts";
+import { readF32, type RowRange } from "../formats/quantization.ts";
 import { factorShape, readGroups, storedGroups } from "../formats/stored_groups.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
+import { storedWeight } from "../formats/stored_weight.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Values that are rounded at once: 16 MiB of float32. */
@@ -53,14 +55,25 @@ export async function* groupSlices(
   name: string,
   weightBlock: ModelConfig["weightBlock"],
 ): AsyncGenerator<GroupSlice> {
-  const stored = storedGroups(checkpoint.tensors, checkpoint.entry(name));
-  const [N, K] = stored?.shape ?? checkpoint.entry(name).shape as [number, number];
+  const [N, K] = storedWeight(checkpoint, name, weightBlock).shape as [number, number];
   const step = 2 * Math.max(1, Math.floor(SLICE_VALUES / (2 * K)));
   for (let firstRow = 0; firstRow < N; firstRow += step) {
     const range = { firstRow, rows: Math.min(step, N - firstRow) };
-    const groups = stored?.type === type
-      ? await readGroups(checkpoint, stored, range)
-      : toGroups(type, await readF32(checkpoint, name, weightBlock, range));
-    yield { firstRow, ...groups };
+    yield { firstRow, ...await readAs(type, checkpoint, name, weightBlock, range) };
   }
+}
+
+/** Rows in groups: as they are stored if that is in the same codes, else rounded. */
+async function readAs(
+  type: GroupType,
+  checkpoint: Checkpoint,
+  name: string,
+  weightBlock: ModelConfig["weightBlock"],
+  range: RowRange,
+): Promise<Groups> {
+  const packed = packedWeight(checkpoint.tensors, name, weightBlock);
+  if (packed && type === "q4" && isQ4(packed)) return await readPackedGroups(checkpoint, packed, range);
+  const stored = packed ? null : storedGroups(checkpoint.tensors, checkpoint.entry(name));
+  if (stored?.type === type) return await readGroups(checkpoint, stored, range);
+  return toGroups(type, await readF32(checkpoint, name, weightBlock, range));
 }

@@ -7,7 +7,7 @@ import { storedBytes, type StoredWeight, storedWeight } from "../formats/stored_
 import type { Quantize } from "../pipeline/messages.ts";
 import type { ModelConfig } from "./config.ts";
 import { loadGroups } from "./group_loader.ts";
-import { heldType, isGroupType, STORED_TYPES } from "./quantization_policy.ts";
+import { heldType, isGroupType, isStoredAs } from "./quantization_policy.ts";
 
 /** Bytes read at once: large enough for the disk, small beside the model. */
 const SLICE_BYTES = 32 * 2 ** 20;
@@ -103,7 +103,7 @@ export class WeightLoader {
     const values = this.backend.tensor(label, type, shape);
     const size = elements(shape) / names.length;
     for (const [i, name] of names.entries()) {
-      const stored = STORED_TYPES[this.#stored(name).type] === type;
+      const stored = isStoredAs(type, this.#stored(name));
       for await (const { firstRow, bytes } of this.#slices(name, stored)) {
         await this.backend.write(values, i * size + firstRow * shape.at(-1)!, bytes);
       }
@@ -114,9 +114,9 @@ export class WeightLoader {
 
   /** A matrix in slices of rows, as it is stored or as f32. */
   async *#slices(name: string, stored: boolean): AsyncGenerator<{ firstRow: number; bytes: Uint8Array }> {
-    const { shape, begin, end } = this.checkpoint.entry(name);
-    const total = shape[0]!;
-    const step = Math.max(1, Math.floor(SLICE_BYTES / ((end - begin) / total)));
+    const weight = this.#stored(name);
+    const total = weight.shape[0]!;
+    const step = Math.max(1, Math.floor(SLICE_BYTES / (storedBytes(weight) / total)));
     for (let firstRow = 0; firstRow < total; firstRow += step) {
       const rows = Math.min(step, total - firstRow);
       const bytes = stored

@@ -8,7 +8,7 @@ import { checkTensors } from "../model/check_tensors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { groupSlices } from "../model/group_loader.ts";
 import { loadConfig } from "../model/load_config.ts";
-import { heldType, isGroupType } from "../model/quantization_policy.ts";
+import { heldType, isGroupType, isStoredAs } from "../model/quantization_policy.ts";
 import { expectedTensors } from "../model/tensor_names.ts";
 import type { Quantize } from "../pipeline/messages.ts";
 import { UnfinishedFolder } from "./unfinished_folder.ts";
@@ -41,13 +41,13 @@ const COMPANION = /^(?!config\.json$)(?!.*\.index\.json$)(.*\.(json|jinja|txt|mo
 
 /** A tensor as it was, or a matrix that becomes codes and factors. */
 interface Part extends Unit {
-  readonly entry: TensorEntry;
+  readonly name: string;
   readonly type: GroupType | null;
 }
 
 /**
- * Writes `out` with the tensors that the model uses, quantized as `--quantize` would, and the files beside them. The folder
- * appears when it is complete.
+ * Writes `out` with the tensors that the model uses, quantized as `--quantize` would, and the files beside them. The
+ * folder appears when it is complete.
  * @throws {CheckpointError} if the checkpoint cannot be used or `out` is there already
  */
 export async function convert({ model, to, out, onProgress, signal }: ConvertOptions): Promise<Converted> {
@@ -59,7 +59,7 @@ export async function convert({ model, to, out, onProgress, signal }: ConvertOpt
   const bytes = unitBytes(parts);
   await using folder = await UnfinishedFolder.create(out);
   await copyCompanions(model, folder.path);
-  await Deno.writeTextFile(`${folder.path}/config.json`, await configOf(model, to));
+  await Deno.writeTextFile(`${folder.path}/config.json`, await configOf(model, to, config));
   await Deno.writeTextFile(`${folder.path}/model.safetensors.index.json`, indexOf(shards));
   let written = 0;
   const count = (size: number) => {
@@ -77,13 +77,12 @@ export async function convert({ model, to, out, onProgress, signal }: ConvertOpt
 function* partsOf(checkpoint: Checkpoint, config: ModelConfig, to: Quantize, name: string): Generator<Part> {
   const stored = storedWeight(checkpoint, name, config.weightBlock);
   const type = heldType(to, name, stored);
-  if (isGroupType(type) && type !== stored.type) {
-    yield { entry: stored.entries[0]!, type, plans: groupPlans(name, type, stored.shape) };
+  if (isGroupType(type) && !isStoredAs(type, stored)) {
+    yield { name, type, plans: groupPlans(name, type, stored.shape) };
     return;
   }
-  for (const entry of stored.entries) {
-    const { name, dtype, shape, begin, end } = entry;
-    yield { entry, type: null, plans: [{ name, dtype, shape, bytes: end - begin }] };
+  for (const { name, dtype, shape, begin, end } of stored.entries) {
+    yield { name, type: null, plans: [{ name, dtype, shape, bytes: end - begin }] };
   }
 }
 
@@ -106,9 +105,9 @@ interface Writing {
   readonly count: (bytes: number) => void;
 }
 
-async function writePart(writing: Writing, { entry, type, plans }: Part): Promise<void> {
-  if (type === null) await copyTensor(writing, entry);
-  else await writeGroups(writing, type, entry.name, plans);
+async function writePart(writing: Writing, { name, type, plans }: Part): Promise<void> {
+  if (type === null) await copyTensor(writing, writing.checkpoint.entry(name));
+  else await writeGroups(writing, type, name, plans);
 }
 
 async function copyTensor(
@@ -146,10 +145,12 @@ async function copyCompanions(from: string, to: string): Promise<void> {
   }
 }
 
-/** The checkpoint's config.json, saying how its weights are stored now; blocks of FP8 that stays are as they were. */
-async function configOf(model: string, to: Quantize): Promise<string> {
-  const config = JSON.parse(await Deno.readTextFile(`${model}/config.json`));
-  const block = config.quantization_config?.weight_block_size;
-  const quantization = { quant_method: "ringlet", policy: to, group_size: GROUP, weight_block_size: block };
+/** The checkpoint's config.json, saying how its weights are stored now. What is copied keeps the blocks that it had. */
+async function configOf(model: string, to: Quantize, { weightBlock }: ModelConfig): Promise<string> {
+  const { quantization: _, quantization_config: before, ...config } = JSON.parse(
+    await Deno.readTextFile(`${model}/config.json`),
+  );
+  const blocks = before ? { weight_block_size: weightBlock } : {};
+  const quantization = { quant_method: "ringlet", policy: to, group_size: GROUP, ...blocks };
   return `${JSON.stringify({ ...config, quantization_config: quantization }, null, 2)}\n`;
 }

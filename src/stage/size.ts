@@ -5,7 +5,7 @@ import { storedBytes, storedWeight } from "../formats/stored_weight.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadConfig } from "../model/load_config.ts";
 import { stateBytes } from "../model/model.ts";
-import { heldBytes, heldType, STORED_TYPES } from "../model/quantization_policy.ts";
+import { heldBytes, heldType, isStoredAs } from "../model/quantization_policy.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
 import type { LayerRange, Quantize } from "../pipeline/messages.ts";
 
@@ -58,6 +58,6 @@ export function bytesOf(
   return ({ name, shape }) => {
     const stored = storedWeight(checkpoint, name, weightBlock);
     const type = heldType(quantize, name, stored);
-    return type === STORED_TYPES[stored.type] ? storedBytes(stored) : heldBytes(type, elements(shape));
+    return isStoredAs(type, stored) ? storedBytes(stored) : heldBytes(type, elements(shape));
   };
 }

@@ -94,6 +94,8 @@ const VARIATIONS: readonly (readonly [Record<string, unknown>, Partial<ModelConf
   [{ tie_word_embeddings: true }, { tied: true }],
   [{ quantization_config: { quant_method: "fp8", weight_block_size: [64, 32] } }, { weightBlock: [64, 32] }],
   [{ quantization_config: { quant_method: "compressed-tensors" } }, { weightBlock: [128, 128] }],
+  [{ quantization_config: { quant_method: "ringlet", group_size: 32 } }, { weightBlock: [128, 128] }],
+  [{ quantization_config: { group_size: 64, bits: 4, "model.x": { bits: 8 } } }, { weightBlock: [1, 64] }],
   [{ architectures: ["Wrapper", "BailingMoeV2ForCausalLM"] }, { architecture: "softmax" }],
   [{ rope_scaling: { rope_type: "default" } }, { ropeScaling: { type: "none" } }],
 ];
@@ -255,6 +257,21 @@ const BAD: readonly (readonly [unknown, "TypeError" | "RangeError", string])[] =
     { quantization_config: { quant_method: "gptq" } },
     "RangeError",
     '"quantization_config.quant_method" is "gptq", and must be of a kind that can be read, "fp8", "compressed-tensors" or "ringlet"',
+  ],
+  [
+    {
+      quantization_config: {
+        quant_method: "compressed-tensors",
+        config_groups: { group_0: { weights: { type: "int", num_bits: 8 } } },
+      },
+    },
+    "RangeError",
+    '"quantization_config.config_groups.group_0.weights" is {"type":"int","num_bits":8,"symmetric":true}, and must be symmetric and of 4 bits where they are integers',
+  ],
+  [
+    { quantization_config: { group_size: 64, bits: 4, mode: "mxfp4" } },
+    "RangeError",
+    '"quantization_config.mode" is "mxfp4", and must be "affine", the only kind that is supported',
   ],
   [
     { quantization_config: { quant_method: "fp8", weight_block_size: [0, 128] } },
