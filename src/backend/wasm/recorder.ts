@@ -1,7 +1,18 @@
 /** The operations as calls of kernels: pointers bound once, row counts read from the step that runs. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory } from "../../../wasm/memory.ts";
-import type { CandidateTensors, Heads, Linear, LinearAttention, Norm, Ops, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
+import type {
+  CandidateTensors,
+  Heads,
+  Linear,
+  LinearAttention,
+  Norm,
+  Ops,
+  Router,
+  Routing,
+  SharedDown,
+  SharedGateUp,
+} from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { recordLinearAttention, recordSoftmaxAttention } from "./attention_ops.ts";
 import { f32, u32 } from "./binding.ts";
