@@ -51,13 +51,13 @@ const FALLING_TOKENS: OpCase = {
 };
 
 /** Attention over more positions than a workgroup scores at once; those that no row has written are zeros. */
-export const LONG_SLOT: OpCase = {
-  name: "softmaxAttention over a long slot",
-  steps: [0, 16, 150, 304].map((start) => hiddenStep(WIDTH, [[1, start, 16]], [], start)),
+const longSlot = (rows: number, starts: readonly number[]): OpCase => ({
+  name: `softmaxAttention over a long slot, ${rows} rows at once`,
+  steps: starts.map((start) => hiddenStep(WIDTH, [[1, start, rows]], [], start)),
   prepare(make) {
     const [heads, D, context] = [2, 8, 320];
-    const hidden = make.empty("hidden", [16, WIDTH]);
-    const [qkv, out] = [make.empty("qkv", [16, 3 * heads * D]), make.empty("out", [16, heads * D])];
+    const hidden = make.empty("hidden", [rows, WIDTH]);
+    const [qkv, out] = [make.empty("qkv", [rows, 3 * heads * D]), make.empty("out", [rows, heads * D])];
     const [keys, values] = [make.empty("keys", [2, context, heads, D]), make.empty("values", [2, context, heads, D])];
     const [norm, map] = [make.norm(WIDTH), make.linear("f32", [3 * heads * D, WIDTH])];
     const rope = make.rope(context, 1);
@@ -69,6 +69,8 @@ export const LONG_SLOT: OpCase = {
     };
     return { build, results: [out, keys, values] };
   },
-};
+});
 
-export const EDGE_CASES: readonly OpCase[] = [TIES_AT_THE_CUT, LARGE_EPSILON, FALLING_TOKENS, LONG_SLOT];
+export const LONG_SLOTS: readonly OpCase[] = [longSlot(16, [0, 16, 150, 304]), longSlot(70, [0, 40, 250])];
+
+export const EDGE_CASES: readonly OpCase[] = [TIES_AT_THE_CUT, LARGE_EPSILON, FALLING_TOKENS, ...LONG_SLOTS];

@@ -6,7 +6,7 @@ import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
 import { CASES, checkCase } from "./cases.ts";
-import { LONG_SLOT } from "./edge_cases.ts";
+import { LONG_SLOTS } from "./edge_cases.ts";
 import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
 
 for (const { name, features, missing } of VARIANTS) {
@@ -59,11 +59,14 @@ testOnGpu("every operation gives the same results over weights, states and cache
 const WIDTH = 32;
 
 testOnGpu("softmaxAttention() carries its sums over the parts of one slot", async () => {
-  using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes: 3072 });
-  const made = tensorsOf(backend);
-  await checkCase(backend, LONG_SLOT);
-  const keys = made.find(({ label }) => label === "keys") as GpuTensor;
-  assert.equal(keys.parts.length, Math.ceil(2 * 320 * 2 / 96), "parts of 96 rows, that is of 48 positions");
+  const [few, many] = LONG_SLOTS;
+  for (const [opCase, maxBindingBytes, parts] of [[few!, 3072, 14], [many!, 15_360, 3]] as const) {
+    using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes });
+    const made = tensorsOf(backend);
+    await checkCase(backend, opCase);
+    const keys = made.find(({ label }) => label === "keys") as GpuTensor;
+    assert.equal(keys.parts.length, parts, `parts of ${maxBindingBytes / 64} of the 640 positions`);
+  }
 });
 
 /** A layer of each kind and a head, recorded for several capacities over the same tensors. */
@@ -151,3 +154,23 @@ for (const { name, features, missing } of VARIANTS) {
     assert.deepEqual([[first0, second0], [first1, second1], [first2, second2]], alone);
   }, missing);
 }
+
+testOnGpu("run() gives a row the same bits alone and among the rows of others, many at once", async () => {
+  using backend = await WebGpuBackend.open({ gpu: "deno" });
+  const make = new CaseMaker(backend, 3);
+  const { build, logits } = smallModel(make, 40);
+  await make.written();
+  const plan = backend.record({ rows: 40, segments: 3, outputs: 3 }, build);
+  const run = async (...segments: [number, number, number][]) => {
+    const [rows] = await backend.run(plan, stepOf(segments), [{ tensor: logits, elements: segments.length * 50 }]);
+    return segments.map((_, i) => new Uint32Array(rows!).slice(i * 50, (i + 1) * 50));
+  };
+  const alone = [];
+  for (const slot of [0, 1, 2]) {
+    await run([slot, 0, 7]);
+    alone.push(...await run([slot, 7, 5]));
+  }
+  await run([1, 0, 7], [0, 0, 7], [2, 0, 7]);
+  const [second, first, third] = await run([1, 7, 5], [0, 7, 5], [2, 7, 5]);
+  assert.deepEqual([first, second, third], alone);
+});
