@@ -68,7 +68,7 @@ export interface LoadOptions {
 export interface EngineSettings extends LoadOptions {
   /** Weights by chance; `model` may then be a config.json by itself. */
   readonly randomWeights?: boolean;
-  /** Rows of one prefill step. */
+  /** Rows of one prefill step; what suits the device by default. */
   readonly chunkRows?: number;
   /** Hears every step, and what it took. */
   readonly onStep?: (report: StepReport) => void;
@@ -80,8 +80,11 @@ export const EMBEDDED_MODEL: string = fileURLToPath(new URL("../models/ring-nano
 /** Keeps the default KV cache of the full-size model at 0.5 GiB. */
 const DEFAULT_CONTEXT = 32768;
 
-/** Rows of one prefill step, unless told otherwise. */
-export const CHUNK_ROWS = 256;
+/**
+ * Rows of one prefill step. On a GPU experts have whole tiles of work from 2,048 rows on (docs/SPEED.md); sequences that decode
+ * meanwhile wait for a step, so that beside others it has fewer. Without a GPU as many as end soon.
+ */
+const CHUNK_ROWS = { alone: 2048, besideOthers: 512, withoutGpu: 256 } as const;
 
 /**
  * Opens a model: its tokenizer and template here, its layers in workers.
@@ -123,6 +126,12 @@ export async function modelWork(settings: EngineSettings): Promise<ModelWork> {
   return await workOf({ model, ropeScaling, randomWeights, quantize });
 }
 
+/** Rows of one prefill step that suit the device and the number of sequences. */
+export async function chunkRows(options: LoadOptions): Promise<number> {
+  if (await backendOf(options) === "wasm" || !await hasHardwareGpu()) return CHUNK_ROWS.withoutGpu;
+  return (options.maxSequences ?? 1) > 1 ? CHUNK_ROWS.besideOthers : CHUNK_ROWS.alone;
+}
+
 async function backendOf({ backend = "auto" }: LoadOptions): Promise<BackendName> {
   return backend === "auto" ? (await hasHardwareGpu() ? "webgpu" : "wasm") : backend;
 }
@@ -156,7 +165,7 @@ async function engineOptions(
     quantize: options.quantize ?? "none",
     slots: options.maxSequences ?? 1,
     context: maxContext,
-    maxRows: Math.min(options.chunkRows ?? CHUNK_ROWS, maxContext),
+    maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),
     randomWeights: options.randomWeights ?? false,
     profile: options.onStep !== undefined,
   };

@@ -1,7 +1,7 @@
 /** `ringlet bench`: how fast a model runs, and how fast it could. */
 import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { basename } from "node:path";
-import { CHUNK_ROWS } from "../mod.ts";
+import { chunkRows } from "../mod.ts";
 import { given, integer, matching, modelCommand, type ModelFlags, toLoadOptions } from "./args.ts";
 import { digits, figureOf, operations, type Result, toTable } from "./bench_figures.ts";
 import { type Combination, measure, StepLog, tokensNeeded } from "./bench_run.ts";
@@ -30,7 +30,7 @@ export function benchCommand(host: Host) {
     .addOption(counts("--batch <counts>", "sequences that decode together", "1"))
     .option("--gen-tokens <n>", "decode steps to measure", integer(1), 128)
     .option("--runs <n>", "prompts to measure at least, of each kind", integer(1), 3)
-    .option("--chunk <rows>", "tokens of a prefill step", integer(1), CHUNK_ROWS)
+    .option("--chunk <rows>", "tokens of a prefill step (default: what suits the device)", integer(1))
     .addOption(new Option("--config <file>", "a config.json instead of a checkpoint").conflicts("model"))
     .option("--random-weights", "weights by chance, made on the device")
     .option("--json", "print one JSON object, with every figure")
@@ -39,7 +39,8 @@ export function benchCommand(host: Host) {
       if (flags.config !== undefined && !flags.randomWeights) {
         throw new InvalidArgumentError("--config has no weights: add --random-weights");
       }
-      await interruptible((signal) => bench(host, flags, signal));
+      const chunk = flags.chunk ?? await chunkRows({ ...toLoadOptions(flags), maxSequences: Math.max(...flags.batch) });
+      await interruptible((signal) => bench(host, { ...flags, chunk }, signal));
     });
 }
 
@@ -55,13 +56,15 @@ type Flags = ModelFlags & {
   readonly batch: readonly number[];
   readonly genTokens: number;
   readonly runs: number;
-  readonly chunk: number;
+  readonly chunk?: number | undefined;
   readonly config?: string | undefined;
   readonly randomWeights?: true | undefined;
   readonly json?: true | undefined;
 };
 
-async function bench(host: Host, flags: Flags, signal: AbortSignal): Promise<void> {
+type ChunkedFlags = Flags & { readonly chunk: number };
+
+async function bench(host: Host, flags: ChunkedFlags, signal: AbortSignal): Promise<void> {
   const { genTokens } = flags;
   const combinations = flags.promptTokens.flatMap((promptTokens) =>
     flags.batch.map((batch) => ({ promptTokens, batch, genTokens }))
@@ -91,16 +94,16 @@ async function bench(host: Host, flags: Flags, signal: AbortSignal): Promise<voi
   host.terminal.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : toText(report));
 }
 
-function settings(host: Host, flags: Flags, combinations: readonly Combination[]) {
-  const { config, randomWeights, chunk: chunkRows } = flags;
-  const context = combinations.map((each) => each.promptTokens + tokensNeeded(each, chunkRows));
+function settings(host: Host, flags: ChunkedFlags, combinations: readonly Combination[]) {
+  const { config, randomWeights, chunk } = flags;
+  const context = combinations.map((each) => each.promptTokens + tokensNeeded(each, chunk));
   return {
     ...toLoadOptions(flags),
     ...given({ randomWeights }),
     model: config ?? flags.model ?? host.embeddedModel,
     maxContext: flags.maxContext ?? Math.max(...context),
     maxSequences: Math.max(...flags.batch),
-    chunkRows,
+    chunkRows: chunk,
   };
 }
 
@@ -109,7 +112,7 @@ async function runs(
   engine: Engine,
   log: StepLog,
   combination: Combination,
-  { chunk, runs }: Flags,
+  { chunk, runs }: ChunkedFlags,
   signal: AbortSignal,
 ) {
   const { promptTokens, batch } = combination;
