@@ -22,17 +22,17 @@ fn key_at(i: u32) -> u32 { return keys[i]; }
 
 fn keep(position: u32, i: u32) { kept[position] = i; }
 
+// Also makes keys of the blocks' maxima.
 fn write_log_sum_exp(lane: Lane, r: u32) {
-  var own = LOWEST;
-  for (var i = lane.index; i < BLOCKS; i += LANES) { own = max(own, sums[r * BLOCKS + i].x); }
-  let largest = max_lanes(lane, own);
-  var exponentials = 0.0;
+  var own = vec2f(LOWEST, 0.0); // largest so far, and the sum below it
   for (var i = lane.index; i < BLOCKS; i += LANES) {
     let block = sums[r * BLOCKS + i];
     keys[i] = ordered_key(block.x);
-    exponentials += block.y * exp(block.x - largest);
+    let larger = max(own.x, block.x);
+    own = vec2f(larger, own.y * exp(own.x - larger) + block.y * exp(block.x - larger));
   }
-  let total = sum_lanes(lane, exponentials);
+  let largest = max_lanes(lane, own.x);
+  let total = sum_lanes(lane, own.y * exp(own.x - largest));
   if (lane.index == 0u) { log_sum_exp[r] = largest + log(total); }
 }
 

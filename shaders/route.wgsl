@@ -18,7 +18,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> weights: array<f32>; // [T, PER_TOKEN]
 
 var<workgroup> scores: array<f32, EXPERTS>; // p
-var<workgroup> choices: array<vec4f, EXPERTS4>; // p + bias; LOWEST after the last, and later in groups that are not kept
+var<workgroup> choices: array<vec4f, EXPERTS4>; // p + bias; LOWEST after the last
 var<workgroup> best: array<f32, GROUPS>; // choice of each
 var<workgroup> second: array<f32, GROUPS>;
 var<workgroup> kept: array<u32, GROUPS>;
@@ -81,6 +81,17 @@ fn is_kept(group: u32) -> bool {
   return better < GROUPS_KEPT;
 }
 
+// How many experts of the groups kept come before expert e; EXPERTS if its own is not kept.
+fn place_of(e: u32) -> u32 {
+  if (GROUPS == GROUPS_KEPT) { return rank(e, 0u, EXPERTS); }
+  if (kept[e / GROUP_SIZE] == 0u) { return EXPERTS; }
+  var better = 0u;
+  for (var g = 0u; g < GROUPS; g++) {
+    if (kept[g] == 1u) { better += rank(e, g * GROUP_SIZE, (g + 1u) * GROUP_SIZE); }
+  }
+  return better;
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(local_invocation_index) lane: u32,
@@ -99,15 +110,9 @@ fn main(
     workgroupBarrier();
     for (var g = lane; g < GROUPS; g += LANES) { kept[g] = u32(is_kept(g)); }
     workgroupBarrier();
-    for (var i = lane; i < EXPERTS4; i += LANES) {
-      let groups = min(4u * i + vec4u(0u, 1u, 2u, 3u), vec4u(EXPERTS - 1u)) / GROUP_SIZE;
-      let stays = vec4u(kept[groups.x], kept[groups.y], kept[groups.z], kept[groups.w]) == vec4u(1u);
-      choices[i] = select(vec4f(LOWEST), choices[i], stays);
-    }
-    workgroupBarrier();
   }
   for (var e = lane; e < EXPERTS; e += LANES) {
-    let place = rank(e, 0u, EXPERTS);
+    let place = place_of(e);
     if (place < PER_TOKEN) { chosen[place] = e; }
   }
   workgroupBarrier();

@@ -327,6 +327,8 @@ export const CASES: readonly OpCase[] = [
   ...TYPES.flatMap((type) => [
     embedCase(type, [5, 37, 20]),
     projectCase(type, [1, 64, 96]),
+    projectCase(type, [1, 36, 13, 6]),
+    projectCase(type, [7, 132, 37, 3]),
     projectCase(type, [33, 132, 37, 3]),
     projectAddCase(type, [1, 132, 64]),
     projectAddCase(type, [19, 36, 65]),
@@ -340,6 +342,7 @@ export const CASES: readonly OpCase[] = [
   ...(["q8", "q4"] as const).flatMap((type) => [
     embedCase(type, [3, 38, 96]),
     projectCase(type, [1, 64, 96]),
+    projectCase(type, [7, 160, 38, 4]),
     projectCase(type, [33, 160, 38, 4]),
     projectAddCase(type, [1, 160, 64]),
     projectAddCase(type, [19, 96, 66], true),

@@ -6,7 +6,7 @@ import type { Device } from "./device.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 
 /** Threads that keep enough reads in flight for the memory's full rate, as far as one row's work has so many. */
-const THREADS = 2 ** 16;
+const THREADS = 2 ** 17;
 
 const MAX_LANES = 256;
 
