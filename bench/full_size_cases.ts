@@ -2,6 +2,7 @@
 import type { Backend, Linear, Norm, Ops, Router, Routing, StepInput } from "../src/backend/backend.ts";
 import { byteLength, type Tensor, type Weight } from "../src/backend/tensor.ts";
 import { parseConfig } from "../src/model/config.ts";
+import { distinctExperts } from "../src/model/work.ts";
 import config from "./ring-mini-linear-2.0.json" with { type: "json" };
 
 const MINI = parseConfig(config);
@@ -54,13 +55,9 @@ export class Maker {
     return all;
   }
 
-  /** Other experts for each row, as if drawn evenly. */
-  async routing(rows: number): Promise<Routing> {
-    const ids = this.backend.tensor("ids", "u32", [rows, K]);
-    const start = 37 * this.#seed++;
-    const chosen = Uint32Array.from({ length: rows * K }, (_, i) => (start + i * 101 + Math.floor(i / E) * 13) % E);
-    await this.backend.write(ids, 0, new Uint8Array(chosen.buffer));
-    return { ids, weights: await this.filled("f32", [rows, K], 0.1, 0.3) };
+  routing(rows: number): Routing {
+    const { backend } = this;
+    return { ids: backend.tensor("ids", "u32", [rows, K]), weights: backend.tensor("weights", "f32", [rows, K]) };
   }
 }
 
@@ -145,7 +142,7 @@ function route(T: number): KernelCase {
   return {
     name: `route ${T} rows to ${K} of ${E}`,
     async prepare(make) {
-      const [hidden, routing] = [await make.filled("f32", [T, H]), await make.routing(T)];
+      const [hidden, routing] = [await make.filled("f32", [T, H]), make.routing(T)];
       const maps = await make.copies(2 * E * H, () => make.linear(E, H));
       const norms = await Promise.all(maps.map(() => make.norm(H)));
       const build = (ops: Ops) =>
@@ -155,28 +152,29 @@ function route(T: number): KernelCase {
   };
 }
 
-/** Experts of T rows: gate and up, or down. */
+/** Experts of T rows, gate and up or down, behind their router, which also prepares the order in which experts are read. */
 function experts(part: "gateUp" | "down", T: number): KernelCase {
   return {
-    name: `experts ${part}, ${T} rows, ${K} of ${E}`,
+    name: `route and experts ${part}, ${T} rows, ${K} of ${E}`,
     async prepare(make) {
       const [hidden, x] = [await make.filled("f32", [T, H]), await make.filled("f32", [T, K, I])];
-      const norm = await make.norm(H);
+      const [norm, routing] = [await make.norm(H), make.routing(T)];
       const [gate, up] = part === "gateUp"
         ? [await make.weight([E, I, H]), await make.weight([E, I, H])]
         : [null, null];
       const down = part === "down" ? await make.weight([E, H, I]) : null;
       const matrices = part === "gateUp" ? 2 : 1;
-      const chosen = Math.min(E, T * K);
-      const routings = await make.copies(2 * matrices * chosen * H * I, () => make.routing(T));
+      const bytes = 2 * E * H + 2 * matrices * distinctExperts(E, K, T) * H * I + 4 * T * (H + K * I);
+      const maps = await make.copies(bytes, () => make.weight([E, H])); // each chooses other experts
       const build = (ops: Ops) => {
-        for (const routing of routings) {
+        for (const map of maps) {
+          ops.route(routing, hidden, norm, map, ROUTER);
           if (down) ops.expertsDownAdd(hidden, x, routing, down);
           else ops.expertsGateUp(x, hidden, norm, routing, gate!, up!);
         }
       };
-      const bytes = 2 * matrices * chosen * H * I + 4 * T * (H + K * I);
-      return { build, step: rowsOf(T), times: routings.length, bytes, flops: 2 * matrices * T * K * H * I };
+      const flops = 2 * T * E * H + 2 * matrices * T * K * H * I;
+      return { build, step: rowsOf(T), times: maps.length, bytes, flops };
     },
   };
 }
