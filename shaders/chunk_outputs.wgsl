@@ -1,5 +1,5 @@
 // o_a = D^(-1/2) [exp(g(a+1)) q_a S + Σ_(b≤a) exp(g(a-b)) (q_a·k_b) v_b] for the rows a of a chunk, S the state before it (spec c.6).
-// One workgroup per chunk of at most 64 rows and head (lib/attention_tile.wgsl).
+// One workgroup of LANES per chunk of at most 64 rows and head (lib/attention_tile.wgsl).
 
 struct Params {
   heads: u32,

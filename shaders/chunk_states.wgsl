@@ -1,5 +1,5 @@
 // states[c, h] = Σ_b exp(g(n-1-b)) k_b ⊗ v_b over the n rows of chunk c: what a chunk adds to a head's state (spec c.6).
-// One workgroup of 16 × 16 threads per chunk of at most SPAN rows and head; a thread sums up 4 × 4 channels, or up to 8 × 8.
+// One workgroup of LANES per chunk of at most SPAN rows and head; a thread sums up 4 × 4 channels, or up to 8 × 8.
 // SIZE: channels of a head, D, at most 128.
 
 const_assert ACROSS == 16u && DOWN == 16u && SIZE <= 128u;

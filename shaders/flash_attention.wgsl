@@ -1,6 +1,6 @@
 // out[t, h] = Σ_p softmax_p(D^(-1/2) q[t, h] · keys[p, g]) values[p, g], g = h's kv head, p ≤ position of t in its slot: as
 // softmax_attention.wgsl does, for many rows (Dao et al. 2022).
-// One workgroup per span of 64 rows and head, 64 positions at a time (lib/attention_tile.wgsl), online softmax.
+// One workgroup of LANES per span of 64 rows and head, 64 positions at a time (lib/attention_tile.wgsl), online softmax.
 // A cache in several parts takes one dispatch each: `carry` and the unscaled sums in out go from the FIRST to the LAST of them.
 
 const LOWEST = -3.4e38;
@@ -41,7 +41,7 @@ fn key_at(row: u32, channel4: u32) -> vec4f { return select(vec4f(), keys[cached
 
 fn value_at(row: u32, channel4: u32) -> vec4f { return values[cached(row) + channel4]; }
 
-fn largest_of_row(lane: u32, at: vec2u, own: vec4f) -> vec4f {
+fn largest_of_row(at: vec2u, own: vec4f) -> vec4f {
   exchanged[at.y * 16u + at.x] = own;
   workgroupBarrier();
   var largest = exchanged[at.y * 16u];
@@ -49,7 +49,7 @@ fn largest_of_row(lane: u32, at: vec2u, own: vec4f) -> vec4f {
   return largest;
 }
 
-fn sum_of_row(lane: u32, at: vec2u, own: vec4f) -> vec4f {
+fn sum_of_row(at: vec2u, own: vec4f) -> vec4f {
   workgroupBarrier();
   exchanged[at.y * 16u + at.x] = own;
   workgroupBarrier();
@@ -129,7 +129,7 @@ fn main(
     );
     let own = max(max(scores[0], scores[1]), max(scores[2], scores[3]));
     let before = largest;
-    largest = max(before, largest_of_row(lane, at, own));
+    largest = max(before, largest_of_row(at, own));
     // Past the end of the part the last position stands in again.
     let past = min(last, vec4u(end - 1u));
     let weights = mat4x4f(
@@ -145,7 +145,7 @@ fn main(
     sums1 = rescaled(sums1, factor);
     weigh_values(lane, at, 64u);
   }
-  let whole = sum_of_row(lane, at, total);
+  let whole = sum_of_row(at, total);
   if (LAST) {
     sums0 = rescaled(sums0, 1.0 / whole);
     sums1 = rescaled(sums1, 1.0 / whole);

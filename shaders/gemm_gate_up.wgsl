@@ -1,6 +1,6 @@
 // out[r, i] = silu(x[r] · gate[i]) ⊙ (x[r] · up[i]), for the rows i in the part of the weights that is bound: as gate_up.wgsl does,
 // for many rows.
-// One workgroup per tile of 4 · DOWN rows and 4 · ACROSS outputs of both matrices (lib/register_tile.wgsl).
+// One workgroup of LANES per tile of 4 · DOWN rows and 4 · ACROSS outputs of both matrices (lib/register_tile.wgsl).
 // A sum goes through K in its order, whatever the tile is.
 // ROUTED: row r is the choice (t, k) = (r / PER_ROW, r % PER_ROW), of x[t]; tiles share an expert's matrices (lib/row_tile.wgsl).
 
