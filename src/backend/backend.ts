@@ -138,6 +138,18 @@ export interface Plan {
   readonly capacity: Capacity;
 }
 
+/** What lies at one index of a tensor's first axis. */
+export interface Slice {
+  readonly tensor: Tensor;
+  readonly index: number;
+}
+
+/** A slice that is copied over another of the same size, in another tensor. */
+export interface Copy {
+  readonly from: Slice;
+  readonly to: Slice;
+}
+
 /** What changes from step to step. */
 export interface StepInput {
   readonly segments: readonly Segment[];
@@ -145,6 +157,9 @@ export interface StepInput {
   readonly outputs: Uint32Array;
   /** Token ids [T] for a plan that embeds, hidden rows [T, H] for one that receives. */
   readonly rows: Uint32Array | Float32Array;
+  /** Copied before the plan's first operation, and after its last; nothing if left out. */
+  readonly before?: readonly Copy[];
+  readonly after?: readonly Copy[];
 }
 
 /** A tensor's first elements, to be read back after a run. */

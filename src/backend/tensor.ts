@@ -44,6 +44,11 @@ export function elements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** Bytes of one index of a tensor's first axis. */
+export function sliceBytes({ shape, dtype }: Tensor): number {
+  return elements(shape.slice(1)) * ELEMENT_BYTES[dtype];
+}
+
 /** Bytes of a tensor, without padding. */
 export function byteLength(tensor: Tensor): number {
   return elements(tensor.shape) * ELEMENT_BYTES[tensor.dtype];

@@ -17,17 +17,26 @@ export interface LinearAttention {
   readonly how: How;
   /** [slots, heads, D(k), D(v)] */
   readonly state: Tensor;
+  /** [snapshots, heads, D(k), D(v)]; null where none are kept */
+  readonly snapshots: Tensor | null;
 }
 
-/** Loads layer `layer` and makes its state. */
+interface LinearOptions {
+  readonly decay: DecayConvention;
+  readonly snapshots?: number;
+}
+
+/** Loads layer `layer` and makes its state, and room for snapshots of it. */
 export async function loadLinearAttention(
   loader: Weights,
   layer: number,
-  { slots, rope, decay }: AttentionOptions & { readonly decay: DecayConvention },
+  { slots, snapshots = 0, rope, decay }: AttentionOptions & LinearOptions,
 ): Promise<LinearAttention> {
   const { config, backend } = loader;
   const { heads, headDim } = config;
   const prefix = `model.layers.${layer}.attention`;
+  const states = (label: string, count: number) =>
+    backend.tensor(`${label} of layer ${layer}`, "f32", [count, heads, headDim, headDim]);
   return {
     inputNorm: await loader.norm(`model.layers.${layer}.input_layernorm.weight`),
     queryKeyValue: await loader.linear(`${prefix}.query_key_value`, config.qkvBias),
@@ -44,7 +53,8 @@ export async function loadLinearAttention(
       groupNorm: await loader.norm(`${prefix}.g_norm.weight`),
       groups: config.groupNorm,
     },
-    state: backend.tensor(`state of layer ${layer}`, "f32", [slots, heads, headDim, headDim]),
+    state: states("state", slots),
+    snapshots: snapshots > 0 ? states("snapshots", snapshots) : null,
   };
 }
 
@@ -56,7 +66,7 @@ export function recordLinearAttention(ops: Ops, layer: LinearAttention, activati
   ops.projectAdd(hidden, mixed, layer.dense);
 }
 
-/** Bytes of state of one layer. */
-export function linearStateBytes({ heads, headDim }: ModelConfig, slots: number): number {
-  return 4 * slots * heads * headDim * headDim;
+/** Bytes of so many states of one layer. */
+export function linearStateBytes({ heads, headDim }: ModelConfig, count: number): number {
+  return 4 * count * heads * headDim * headDim;
 }

@@ -15,6 +15,7 @@ import {
 import { WeightLoader } from "./loader.ts";
 import { loadMlp, type Mlp, recordMlp } from "./moe.ts";
 import { ropeTable } from "./rope.ts";
+import { type KeptState, Snapshots } from "./snapshots.ts";
 import type { Weights } from "./weights.ts";
 
 export interface ModelOptions {
@@ -27,10 +28,14 @@ export interface ModelOptions {
   readonly context: number;
   /** Most rows of a step. */
   readonly maxRows: number;
+  /** Linear states that may be kept besides; 0 if left out. */
+  readonly snapshots?: number;
 }
 
 interface Layer {
   readonly record: (ops: Ops, activations: Activations) => void;
+  /** Of a linear layer, where snapshots are kept. */
+  readonly kept: KeptState | null;
   readonly mlp: Mlp;
 }
 
@@ -56,6 +61,7 @@ export class Model implements Disposable {
   readonly #options: ModelOptions;
   readonly #parts: Parts;
   readonly #activations: Activations;
+  readonly #snapshots: Snapshots;
   readonly #plans = new Map<string, Plan>();
   #outputs = 0;
 
@@ -65,6 +71,7 @@ export class Model implements Disposable {
     this.#options = options;
     this.#parts = parts;
     this.#activations = makeActivations(backend, config, options.maxRows, parts.head !== null);
+    this.#snapshots = new Snapshots(options.snapshots ?? 0, parts.layers.flatMap(({ kept }) => kept ?? []));
   }
 
   /** Loads one stage. `onBytes` hears the bytes loaded so far. Throws CheckpointError if the tensors do not fit. */
@@ -89,7 +96,7 @@ export class Model implements Disposable {
     return this.#backend.gpuMillis;
   }
 
-  /** Bytes of the linear states and KV caches of all slots. */
+  /** Bytes of the linear states and KV caches of all slots, and of snapshots. */
   get stateBytes(): number {
     return stateBytes(this.#config, this.#options);
   }
@@ -107,11 +114,12 @@ export class Model implements Disposable {
     const { segments, outputs } = step;
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     this.#outputs = outputs.length;
-    const input: StepInput = { segments, outputs, rows };
+    const input: StepInput = { segments, outputs, rows, ...this.#snapshots.copies(segments) };
     const reads = this.last
       ? this.#candidateReads()
       : [{ tensor: this.#activations.hidden, elements: count * this.#config.hidden }];
     const results = await this.#backend.run(this.#plan(count, outputs.length), input, reads);
+    this.#snapshots.keep(segments);
     return this.last ? this.#candidates(results) : new Float32Array(results[0]!);
   }
 
@@ -183,11 +191,13 @@ export class Model implements Disposable {
 /** Bytes of the linear states and KV caches of some layers. */
 export function stateBytes(
   config: ModelConfig,
-  { layers, slots, context }: Pick<ModelOptions, "layers" | "slots" | "context">,
+  { layers, slots, context, snapshots = 0 }: Pick<ModelOptions, "layers" | "slots" | "context" | "snapshots">,
 ): number {
   let bytes = 0;
   for (let i = layers.start; i < layers.end; i++) {
-    bytes += isSoftmaxLayer(config, i) ? cacheBytes(config, slots, context) : linearStateBytes(config, slots);
+    bytes += isSoftmaxLayer(config, i)
+      ? cacheBytes(config, slots, context)
+      : linearStateBytes(config, slots + snapshots);
   }
   return bytes;
 }
@@ -212,17 +222,21 @@ async function loadLayer(
   layer: number,
   options: ModelOptions & { readonly rope: SoftmaxAttention["keys"] },
 ): Promise<Layer> {
-  const record = isSoftmaxLayer(loader.config, layer)
+  const attention = isSoftmaxLayer(loader.config, layer)
     ? softmax(await loadSoftmaxAttention(loader, layer, options))
     : linear(await loadLinearAttention(loader, layer, options));
-  return { record, mlp: await loadMlp(loader, layer) };
+  return { ...attention, mlp: await loadMlp(loader, layer) };
 }
 
-const softmax = (layer: SoftmaxAttention): Layer["record"] => (ops, activations) =>
-  recordSoftmaxAttention(ops, layer, activations);
+const softmax = (layer: SoftmaxAttention): Omit<Layer, "mlp"> => ({
+  record: (ops, activations) => recordSoftmaxAttention(ops, layer, activations),
+  kept: null,
+});
 
-const linear = (layer: LinearAttention): Layer["record"] => (ops, activations) =>
-  recordLinearAttention(ops, layer, activations);
+const linear = (layer: LinearAttention): Omit<Layer, "mlp"> => ({
+  record: (ops, activations) => recordLinearAttention(ops, layer, activations),
+  kept: layer.snapshots && { state: layer.state, snapshots: layer.snapshots },
+});
 
 async function loadHead(loader: Weights, embedding: Weight | null): Promise<Head> {
   const norm = await loader.norm("model.norm.weight");

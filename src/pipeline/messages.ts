@@ -16,6 +16,10 @@ export interface Segment {
   /** Absolute position of the first row. */
   readonly start: number;
   readonly rows: number;
+  /** Begin with the linear states of this snapshot, which was kept at position `start`, in place of what the slot holds. */
+  readonly from?: number;
+  /** Keep the slot's linear states, as they are after these rows, as this snapshot. */
+  readonly keep?: number;
 }
 
 /** One pass of some tokens through all layers: prefill and decode rows alike, T rows in all. */
@@ -86,6 +90,8 @@ export interface StageOptions {
   readonly context: number;
   /** Most rows of one step. */
   readonly maxRows: number;
+  /** Linear states that may be kept besides those of the slots, counted from 0; none if left out. */
+  readonly snapshots?: number;
   /** Weights by chance; `model` may then be a config.json by itself. */
   readonly randomWeights?: boolean;
   /** Measure the devices' time of every step, and report every step. */
@@ -99,7 +105,7 @@ export interface StageInfo {
   /** The device's own name, `NVIDIA H100 80GB HBM3`, or `CPU (WASM SIMD)`. */
   readonly device: string;
   readonly weightBytes: number;
-  /** Linear states and KV cache of all slots. */
+  /** Linear states and KV cache of all slots, and snapshots. */
   readonly stateBytes: number;
   /** V, tokens of the model's vocabulary. */
   readonly vocabulary: number;

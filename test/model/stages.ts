@@ -12,6 +12,7 @@ export interface StagesOptions {
   readonly slots?: number;
   readonly context?: number;
   readonly maxRows?: number;
+  readonly snapshots?: number;
 }
 
 /** Equal cuts of `layers` layers. */
@@ -29,13 +30,14 @@ export class Stages implements Disposable {
   static async open(
     folder: string,
     backend: () => Promise<Backend>,
-    { layers, decay = "serving", quantize = "none", slots = 1, context = 256, maxRows = 256 }: StagesOptions = {},
+    { layers, decay = "serving", quantize = "none", slots = 1, context = 256, maxRows = 256, snapshots = 0 }:
+      StagesOptions = {},
   ): Promise<Stages> {
     const config = await loadConfig(folder);
     using checkpoint = await openCheckpoint(folder);
     const models: Model[] = [];
     for (const range of layers ?? [{ start: 0, end: config.layers }]) {
-      const options = { layers: range, decay, quantize, slots, context, maxRows };
+      const options = { layers: range, decay, quantize, slots, context, maxRows, snapshots };
       models.push(await Model.load(await backend(), config, checkpoint, options));
     }
     return new Stages(models, config.layers);

@@ -1,8 +1,8 @@
 /** The backend that computes on the CPU, in WASM SIMD. */
 import { type KernelsExports, url } from "../../../wasm/kernels.ts";
 import { Memory, type Ptr } from "../../../wasm/memory.ts";
-import type { Backend, Capacity, Ops, Plan, RandomValues, Read, StepInput } from "../backend.ts";
-import { byteLength, type DataType, ELEMENT_BYTES, elements, type Tensor } from "../tensor.ts";
+import type { Backend, Capacity, Copy, Ops, Plan, RandomValues, Read, Slice, StepInput } from "../backend.ts";
+import { byteLength, type DataType, ELEMENT_BYTES, elements, sliceBytes, type Tensor } from "../tensor.ts";
 import { Bindings, pointer, WasmTensor } from "./binding.ts";
 import { fill } from "./fill.ts";
 import { Recorder } from "./recorder.ts";
@@ -87,9 +87,19 @@ export class WasmBackend implements Backend {
     return Promise.try(() => {
       const { calls, step } = plan as WasmPlan;
       step.set(input);
+      this.#copy(input.before);
       for (const call of calls) call();
+      this.#copy(input.after);
       return this.read(reads);
     });
+  }
+
+  #copy(copies: readonly Copy[] = []): void {
+    const view = ({ tensor, index }: Slice) => {
+      const bytes = sliceBytes(tensor);
+      return this.#memory.view("u8", pointer(tensor) + index * bytes as Ptr<"u8">, bytes);
+    };
+    for (const { from, to } of copies) view(to).set(view(from));
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {

@@ -3,6 +3,7 @@ import type { Backend, Capacity, Ops, Plan, RandomValues, Read, StepInput } from
 import { type DataType, ELEMENT_BYTES, type Tensor } from "../tensor.ts";
 import { linearAttention, softmaxAttention } from "./attention_ops.ts";
 import { candidates } from "./candidate_ops.ts";
+import { encodeCopies } from "./copies.ts";
 import { embed, gateUp, head, project, projectAdd, receive } from "./dense_ops.ts";
 import { Device, type DeviceOptions } from "./device.ts";
 import { expertsDownAdd, expertsGateUp, route } from "./expert_ops.ts";
@@ -99,14 +100,17 @@ export class WebGpuBackend implements Backend {
     const counts = plan.write(this.#device.gpu.queue, step);
     const begin = () => {
       const encoder = this.#device.gpu.createCommandEncoder();
+      encodeCopies(encoder, step.before);
       const pass = encoder.beginComputePass(timer ? { timestampWrites: timer.writes } : {});
       plan.replay(pass, counts);
       pass.end();
+      encodeCopies(encoder, step.after);
       timer?.resolve(encoder);
       return encoder;
     };
     const sources = [...reads.flatMap(sourcesOf), ...(timer ? [timer.source] : [])];
-    const all = await this.#submitAhead({ plan, counts, reads }, begin, sources);
+    const copies = (step.before?.length ?? 0) + (step.after?.length ?? 0) > 0;
+    const all = await this.#submitAhead({ plan, counts, reads, copies }, begin, sources);
     if (timer) this.#gpuMillis = Timer.millis(all.slice(-timer.source.bytes));
     return cut(all, reads);
   }
@@ -147,10 +151,12 @@ interface StepLike {
   readonly plan: Plan;
   readonly counts: Counts;
   readonly reads: readonly Read[];
+  /** Whether it copies slices, other ones each time. */
+  readonly copies: boolean;
 }
 
-function isLike(last: StepLike | null, { plan, counts, reads }: StepLike): boolean {
-  if (last?.plan !== plan || last.reads.length !== reads.length) return false;
+function isLike(last: StepLike | null, { plan, counts, reads, copies }: StepLike): boolean {
+  if (copies || last?.plan !== plan || last.reads.length !== reads.length) return false;
   const { rows, segments, outputs } = last.counts;
   return rows === counts.rows && segments === counts.segments && outputs === counts.outputs &&
     last.reads.every(({ tensor, elements }, i) => tensor === reads[i]!.tensor && elements === reads[i]!.elements);
