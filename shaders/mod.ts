@@ -206,6 +206,12 @@ export const TOOLS = {
   readMemory: shader<"source" | "out">("read_memory", readMemory),
 } as const;
 
+/** All that kernels are made of, for whoever must notice a change. */
+export const SOURCES: readonly string[] = [
+  ...[...Object.values(SHADERS), ...Object.values(TOOLS)].map(({ text }) => text),
+  ...[...Object.values(PARTS), ...Object.values(WEIGHTS), reduce, reduceSubgroup],
+];
+
 /** What completes a shader's text. */
 export interface Variant {
   /** Lines that the device's compiler wants before anything else. */

@@ -9,6 +9,7 @@ import type {
   DecayConvention,
   EngineOptions,
   GpuProvider,
+  KernelChoice,
   LayerRange,
   Quantize,
   StepReport,
@@ -17,6 +18,7 @@ import { parseLayers, partition } from "./pipeline/partition.ts";
 import { type Ceilings, measureDevice as measure } from "./stage/ceilings.ts";
 import { hasHardwareGpu } from "./stage/devices.ts";
 import { stageConfig } from "./stage/open.ts";
+import { cacheFile, type Measure, type Measurement, Tuning } from "./stage/tuning.ts";
 import { type ModelWork, modelWork as workOf } from "./stage/work.ts";
 
 export { Chat } from "./chat/chat.ts";
@@ -27,6 +29,7 @@ export { EngineClient, EngineError } from "./engine/client.ts";
 export type {
   DecayConvention,
   EngineInfo,
+  KernelChoice,
   Quantize,
   SamplingParams,
   StageInfo,
@@ -36,6 +39,7 @@ export type { Ceilings } from "./stage/ceilings.ts";
 export { convert, type Converted, type ConvertOptions } from "./stage/convert.ts";
 export { type DeviceInfo, listDevices } from "./stage/devices.ts";
 export { type ModelSize, modelSize, type SizeOptions } from "./stage/size.ts";
+export type { Measurement } from "./stage/tuning.ts";
 export type { ModelWork, StepShape, StepWork } from "./stage/work.ts";
 
 /** What to open and how; everything has a default. */
@@ -58,6 +62,8 @@ export interface LoadOptions {
   readonly decay?: DecayConvention;
   /** `yarn:4` stretches the context by 4. */
   readonly ropeScaling?: string;
+  /** Where measurements of devices are remembered; `ringlet/devices.json` in the user's cache by default. */
+  readonly deviceFile?: string;
   /** Hears how far the weights are. */
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
   /** Ends the loading. */
@@ -81,8 +87,8 @@ export const EMBEDDED_MODEL: string = fileURLToPath(new URL("../models/ring-nano
 const DEFAULT_CONTEXT = 32768;
 
 /**
- * Rows of one prefill step. On a GPU experts have whole tiles of work from 2,048 rows on (docs/SPEED.md); sequences that decode
- * meanwhile wait for a step, so that beside others it has fewer. Without a GPU as many as end soon.
+ * Rows of one prefill step where they are not measured: sequences that decode meanwhile wait for a step, so that beside
+ * others it has few. Without a GPU as many as end soon.
  */
 const CHUNK_ROWS = { alone: 2048, besideOthers: 512, withoutGpu: 256 } as const;
 
@@ -126,10 +132,39 @@ export async function modelWork(settings: EngineSettings): Promise<ModelWork> {
   return await workOf({ model, ropeScaling, randomWeights, quantize });
 }
 
-/** Rows of one prefill step that suit the device and the number of sequences. */
+/** Rows of one prefill step that suit the device, the model and the number of sequences; measured at the first start on a GPU. */
 export async function chunkRows(options: LoadOptions): Promise<number> {
   if (await backendOf(options) === "wasm" || !await hasHardwareGpu()) return CHUNK_ROWS.withoutGpu;
-  return (options.maxSequences ?? 1) > 1 ? CHUNK_ROWS.besideOthers : CHUNK_ROWS.alone;
+  if ((options.maxSequences ?? 1) > 1) return CHUNK_ROWS.besideOthers;
+  return (await rowsOn(await tuningOf(options, "missing"), options))?.chosen ?? CHUNK_ROWS.alone;
+}
+
+/** What was chosen by measurement for the best GPU; null where a choice was not measured. */
+export interface DeviceChoices {
+  readonly device: string;
+  /** Prefill is measured only on hardware. */
+  readonly hardware: boolean;
+  readonly kernels: Measurement<KernelChoice> | null;
+  /** Rows of a prefill step of the model. */
+  readonly rows: Measurement<number> | null;
+}
+
+/** What is remembered of the best GPU, or with `measure` what it takes now, which is remembered from then on; null if there is none. */
+export async function deviceChoices(options: LoadOptions, measure: boolean): Promise<DeviceChoices | null> {
+  const tuning = await tuningOf(options, measure ? "everything" : "nothing");
+  if (tuning === null) return null;
+  const hardware = await hasHardwareGpu();
+  const kernels = await tuning.kernels();
+  return { device: tuning.device, hardware, kernels, rows: hardware ? await rowsOn(tuning, options) : null };
+}
+
+function tuningOf({ gpu = "deno", deviceFile }: LoadOptions, measure: Measure): Promise<Tuning | null> {
+  return Tuning.of(gpu, deviceFile ?? cacheFile(Deno.build.os, (name) => Deno.env.get(name)), measure);
+}
+
+async function rowsOn(tuning: Tuning | null, options: LoadOptions): Promise<Measurement<number> | null> {
+  const { model = EMBEDDED_MODEL, ropeScaling = null, quantize = "none" } = options;
+  return await tuning?.rows(await stageConfig({ model, ropeScaling }), quantize) ?? null;
 }
 
 async function backendOf({ backend = "auto" }: LoadOptions): Promise<BackendName> {
@@ -155,10 +190,14 @@ async function engineOptions(
     const why = `the model has positions for ${config.maxPositions} (--rope-scaling yarn:4 stretches them)`;
     throw new RangeError(`Cannot hold a context of ${maxContext} tokens: ${why}`);
   }
+  const backend = await backendOf(options);
+  // Decided once and here, so that all stages compute alike.
+  const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   return {
     model,
     layers: layerRanges(options, config.layers),
-    backend: await backendOf(options),
+    backend,
+    ...(kernels && { kernels: kernels.chosen }),
     gpu: options.gpu ?? "deno",
     decay: options.decay ?? "serving",
     ropeScaling: options.ropeScaling ?? null,

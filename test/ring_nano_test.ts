@@ -7,6 +7,7 @@ import { loadConfig } from "../src/model/load_config.ts";
 import type { GenerateRequest, SamplingParams } from "../src/pipeline/messages.ts";
 import { partition } from "../src/pipeline/partition.ts";
 import { BACKENDS, type TestedBackend, testOnBackends } from "./backend/backends.ts";
+import { DEVICE_FILE } from "./device_file.ts";
 import { fileURLToPath } from "node:url";
 
 const MODEL = fileURLToPath(new URL("../models/ring-nano", import.meta.url));
@@ -103,7 +104,7 @@ Deno.test("a seed gives the same tokens on every backend, with 1, 2 and 3 stages
 const TASKS = { wasm: { perKind: 12, right: 119 }, webgpu: { perKind: 2, right: 20 } } as const;
 
 testOnBackends("the first tasks of each kind are answered as the card says", async ({ name }) => {
-  await using chat = await load({ backend: name, maxContext: 2048, maxSequences: 4 });
+  await using chat = await load({ backend: name, maxContext: 2048, maxSequences: 4, deviceFile: DEVICE_FILE });
   const { perKind, right: expected } = TASKS[name];
   const kinds = Object.values(Object.groupBy(await readTasks(EVALUATION), ({ task }) => task));
   const tasks = kinds.flatMap((kind) => kind!.slice(0, perKind));
@@ -128,5 +129,7 @@ Deno.test("load() refuses options that do not fit the model, in one sentence", a
     [{ model: "/nowhere" }, /^Cannot open \/nowhere as a model: it has no config.json$/],
     [{ ropeScaling: "yarn:0" }, /^Cannot use "yarn:0" as a RoPE scaling/],
   ];
-  for (const [options, message] of cases) await assert.rejects(load(options), { message });
+  for (const [options, message] of cases) {
+    await assert.rejects(load({ ...options, deviceFile: DEVICE_FILE }), { message });
+  }
 });

@@ -1,7 +1,6 @@
 /** `ringlet bench`: how fast a model runs, and how fast it could. */
 import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { basename } from "node:path";
-import { chunkRows } from "../mod.ts";
 import { given, integer, matching, modelCommand, type ModelFlags, toLoadOptions } from "./args.ts";
 import { digits, figureOf, operations, type Result, toTable } from "./bench_figures.ts";
 import { type Combination, measure, StepLog, tokensNeeded } from "./bench_run.ts";
@@ -39,7 +38,9 @@ export function benchCommand(host: Host) {
       if (flags.config !== undefined && !flags.randomWeights) {
         throw new InvalidArgumentError("--config has no weights: add --random-weights");
       }
-      const chunk = flags.chunk ?? await chunkRows({ ...toLoadOptions(flags), maxSequences: Math.max(...flags.batch) });
+      const model = flags.config ?? flags.model ?? host.embeddedModel;
+      const options = { ...toLoadOptions(flags), model, maxSequences: Math.max(...flags.batch) };
+      const chunk = flags.chunk ?? await host.chunkRows(options);
       await interruptible((signal) => bench(host, { ...flags, chunk }, signal));
     });
 }

@@ -1,7 +1,7 @@
 /** `ringlet devices`: what could run a model, and whether one fits. */
 import { basename } from "node:path";
-import type { DeviceInfo, ModelSize } from "../mod.ts";
-import { given, maxSequences, modelCommand } from "./args.ts";
+import type { DeviceChoices, DeviceInfo, KernelChoice, Measurement, ModelSize } from "../mod.ts";
+import { given, maxSequences, modelCommand, toLoadOptions } from "./args.ts";
 import type { Host } from "./host.ts";
 import { bytes } from "./progress.ts";
 
@@ -23,7 +23,8 @@ export function devicesCommand(host: Host) {
   return modelCommand("devices")
     .description("adapters, their features and limits, and whether the model fits")
     .addOption(maxSequences)
-    .option("--json", "print one JSON object instead, with every limit")
+    .option("--measure", "measure anew what was chosen for the best GPU and this model")
+    .option("--json", "print one JSON object instead, with every limit and timing")
     .addHelpText("after", help)
     .action(async (flags) => {
       const directory = flags.model ?? host.embeddedModel;
@@ -39,7 +40,9 @@ export function devicesCommand(host: Host) {
         ...gpu,
         fits: gpu.error ? false : gpu.hardware ? null : fitsMemory,
       }));
-      const report = { gpus, cpu: { ...cpu, fits: fitsMemory }, model: { name: basename(directory), ...size } };
+      const chosen = await host.deviceChoices({ ...toLoadOptions(flags), model: directory }, flags.measure ?? false);
+      const model = { name: basename(directory), ...size };
+      const report = { gpus, cpu: { ...cpu, fits: fitsMemory }, model, chosen };
       host.terminal.write(
         flags.json ? `${JSON.stringify(report, null, 2)}\n` : toText(report, flags.maxSequences ?? 1),
       );
@@ -50,9 +53,10 @@ interface Report {
   readonly gpus: readonly (DeviceInfo & { readonly fits: boolean | null })[];
   readonly cpu: { readonly threads: number; readonly availableBytes: number; readonly fits: boolean };
   readonly model: ModelSize & { readonly name: string };
+  readonly chosen: DeviceChoices | null;
 }
 
-function toText({ gpus, cpu, model }: Report, sequences: number): string {
+function toText({ gpus, cpu, model, chosen }: Report, sequences: number): string {
   const needs = `${bytes(model.weightBytes)} of weights and ${bytes(model.stateBytes)} of state`;
   return [
     ...gpus.flatMap((gpu) => [...describe(gpu), ""]),
@@ -60,6 +64,7 @@ function toText({ gpus, cpu, model }: Report, sequences: number): string {
     `  memory    ${bytes(cpu.availableBytes)} available`,
     `  the model ${verdict(cpu.fits)}`,
     "",
+    ...(chosen ? [...choices(chosen, model.name), ""] : []),
     `${model.name} needs ${needs} for ${sequences} x ${model.context} tokens`,
     "",
   ].join("\n");
@@ -83,4 +88,19 @@ function describe(gpu: DeviceInfo & { readonly fits: boolean | null }): string[]
 function verdict(fits: boolean | null): string {
   if (fits === null) return "may fit: WebGPU does not tell how much memory a device has";
   return fits ? "fits" : "does not fit";
+}
+
+function choices({ device, hardware, kernels, rows }: DeviceChoices, model: string): string[] {
+  const unknown = "not measured yet: the first start on it does, or --measure";
+  const threads = (choice: KernelChoice) =>
+    `${choice.subgroups ? "with" : "without"} subgroups, products by ${choice.threads} threads`;
+  return [
+    `chosen by measurement on ${device}`,
+    `  kernels   ${kernels ? dated(kernels, threads) : unknown}`,
+    ...(hardware ? [`  prefill   ${rows ? dated(rows, (rows) => `${rows} rows a step of ${model}`) : unknown}`] : []),
+  ];
+}
+
+function dated<Choice>({ chosen, measured }: Measurement<Choice>, text: (choice: Choice) => string): string {
+  return `${text(chosen)} (${measured.slice(0, 10)})`;
 }

@@ -5,6 +5,7 @@ import type {
   Ceilings,
   Converted,
   ConvertOptions,
+  DeviceChoices,
   DeviceInfo,
   EngineClient,
   EngineSettings,
@@ -34,6 +35,8 @@ export interface Host {
   openEngine(settings: EngineSettings): Promise<Engine>;
   measureDevice(options: LoadOptions): Promise<Ceilings>;
   modelWork(settings: EngineSettings): Promise<Pick<ModelWork, "step" | "parameters">>;
+  chunkRows(options: LoadOptions): Promise<number>;
   listDevices(): Promise<DeviceInfo[]>;
+  deviceChoices(options: LoadOptions, measure: boolean): Promise<DeviceChoices | null>;
   modelSize(directory: string, options: SizeOptions): Promise<ModelSize>;
 }

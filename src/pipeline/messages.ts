@@ -72,6 +72,14 @@ export type Quantize = "none" | "q8" | "q4";
 export type BackendName = "webgpu" | "wasm";
 export type GpuProvider = "deno" | "wgpu-native" | "dawn";
 
+/** Variants of the kernels of a GPU; which are the fastest depends on the device. All give the same but for rounding. */
+export interface KernelChoice {
+  /** Add up over neighbouring threads by the subgroups' own functions, where the device has them. */
+  readonly subgroups: boolean;
+  /** Threads that share out a product of few rows, where it has work for so many. */
+  readonly threads: number;
+}
+
 /** What every stage of a pipeline must know; equal on all of them but for `layers`. */
 export interface StageOptions {
   /** Directory of the checkpoint. */
@@ -92,6 +100,8 @@ export interface StageOptions {
   readonly maxRows: number;
   /** Linear states that may be kept besides those of the slots, counted from 0; none if left out. */
   readonly snapshots?: number;
+  /** The same on all stages of a machine, for the same bits; the usual ones if left out. */
+  readonly kernels?: KernelChoice;
   /** Weights by chance; `model` may then be a config.json by itself. */
   readonly randomWeights?: boolean;
   /** Measure the devices' time of every step, and report every step. */

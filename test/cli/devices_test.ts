@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Host } from "../../src/cli/host.ts";
 import type { DeviceInfo } from "../../src/mod.ts";
 import { ringlet } from "./fake_host.ts";
 
@@ -40,4 +41,31 @@ Deno.test("devices goes on where a provider fails", async () => {
   assert.equal(code, 0);
   assert.match(out, /deno: Cannot find an adapter\n/);
   assert.match(out, /wasm: CPU/);
+});
+
+const measured = <T>(chosen: T) => ({ chosen, measured: "2026-01-02T03:04:05.678Z", timings: [] });
+
+Deno.test("devices shows what was chosen by measurement, and measures anew when asked to", async () => {
+  const asked: [string | undefined, boolean][] = [];
+  const deviceChoices: Host["deviceChoices"] = ({ model }, measure) => {
+    asked.push([model, measure]);
+    const kernels = measured({ subgroups: false, threads: 65536 });
+    return Promise.resolve({
+      device: "deno: a GPU (1 2)",
+      hardware: true,
+      kernels,
+      rows: measure ? measured(1024) : null,
+    });
+  };
+  const { out } = await ringlet(["devices"], { host: { ...host, deviceChoices } });
+  assert.match(
+    out,
+    /chosen by measurement on deno: a GPU \(1 2\)\n {2}kernels {3}without subgroups, products by 65536 threads \(2026-01-02\)\n/,
+  );
+  assert.match(out, / {2}prefill {3}not measured yet: the first start on it does, or --measure\n/);
+  const anew = await ringlet(["devices", "--model", "m", "--measure"], { host: { ...host, deviceChoices } });
+  assert.match(anew.out, / {2}prefill {3}1024 rows a step of m \(2026-01-02\)\n/);
+  const json = await ringlet(["devices", "--json"], { host: { ...host, deviceChoices } });
+  assert.equal(JSON.parse(json.out).chosen.kernels.chosen.threads, 65536);
+  assert.deepEqual(asked, [["models/ring-nano", false], ["m", true], ["models/ring-nano", false]]);
 });

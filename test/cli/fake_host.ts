@@ -81,7 +81,9 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     openEngine: () => Promise.reject(new Error("there is no engine")),
     measureDevice: () => Promise.resolve({ device: "CPU", bandwidth: 1e9, flops: 1e9, dispatchMillis: null }),
     modelWork: () => Promise.reject(new Error("there is no model")),
+    chunkRows: () => Promise.resolve(256),
     listDevices: () => Promise.resolve([]),
+    deviceChoices: () => Promise.resolve(null),
     modelSize: () => Promise.resolve({ weightBytes: 26_500_000, stateBytes: 1_000_000, context: 8192 }),
     ...host,
   });

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { CACHE_FOLDER } from "../device_file.ts";
 
 const main = new URL("../../src/main.ts", import.meta.url).pathname;
 
 function ringlet(...args: string[]): Deno.ChildProcess {
   const command = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", "--quiet", main, ...args],
+    env: { XDG_CACHE_HOME: CACHE_FOLDER },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -1,12 +1,12 @@
 /** What a GPU can do at best: kernels that only read, only compute, or do nothing. */
 import { SHADERS, TOOLS } from "../../../shaders/mod.ts";
 import type { GpuProvider } from "../../pipeline/messages.ts";
+import { Clock } from "./clock.ts";
 import { Device } from "./device.ts";
 import { fill } from "./fill.ts";
 import { type BoundKernel, Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
 import { Readback } from "./readback.ts";
-import { Timer } from "./timer.ts";
 
 /** Read at once, if a binding may be so large: more than caches hold. */
 const READ_BYTES = 2 ** 30;
@@ -38,7 +38,7 @@ export async function measureWebGpu(gpu: GpuProvider) {
     device: device.name,
     bandwidth: await bandwidth(device, memory, kernels, clock, out),
     flops: await flops(kernels, clock, out),
-    dispatchMillis: await clock.best(kernels.get(SHADERS.counter, {}).bind({ count: out }, {}), 1, DISPATCHES) /
+    dispatchMillis: await best(clock, kernels.get(SHADERS.counter, {}).bind({ count: out }, {}), 1, DISPATCHES) /
       DISPATCHES,
   };
 }
@@ -51,7 +51,7 @@ async function bandwidth(device: Device, memory: Memory, kernels: Kernels, clock
   const tensor = memory.tensor("source", "f32", [bytes / 2 ** 12, 2 ** 10]);
   fill(device, kernels, tensor, { seed: 1, spread: 1, centre: 0 });
   const kernel = kernels.get(TOOLS.readMemory, { LOADS, LANES }).bind({ source: tensor.parts[0]!.buffer, out }, {});
-  const millis = await clock.best(kernel, bytes / groupBytes);
+  const millis = await best(clock, kernel, bytes / groupBytes);
   return bytes / millis * 1e3;
 }
 
@@ -59,47 +59,21 @@ async function bandwidth(device: Device, memory: Memory, kernels: Kernels, clock
 async function flops(kernels: Kernels, clock: Clock, out: GPUBuffer) {
   const kernel = kernels.get(TOOLS.multiplyAdd, { ROUNDS }).bind({ out }, {});
   for (let groups = 64;; groups *= 4) {
-    const millis = await clock.best(kernel, groups);
+    const millis = await best(clock, kernel, groups);
     if (millis > ENOUGH_MILLIS || groups >= 2 ** 14) return groups * THREADS * ROUNDS * ROUND_FLOPS / millis * 1e3;
   }
 }
 
-/** Times dispatches on the device's clock, or where it has none on ours. */
-class Clock {
-  readonly #device: Device;
-  readonly #readback: Readback;
-  readonly #timer: Timer | null;
-  readonly #sign: GPUBuffer;
-
-  constructor(device: Device, memory: Memory, readback: Readback) {
-    this.#device = device;
-    this.#readback = readback;
-    this.#timer = Timer.create(device, memory);
-    this.#sign = memory.buffer("sign", 4);
+/** Milliseconds of the fastest of several runs. */
+async function best(clock: Clock, { pipeline, bindings }: BoundKernel, groups: number, times = 1): Promise<number> {
+  let least = Infinity;
+  for (let run = 0; run <= RUNS; run++) {
+    const millis = await clock.millis((pass) => {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, bindings);
+      for (let i = 0; i < times; i++) pass.dispatchWorkgroups(groups);
+    });
+    if (run > 0) least = Math.min(least, millis); // the first one compiles
   }
-
-  /** Milliseconds of the fastest of several runs. */
-  async best(kernel: BoundKernel, groups: number, times = 1): Promise<number> {
-    await this.#device.settled();
-    let least = Infinity;
-    for (let run = 0; run <= RUNS; run++) {
-      const millis = await this.#run(kernel, groups, times);
-      if (run > 0) least = Math.min(least, millis); // the first one compiles
-    }
-    return least;
-  }
-
-  async #run({ pipeline, bindings }: BoundKernel, groups: number, times: number): Promise<number> {
-    const encoder = this.#device.gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass(this.#timer ? { timestampWrites: this.#timer.writes } : {});
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, bindings);
-    for (let i = 0; i < times; i++) pass.dispatchWorkgroups(groups);
-    pass.end();
-    const source = this.#timer?.resolve(encoder) ?? { buffer: this.#sign, from: 0, bytes: 4 };
-    const encoded = await this.#readback.encode(encoder, [source]);
-    const begun = performance.now();
-    const result = await this.#readback.submit(encoded);
-    return this.#timer ? Timer.millis(result) : performance.now() - begun;
-  }
+  return least;
 }

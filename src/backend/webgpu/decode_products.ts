@@ -5,15 +5,15 @@ import type { Tensor } from "../tensor.ts";
 import type { Device } from "./device.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 
-/** Threads that keep enough reads in flight for the memory's full rate, as far as one row's work has so many. */
-const THREADS = 2 ** 17;
-
 const MAX_LANES = 256;
 
-/** Threads that share out the `columns` of a tile's sums, where a row has so many `tiles`. */
-export function lanesFor({ lanes, software }: Device, tiles: number, columns: number): number {
+/**
+ * Threads that share out the `columns` of a tile's sums, where a row has so many `tiles`: as many as keep enough reads in
+ * flight for the memory's full rate, which is measured for each device.
+ */
+export function lanesFor({ lanes, software, kernels }: Device, tiles: number, columns: number): number {
   if (software) return lanes; // a processor has few threads, and each barrier costs
-  const wanted = Math.min(MAX_LANES, columns, THREADS / tiles);
+  const wanted = Math.min(MAX_LANES, columns, kernels.threads / tiles);
   return Math.max(lanes, 2 ** Math.floor(Math.log2(wanted)));
 }
 

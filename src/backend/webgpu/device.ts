@@ -1,6 +1,6 @@
 /** A GPU device: what was asked of it, what it can do, and whether it still lives. */
 import { DeviceLostError } from "../backend.ts";
-import type { GpuProvider } from "../../pipeline/messages.ts";
+import type { GpuProvider, KernelChoice } from "../../pipeline/messages.ts";
 import { adapterName, isSoftware, readLimits } from "./adapters.ts";
 import { openProvider } from "./provider.ts";
 
@@ -12,7 +12,12 @@ export interface DeviceOptions {
   readonly maxBindingBytes?: number;
   /** Ask for timestamps, where the device has them: runs tell how long the device worked. */
   readonly timed?: boolean;
+  /** Variants of the kernels; those that usually are the fastest, if left out. */
+  readonly kernels?: KernelChoice;
 }
+
+/** Nearly always subgroups, where there are any, and threads enough for the full rate of an H100's memory. */
+export const USUAL_KERNELS: KernelChoice = { subgroups: true, threads: 2 ** 17 };
 
 /** Features that adapters may hide and yet grant; all are optional. */
 const WANTED = ["subgroups", "shader-f16"] as const;
@@ -32,9 +37,9 @@ const USUAL_SUBGROUP = 32;
 export class Device implements Disposable {
   readonly gpu: GPUDevice;
   readonly name: string;
-  readonly subgroups: boolean;
-  /** Lines that begin every shader. */
-  readonly enables: readonly string[];
+  /** What is recorded from now on goes by. */
+  kernels: KernelChoice;
+  readonly #subgroupEnables: readonly string[];
   /** Threads that every subgroup has at least. */
   readonly minSubgroup: number;
   /** Threads of a workgroup that works on one short vector: a subgroup. */
@@ -51,12 +56,13 @@ export class Device implements Disposable {
     gpu: GPUDevice,
     { subgroupEnables }: { readonly subgroupEnables: readonly string[] },
     most: number,
+    kernels: KernelChoice,
   ) {
     const info = gpu.adapterInfo;
     this.gpu = gpu;
     this.name = adapterName(info);
-    this.subgroups = gpu.features.has("subgroups");
-    this.enables = this.subgroups ? subgroupEnables : [];
+    this.kernels = kernels;
+    this.#subgroupEnables = subgroupEnables;
     this.minSubgroup = info.subgroupMinSize || USUAL_SUBGROUP;
     this.lanes = Math.min(64, Math.max(8, info.subgroupMaxSize || USUAL_SUBGROUP));
     this.software = isSoftware(info);
@@ -82,9 +88,21 @@ export class Device implements Disposable {
    * @throws {RangeError} for an unknown provider
    * @throws {Deno.errors.NotFound} where there is no adapter
    */
-  static async open({ gpu, device, maxBindingBytes = Infinity, timed = false }: DeviceOptions): Promise<Device> {
+  static async open(
+    { gpu, device, maxBindingBytes = Infinity, timed = false, kernels = USUAL_KERNELS }: DeviceOptions,
+  ): Promise<Device> {
     const provider = openProvider(gpu);
-    return new Device(device ?? await request(provider.gpu, timed), provider, maxBindingBytes);
+    return new Device(device ?? await request(provider.gpu, timed), provider, maxBindingBytes, kernels);
+  }
+
+  /** Whether kernels use subgroups: the device has them, and they were chosen. */
+  get subgroups(): boolean {
+    return this.kernels.subgroups && this.gpu.features.has("subgroups");
+  }
+
+  /** Lines that begin every shader. */
+  get enables(): readonly string[] {
+    return this.subgroups ? this.#subgroupEnables : [];
   }
 
   /** Throws if the device is lost or has refused something since it was opened. */

@@ -1,0 +1,26 @@
+/** What a measurement is of: a device and the kernels on it. */
+import { SOURCES } from "../../../shaders/mod.ts";
+import type { GpuProvider } from "../../pipeline/messages.ts";
+import { adapterName } from "./adapters.ts";
+import { openProvider } from "./provider.ts";
+
+export interface DeviceKey {
+  /** All that the adapter tells of itself and its driver. */
+  readonly device: string;
+  /** Changes with any text of a kernel. */
+  readonly kernels: string;
+}
+
+/** The device that {@linkcode Device.open} would open; null where there is none. */
+export async function deviceKey(provider: GpuProvider): Promise<DeviceKey | null> {
+  const adapter = await openProvider(provider).gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) return null;
+  const { vendor, architecture, device } = adapter.info;
+  const details = [vendor, architecture, device].filter((detail) => detail !== "");
+  return { device: `${provider}: ${adapterName(adapter.info)} (${details.join(" ")})`, kernels: await kernelsHash() };
+}
+
+async function kernelsHash(): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(SOURCES.join("\0")));
+  return new Uint8Array(digest, 0, 8).toHex();
+}
