@@ -19,11 +19,11 @@ fn main(
   let t = flat(group, grid);
   if (t >= step_rows()) { return; }
   for (var i = lane; i < params.columns; i += LANES) {
-    var sum = vec4f();
+    var sum = hidden[t * params.columns + i];
     for (var k = 0u; k < PER_ROW; k++) {
       let choice = t * PER_ROW + k;
-      sum += weights[choice] * products[choice * params.columns + i];
+      sum = fma(vec4f(weights[choice]), products[choice * params.columns + i], sum);
     }
-    hidden[t * params.columns + i] += sum;
+    hidden[t * params.columns + i] = sum;
   }
 }

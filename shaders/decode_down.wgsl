@@ -1,25 +1,28 @@
-// hidden[t, h] += Σ_k weights[t, k] · (x[t, k] · down[e, h]), e = ids[t, k], over the matrices' rows in the part that is bound;
-// if SHARED also shared_x[t] · shared_down[h] (spec c.10).
-// One workgroup of LANES per row and 4 outputs; its lanes share out all products of the row's choices.
+// hidden[h] += Σ_k weights[k] · (x[k] · down[e, h]), e = ids[k], for the one row of the step; if SHARED also + shared_x · shared_down[h]
+// (spec c.10).
+// One workgroup of LANES per 4 outputs. Each of its teams of TEAM lanes takes a choice after the other; all share out the shared expert.
+
+const TEAMS = LANES / TEAM;
+const ROUNDS = (PER_ROW + TEAMS - 1u) / TEAMS;
 
 struct Params {
   columns: u32, // I / 4
   outputs: u32, // H
-  first: u32, // stacked row of the part
-  count: u32, // stacked rows of the part
   shared_columns: u32, // I' / 4
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, PER_ROW, I]
+@group(0) @binding(2) var<storage, read> x: array<vec4f>; // [PER_ROW, I]
 @group(0) @binding(3) var<storage, read> down: array<weight4>; // [E, H, I]
 @group(0) @binding(4) var<storage, read> factors: array<factor>; // [E, H / BLOCK_ROWS, I / BLOCK_COLUMNS]
-@group(0) @binding(5) var<storage, read> ids: array<u32>; // [T, PER_ROW]
-@group(0) @binding(6) var<storage, read> weights: array<f32>; // [T, PER_ROW]
-@group(0) @binding(7) var<storage, read_write> hidden: array<f32>; // [T, H]
-@group(0) @binding(8) var<storage, read> shared_x: array<vec4f>; // [T, I']
+@group(0) @binding(5) var<storage, read> ids: array<u32>; // [PER_ROW]
+@group(0) @binding(6) var<storage, read> weights: array<f32>; // [PER_ROW]
+@group(0) @binding(7) var<storage, read_write> hidden: array<f32>; // [H]
+@group(0) @binding(8) var<storage, read> shared_x: array<vec4f>; // [I']
 @group(0) @binding(9) var<storage, read> shared_down: array<weight4>; // [H, I']
 @group(0) @binding(10) var<storage, read> shared_factors: array<factor>; // [H / BLOCK_ROWS, I' / BLOCK_COLUMNS]
+
+var<workgroup> products: array<vec4f, PER_ROW>;
 
 fn downs4(at: u32, block: u32) -> vec4f {
   let codes = load_weight4(down[weight4_at(at)], at);
@@ -47,24 +50,29 @@ fn shared_downs(tile: Tile, i: u32) -> mat4x4f {
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let tiles = (params.outputs + 3u) / 4u;
-  let t = flat(group, grid) / tiles;
-  let h = flat(group, grid) % tiles * 4u;
-  if (t >= step_rows()) { return; }
-  var sums = vec4f();
-  for (var j = lane.index; j < PER_ROW * params.columns; j += LANES) {
-    let choice = t * PER_ROW + j / params.columns;
-    let tile = tile_at(ids[choice], h, params.outputs, params.first, params.count);
-    let products = x[t * PER_ROW * params.columns + j] * downs(tile, j % params.columns);
-    sums += select(vec4f(), weights[choice] * products, tile.inside);
+  let h = flat(group, grid) * 4u;
+  if (h >= params.outputs) { return; }
+  let own = lane.index % TEAM;
+  for (var round = 0u; round < ROUNDS; round++) {
+    let k = round * TEAMS + lane.index / TEAM;
+    var sum = vec4f();
+    if (k < PER_ROW) {
+      let tile = tile_at(ids[k], h, params.outputs, 0u, 0xffffffffu);
+      for (var i = own; i < params.columns; i += TEAM) { sum += x[k * params.columns + i] * downs(tile, i); }
+    }
+    let product = sum_team4(lane, sum);
+    if (own == 0u && k < PER_ROW) { products[k] = product; }
   }
+  var shared_sum = vec4f();
   if (SHARED) {
     let tile = tile_at(0u, h, params.outputs, 0u, params.outputs);
-    for (var i = lane.index; i < params.shared_columns; i += LANES) {
-      sums += shared_x[t * params.shared_columns + i] * shared_downs(tile, i);
-    }
+    for (var i = lane.index; i < params.shared_columns; i += LANES) { shared_sum += shared_x[i] * shared_downs(tile, i); }
+    shared_sum = sum_lanes4(lane, shared_sum);
   }
-  let totals = sum_lanes4(lane, sums);
+  workgroupBarrier();
   let j = lane.index;
-  if (j < 4u && h + j < params.outputs) { hidden[t * params.outputs + h + j] += totals[j]; }
+  if (j >= 4u || h + j >= params.outputs) { return; }
+  var value = hidden[h + j]; // first, and by fma: compilers may reorder a sum that ends with it (combine_experts.wgsl does the same)
+  for (var k = 0u; k < PER_ROW; k++) { value = fma(weights[k], products[k][j], value); }
+  hidden[h + j] = value + shared_sum[j];
 }

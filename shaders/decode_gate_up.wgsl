@@ -1,6 +1,7 @@
-// out[t, k] = silu(n[t] · gate[e]) ⊙ (n[t] · up[e]) with n = norm(x) and e = ids[t, k] (spec c.10); if SHARED, after the PER_ROW
-// choices of a row one more, of matrices of their own. The norm's sum of squares is taken on the way and divides at the end.
-// One workgroup of LANES per choice and 4 outputs; its lanes share out K.
+// out[t, k] = silu(n[t] · gate[e]) ⊙ (n[t] · up[e]) with n = norm(x) and e the expert of the choice (spec c.10); if SHARED, after the
+// choices every row once more, with matrices of their own. The norm's sum of squares is taken on the way and divides at the end.
+// One workgroup of LANES per 4 outputs of up to ROWS choices that share an expert (lib/choices.wgsl); its lanes share out K, in the
+// same way whatever the rows are. ROWS: 1 or 4.
 
 struct Params {
   columns: u32, // K / 4
@@ -18,13 +19,25 @@ struct Params {
 @group(0) @binding(5) var<storage, read> gate_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(6) var<storage, read> up: array<weight4>; // [E, I, K]
 @group(0) @binding(7) var<storage, read> up_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(8) var<storage, read> ids: array<u32>; // [T, PER_ROW]
+@group(0) @binding(8) var<storage, read> chosen: array<u32>; // [T, PER_ROW], or sorted
 @group(0) @binding(9) var<storage, read_write> out: array<f32>; // [T, PER_ROW, I]
 @group(0) @binding(10) var<storage, read> shared_gate: array<weight4>; // [I', K]
 @group(0) @binding(11) var<storage, read> shared_gate_factors: array<factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(12) var<storage, read> shared_up: array<weight4>; // [I', K]
 @group(0) @binding(13) var<storage, read> shared_up_factors: array<factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(14) var<storage, read_write> shared_out: array<f32>; // [T, I']
+
+struct Products {
+  gates: vec4f,
+  ups: vec4f,
+  squares: vec4f,
+}
+
+// Of each row.
+var<private> products0: Products;
+var<private> products1: Products;
+var<private> products2: Products;
+var<private> products3: Products;
 
 fn gates4(at: u32, block: u32) -> vec4f {
   let codes = load_weight4(gate[weight4_at(at)], at);
@@ -50,30 +63,33 @@ fn shared_ups4(at: u32, block: u32) -> vec4f {
   return scaled(codes, shared_up_factors[factor_at(block)], block);
 }
 
-struct Products {
-  gates: vec4f,
-  ups: vec4f,
-  squares: vec4f,
+fn added(sums: Products, value: vec4f, weight: vec4f, g: mat4x4f, u: mat4x4f) -> Products {
+  let weighted = value * weight;
+  return Products(sums.gates + weighted * g, sums.ups + weighted * u, sums.squares + value * value);
 }
 
-fn routed_products(lane: Lane, source: u32, tile: Tile) -> Products {
-  var sums = Products();
+// Adds the products of columns 4i … 4i + 3 of `count` rows.
+fn add_products(i: u32, sources: vec4u, count: u32, g: mat4x4f, u: mat4x4f) {
+  let weight = norm[i];
+  products0 = added(products0, x[sources.x + i], weight, g, u);
+  if (ROWS > 1u) {
+    if (count > 1u) { products1 = added(products1, x[sources.y + i], weight, g, u); }
+    if (count > 2u) { products2 = added(products2, x[sources.z + i], weight, g, u); }
+    if (count > 3u) { products3 = added(products3, x[sources.w + i], weight, g, u); }
+  }
+}
+
+fn add_routed(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
   for (var i = lane.index; i < params.columns; i += LANES) {
     let at = tile.rows * params.columns + i;
     let block = factor_indices(tile, i, params.columns);
     let g = mat4x4f(gates4(at.x, block.x), gates4(at.y, block.y), gates4(at.z, block.z), gates4(at.w, block.w));
     let u = mat4x4f(ups4(at.x, block.x), ups4(at.y, block.y), ups4(at.z, block.z), ups4(at.w, block.w));
-    let value = x[source + i];
-    let weighted = value * norm[i];
-    sums.gates += weighted * g;
-    sums.ups += weighted * u;
-    sums.squares += value * value;
+    add_products(i, sources, count, g, u);
   }
-  return sums;
 }
 
-fn shared_products(lane: Lane, source: u32, tile: Tile) -> Products {
-  var sums = Products();
+fn add_shared(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
   for (var i = lane.index; i < params.columns; i += LANES) {
     let at = tile.rows * params.columns + i;
     let block = factor_indices(tile, i, params.columns);
@@ -89,16 +105,11 @@ fn shared_products(lane: Lane, source: u32, tile: Tile) -> Products {
       shared_ups4(at.z, block.z),
       shared_ups4(at.w, block.w),
     );
-    let value = x[source + i];
-    let weighted = value * norm[i];
-    sums.gates += weighted * g;
-    sums.ups += weighted * u;
-    sums.squares += value * value;
+    add_products(i, sources, count, g, u);
   }
-  return sums;
 }
 
-// silu(gate) ⊙ up of the tile's four outputs.
+// silu(gate) ⊙ up of the tile's four outputs, of one row.
 fn activate(lane: Lane, sums: Products) -> vec4f {
   let squares = sum_lanes4(lane, sums.squares);
   let mean = (squares.x + squares.y + squares.z + squares.w) / f32(4u * params.columns);
@@ -108,30 +119,57 @@ fn activate(lane: Lane, sums: Products) -> vec4f {
   return vec4f(silu(gates.x), silu(gates.y), silu(gates.z), silu(gates.w)) * ups;
 }
 
+// Lane j < 4 writes output n + j.
+fn write_routed(j: u32, choice: u32, n: u32, tile: Tile, values: vec4f) {
+  if (j >= 4u) { return; }
+  if (tile.inside[j]) { out[choice * params.outputs + n + j] = values[j]; }
+}
+
+fn write_shared(j: u32, t: u32, n: u32, tile: Tile, values: vec4f) {
+  if (j >= 4u) { return; }
+  if (tile.inside[j]) { shared_out[t * params.shared_outputs + n + j] = values[j]; }
+}
+
+fn routed(lane: Lane, index: u32, n: u32) {
+  let choices = choices_at(index);
+  if (choices.count == 0u) { return; }
+  let tile = tile_at(choices.expert, n, params.outputs, params.first, params.count);
+  if (!any(tile.inside)) { return; }
+  add_routed(lane, choices.at / PER_ROW * params.columns, choices.count, tile);
+  let j = lane.index;
+  write_routed(j, choices.at.x, n, tile, activate(lane, products0));
+  if (ROWS > 1u) {
+    if (choices.count > 1u) { write_routed(j, choices.at.y, n, tile, activate(lane, products1)); }
+    if (choices.count > 2u) { write_routed(j, choices.at.z, n, tile, activate(lane, products2)); }
+    if (choices.count > 3u) { write_routed(j, choices.at.w, n, tile, activate(lane, products3)); }
+  }
+}
+
+fn shared_expert(lane: Lane, t: u32, n: u32) {
+  if (t >= step_rows()) { return; }
+  let count = min(ROWS, step_rows() - t);
+  let tile = tile_at(0u, n, params.shared_outputs, 0u, params.shared_outputs);
+  let rows = t + min(vec4u(0u, 1u, 2u, 3u), vec4u(count - 1u));
+  add_shared(lane, rows * params.columns, count, tile);
+  let j = lane.index;
+  write_shared(j, rows.x, n, tile, activate(lane, products0));
+  if (ROWS > 1u) {
+    if (count > 1u) { write_shared(j, rows.y, n, tile, activate(lane, products1)); }
+    if (count > 2u) { write_shared(j, rows.z, n, tile, activate(lane, products2)); }
+    if (count > 3u) { write_shared(j, rows.w, n, tile, activate(lane, products3)); }
+  }
+}
+
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let routed_tiles = (params.outputs + 3u) / 4u;
-  let routed = step_rows() * PER_ROW * routed_tiles;
   let index = flat(group, grid);
-  let j = lane.index;
-  if (index < routed) {
-    let choice = index / routed_tiles;
-    let n = index % routed_tiles * 4u;
-    let tile = tile_at(ids[choice], n, params.outputs, params.first, params.count);
-    if (!any(tile.inside)) { return; }
-    let values = activate(lane, routed_products(lane, choice / PER_ROW * params.columns, tile));
-    if (j < 4u) {
-      if (tile.inside[j]) { out[choice * params.outputs + n + j] = values[j]; }
-    }
-  } else if (SHARED) {
-    let tiles = (params.shared_outputs + 3u) / 4u;
-    let t = (index - routed) / tiles;
-    let n = (index - routed) % tiles * 4u;
-    if (t >= step_rows()) { return; }
-    let tile = tile_at(0u, n, params.shared_outputs, 0u, params.shared_outputs);
-    let values = activate(lane, shared_products(lane, t * params.columns, tile));
-    if (j < 4u) {
-      if (tile.inside[j]) { shared_out[t * params.shared_outputs + n + j] = values[j]; }
-    }
+  let blocks = (params.outputs + 3u) / 4u;
+  // The shared expert's rows lie among the first, which are full.
+  let shared_blocks = (params.shared_outputs + 3u) / 4u;
+  let first_routed = select(0u, (step_rows() + ROWS - 1u) / ROWS * shared_blocks, SHARED);
+  if (index < first_routed) {
+    if (SHARED) { shared_expert(lane, index / shared_blocks * ROWS, index % shared_blocks * 4u); }
+  } else {
+    routed(lane, (index - first_routed) / blocks, (index - first_routed) % blocks * 4u);
   }
 }

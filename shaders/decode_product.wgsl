@@ -1,8 +1,11 @@
 // out[r, n] = y[r] · weight[n] + bias[n], or if ADD that more than it was, for the rows n in the part of the weight that is bound.
 // y = x; or if NORM its RMSNorm, the root of whose squares, added up on the way, divides at the end (spec c.1); or if GATED
-// norm(x) ⊙ sigmoid(gate), the norm over each of GROUPS equal pieces (spec c.7), whose squares are summed first.
+// norm(x) ⊙ sigmoid(gate), the norm over each of GROUPS equal pieces (spec c.7), whose squares teams of TEAM lanes sum first.
 // One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are.
 // ROWS: 1 or 4. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
+
+const TEAMS = LANES / TEAM;
+const ROUNDS = (GROUPS + TEAMS - 1u) / TEAMS;
 
 struct Params {
   columns: u32, // K / 4
@@ -41,18 +44,20 @@ fn weights(tile: Tile, i: u32) -> mat4x4f {
   );
 }
 
-// Σ x² over columns 4i … 4i + 3, for each of four rows.
-fn squares_at(sources: vec4u, i: u32) -> vec4f {
-  let a = x[sources.x + i];
-  if (ROWS == 1u) { return vec4f(dot(a, a), 0.0, 0.0, 0.0); }
-  let b = x[sources.y + i];
-  let c = x[sources.z + i];
-  let d = x[sources.w + i];
-  return vec4f(dot(a, a), dot(b, b), dot(c, c), dot(d, d));
-}
-
-fn to_scales(squares: vec4f, count: u32) -> vec4f {
-  return 1.0 / sqrt(squares / f32(count) + params.epsilon);
+// Each team treats a group after the other.
+fn find_group_scales(lane: Lane, sources: vec4u) {
+  let size = params.columns / GROUPS;
+  let own = lane.index % TEAM;
+  for (var round = 0u; round < ROUNDS; round++) {
+    let g = round * TEAMS + lane.index / TEAM;
+    var sum = vec4f();
+    if (g < GROUPS) {
+      for (var i = g * size + own; i < (g + 1u) * size; i += TEAM) { sum += squares_at(sources, i); }
+    }
+    let total = sum_team4(lane, sum);
+    if (own == 0u && g < GROUPS) { group_scales[g] = to_scales(total, 4u * size); }
+  }
+  workgroupBarrier();
 }
 
 // y at columns 4i … 4i + 3, but for the scale of a NORM.
@@ -82,6 +87,13 @@ fn source_row(row: u32) -> u32 {
   return row;
 }
 
+// The rows `row` … row + ROWS - 1 of x; past the last row the last one again, and its sums are dropped.
+fn sources_at(row: u32, rows: u32) -> vec4u {
+  if (ROWS == 1u) { return vec4u(source_row(row) * params.columns); }
+  let all = min(row + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u));
+  return vec4u(source_row(all.x), source_row(all.y), source_row(all.z), source_row(all.w)) * params.columns;
+}
+
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let rows = select(step_rows(), step_outputs(), OUTPUTS);
@@ -91,39 +103,9 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let n = params.first + flat(group, grid) / row_tiles * 4u;
   if (n >= params.first + params.count) { return; }
   let tile = tile_at(0u, n, params.outputs, params.first, params.count);
-  // Past the last row: the last one again, and its sums are dropped.
-  let last = rows - 1u;
-  var sources = vec4u(source_row(row));
-  if (ROWS > 1u) {
-    let others = vec3u(source_row(min(row + 1u, last)), source_row(min(row + 2u, last)), source_row(min(row + 3u, last)));
-    sources = vec4u(sources.x, others);
-  }
-  sources *= params.columns;
-  if (GATED) {
-    let size = params.columns / GROUPS;
-    for (var g = 0u; g < GROUPS; g++) {
-      var squares = vec4f();
-      for (var i = g * size + lane.index; i < (g + 1u) * size; i += LANES) { squares += squares_at(sources, i); }
-      let scales = to_scales(sum_lanes4(lane, squares), 4u * size);
-      if (lane.index == 0u) { group_scales[g] = scales; }
-    }
-    workgroupBarrier();
-  }
-  var sums0 = vec4f();
-  var sums1 = vec4f();
-  var sums2 = vec4f();
-  var sums3 = vec4f();
-  var squares = vec4f();
-  for (var i = lane.index; i < params.columns; i += LANES) {
-    let w = weights(tile, i);
-    if (NORM) { squares += squares_at(sources, i); }
-    sums0 += input(sources.x, i, 0u) * w;
-    if (ROWS > 1u) {
-      sums1 += input(sources.y, i, 1u) * w;
-      sums2 += input(sources.z, i, 2u) * w;
-      sums3 += input(sources.w, i, 3u) * w;
-    }
-  }
+  let sources = sources_at(row, rows);
+  if (GATED) { find_group_scales(lane, sources); }
+  for (var i = lane.index; i < params.columns; i += LANES) { add_products(sources, i, weights(tile, i)); }
   var scales = vec4f(1.0);
   if (NORM) { scales = to_scales(sum_lanes4(lane, squares), 4u * params.columns); }
   finish(lane, row, n, tile, sums0, scales.x);

@@ -1,7 +1,9 @@
 /** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
 import activation from "./lib/activation.wgsl" with { type: "text" };
+import choices from "./lib/choices.wgsl" with { type: "text" };
 import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
+import productRows from "./lib/product_rows.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
@@ -24,8 +26,10 @@ import chunkStates from "./chunk_states.wgsl" with { type: "text" };
 import combineExperts from "./combine_experts.wgsl" with { type: "text" };
 import counter from "./counter.wgsl" with { type: "text" };
 import decodeDown from "./decode_down.wgsl" with { type: "text" };
+import decodeExpertDown from "./decode_expert_down.wgsl" with { type: "text" };
 import decodeGateUp from "./decode_gate_up.wgsl" with { type: "text" };
 import decodeLinearAttention from "./decode_linear_attention.wgsl" with { type: "text" };
+import decodePair from "./decode_pair.wgsl" with { type: "text" };
 import decodeProduct from "./decode_product.wgsl" with { type: "text" };
 import embed from "./embed.wgsl" with { type: "text" };
 import fill from "./fill.wgsl" with { type: "text" };
@@ -47,7 +51,18 @@ import sortExperts from "./sort_experts.wgsl" with { type: "text" };
 import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 
 /** Parts with one text; `reduce` is chosen by the device, `weight` by the weight's type. */
-const PARTS = { step, activation, selectLargest, tile, registerTile, rowTile, span, attentionTile } as const;
+const PARTS = {
+  step,
+  activation,
+  choices,
+  productRows,
+  selectLargest,
+  tile,
+  registerTile,
+  rowTile,
+  span,
+  attentionTile,
+} as const;
 /** How four weights and their factor are read. */
 const WEIGHTS = {
   f32: weightF32 + factorF32,
@@ -117,21 +132,29 @@ export const SHADERS = {
   counter: shader<"count">("counter", counter),
   decodeDown: shader<
     "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
-    "columns" | "outputs" | "shared_columns" | PartOfStack
+    "columns" | "outputs" | "shared_columns"
   >("decode_down", decodeDown, "step", "reduce", "weight", "tile"),
+  decodeExpertDown: shader<
+    "step" | "x" | "down" | "factors" | "chosen" | "products",
+    "columns" | "outputs" | PartOfStack
+  >("decode_expert_down", decodeExpertDown, "step", "reduce", "weight", "tile", "choices"),
   decodeGateUp: shader<
-    | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "ids" | "out")
+    | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "chosen" | "out")
     | ("shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
     "columns" | "outputs" | "shared_outputs" | "epsilon" | PartOfStack
-  >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "tile", "activation"),
+  >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "tile", "choices", "activation"),
   decodeLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
     "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
   >("decode_linear_attention", decodeLinearAttention, "step", "reduce", "activation"),
+  decodePair: shader<
+    "step" | "x" | "norm" | "weight" | "factors" | "out" | "other_weight" | "other_factors" | "other_out",
+    "columns" | "outputs" | "other_outputs" | "epsilon"
+  >("decode_pair", decodePair, "step", "reduce", "weight", "tile", "productRows"),
   decodeProduct: shader<
     "step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out",
     "columns" | "outputs" | "epsilon" | PartOfStack
-  >("decode_product", decodeProduct, "step", "reduce", "weight", "tile"),
+  >("decode_product", decodeProduct, "step", "reduce", "weight", "tile", "productRows"),
   embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
     "embed",
     embed,

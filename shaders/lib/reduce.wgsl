@@ -1,4 +1,4 @@
-// Sums and maxima over a workgroup of LANES threads, a power of two, through workgroup memory, in a fixed order.
+// Sums and maxima over a workgroup of LANES threads, or sums over TEAM neighbours, powers of two, through workgroup memory, in a fixed order.
 
 struct Lane {
   @builtin(local_invocation_index) index: u32,
@@ -15,6 +15,17 @@ fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
   }
   workgroupBarrier();
   return lane_values[0];
+}
+
+fn sum_team4(lane: Lane, value: vec4f) -> vec4f {
+  workgroupBarrier(); // the result before may still be being read
+  lane_values[lane.index] = value;
+  for (var half = TEAM / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane.index % TEAM < half) { lane_values[lane.index] += lane_values[lane.index + half]; }
+  }
+  workgroupBarrier();
+  return lane_values[lane.index / TEAM * TEAM];
 }
 
 fn max_lanes(lane: Lane, value: f32) -> f32 {

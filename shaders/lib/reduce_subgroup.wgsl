@@ -1,4 +1,5 @@
-// Sums and maxima over a workgroup of LANES threads, a power of two, by subgroups of at least SUBGROUP threads, in a fixed order.
+// Sums and maxima over a workgroup of LANES threads, or sums over TEAM neighbours, powers of two, by subgroups of at least SUBGROUP
+// threads and at most TEAM, in a fixed order.
 
 struct Lane {
   @builtin(local_invocation_index) index: u32,
@@ -18,6 +19,19 @@ fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
     workgroupBarrier();
     sum = subgroup_values[0];
     for (var i = 1u; i * lane.subgroup_size < LANES; i++) { sum += subgroup_values[i]; }
+  }
+  return sum;
+}
+
+fn sum_team4(lane: Lane, value: vec4f) -> vec4f {
+  var sum = subgroupAdd(value);
+  if (TEAM > SUBGROUP) {
+    workgroupBarrier(); // the result before may still be being read
+    subgroup_values[lane.index / lane.subgroup_size] = sum;
+    workgroupBarrier();
+    let first = lane.index / TEAM * TEAM / lane.subgroup_size;
+    sum = subgroup_values[first];
+    for (var i = 1u; i * lane.subgroup_size < TEAM; i++) { sum += subgroup_values[first + i]; }
   }
   return sum;
 }

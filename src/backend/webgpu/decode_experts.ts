@@ -1,15 +1,23 @@
-/** The experts of few rows: the chosen ones and the shared one side by side, two dispatches in all. */
-import { SHADERS } from "../../../shaders/mod.ts";
+/** The experts of few rows, the chosen ones and the shared one side by side: of one row its own, of several those that share an expert. */
+import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { lanesFor } from "./decode_products.ts";
+import { decodeProduct } from "./decode_products.ts";
 import { byTiles } from "./prefill_dense.ts";
+import { combineExperts, expertProducts, PREFILL_TILE_ROWS } from "./prefill_experts.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import { sortChoices, sortedChoices } from "./sorted_choices.ts";
 
 /** Buffers that the kernels bind, more than some devices allow. */
 const BUFFERS = 14;
 
-/** Whether experts go by rows here, and not sorted as those of many rows. */
+/** Choices that share an expert and are read with its weights at once. */
+const TILE_ROWS = 4;
+
+/** Threads of a workgroup that every device has. */
+const MAX_LANES = 256;
+
+/** Whether experts go by few rows here. */
 export function decodesExperts({ device, capacity }: Recording): boolean {
   return !byTiles(capacity.rows) && device.gpu.limits.maxStorageBuffersPerShaderStage >= BUFFERS;
 }
@@ -22,6 +30,29 @@ export function isLike(weight: Weight, shared: readonly Weight[]): boolean {
   );
 }
 
+/** Sorts the choices by expert where their experts want it: one row's are read as they come. */
+export function orderChoices(recording: Recording, ids: Tensor, experts: number): void {
+  if (!decodesExperts(recording)) sortChoices(recording, ids, experts, PREFILL_TILE_ROWS);
+  else if (recording.capacity.rows > 1) sortChoices(recording, ids, experts, TILE_ROWS);
+}
+
+interface Chosen {
+  readonly chosen: GPUBuffer;
+  /** Tiles of choices, or choices. */
+  readonly tiles: number;
+  readonly constants: Constants;
+}
+
+/** What lib/choices.wgsl reads. */
+function choicesOf(recording: Recording, ids: Tensor, experts: number): Chosen {
+  const PER_ROW = ids.shape[1]!;
+  if (recording.capacity.rows === 1) {
+    return { chosen: whole(ids, "u32"), tiles: PER_ROW, constants: { ROWS: 1, PER_ROW, TILES: 0 } };
+  }
+  const { buffer, tiles } = sortedChoices(recording, ids, experts, TILE_ROWS);
+  return { chosen: buffer, tiles, constants: { ROWS: TILE_ROWS, PER_ROW, TILES: tiles } };
+}
+
 /** out[t, k] = silu(n_t @ gate[e]^T) ⊙ (n_t @ up[e]^T), and the same for the shared expert where there is one. */
 export function decodeGateUp(
   recording: Recording,
@@ -32,24 +63,22 @@ export function decodeGateUp(
   [gate, up]: readonly [gate: Weight, up: Weight],
   shared: SharedGateUp | null,
 ): void {
-  const [outputs, width] = gate.values.shape.slice(-2) as [number, number];
-  const PER_ROW = ids.shape[1]!;
+  const [experts, outputs, width] = gate.values.shape as [number, number, number];
+  const { chosen, tiles, constants } = choicesOf(recording, ids, experts);
+  const rowsAtOnce = recording.capacity.rows === 1 ? 1 : TILE_ROWS;
   const sharedOutputs = shared?.gate.values.shape[0] ?? 0;
   const upParts = own(up.values).parts;
-  const tiles = PER_ROW * Math.ceil(outputs / 4);
-  const nothing = { gate: recording.memory.nothing, up: recording.memory.nothing };
+  const { nothing } = recording.memory;
   own(gate.values).parts.forEach(({ buffer, first, count }, i) => {
     const added = i === 0 ? shared : null; // once, with the first part
-    const sharedTiles = added === null ? 0 : Math.ceil(sharedOutputs / 4);
+    const sharedBlocks = added === null ? 0 : Math.ceil(sharedOutputs / 4);
     recording.dispatch(
       SHADERS.decodeGateUp,
       {
-        constants: {
-          ...scaling(recording, gate).constants,
-          ...{ LANES: lanesFor(recording.device, tiles, width / 4), PER_ROW, SHARED: added !== null },
-        },
+        constants: { ...scaling(recording, gate).constants, ...constants, SHARED: added !== null },
         weight: weightType(gate),
-        workgroups: ({ rows }) => rows * (tiles + sharedTiles),
+        workgroups: ({ rows }) =>
+          rows === 0 ? 0 : tiles * Math.ceil(outputs / 4) + Math.ceil(rows / rowsAtOnce) * sharedBlocks,
       },
       {
         x: whole(hidden),
@@ -58,12 +87,12 @@ export function decodeGateUp(
         gate_factors: scaling(recording, gate).factors,
         up: upParts[i]!.buffer,
         up_factors: scaling(recording, up).factors,
-        ids: whole(ids, "u32"),
+        chosen,
         out: whole(out),
-        shared_gate: added === null ? nothing.gate : whole(added.gate.values, added.gate.values.dtype),
-        shared_gate_factors: added === null ? nothing.gate : scaling(recording, added.gate).factors,
-        shared_up: added === null ? nothing.up : whole(added.up.values, added.up.values.dtype),
-        shared_up_factors: added === null ? nothing.up : scaling(recording, added.up).factors,
+        shared_gate: added === null ? nothing : whole(added.gate.values, added.gate.values.dtype),
+        shared_gate_factors: added === null ? nothing : scaling(recording, added.gate).factors,
+        shared_up: added === null ? nothing : whole(added.up.values, added.up.values.dtype),
+        shared_up_factors: added === null ? nothing : scaling(recording, added.up).factors,
         shared_out: added === null ? recording.scratch("no shared expert", 1) : whole(added.out),
       },
       { columns: width / 4, outputs, first, count, shared_outputs: sharedOutputs, epsilon: norm.eps },
@@ -71,46 +100,82 @@ export function decodeGateUp(
   });
 }
 
-/** hidden[t] += Σ_k weights[t, k] · (x[t, k] @ down[e]^T), and shared.x[t] @ shared.down^T where there is one. */
+/** hidden[t] += Σ_k weights[t, k] · (x[t, k] @ down[e]^T), then + shared.x[t] @ shared.down^T where there is one. */
 export function decodeDownAdd(
+  recording: Recording,
+  hidden: Tensor,
+  x: Tensor,
+  routing: Routing,
+  down: Weight,
+  shared: SharedDown | null,
+): void {
+  const { lanes } = recording.device;
+  const perRow = routing.ids.shape[1]!;
+  const LANES = Math.min(MAX_LANES, lanes * 2 ** Math.ceil(Math.log2(perRow)));
+  if (recording.capacity.rows === 1 && own(down.values).parts.length === 1) {
+    return oneRowDown(recording, hidden, x, routing, down, shared, { LANES, TEAM: lanes });
+  }
+  fewRowsDown(recording, hidden, x, routing, down);
+  if (shared === null) return;
+  decodeProduct(recording, hidden, shared.x, { weight: shared.down, bias: null }, { add: true, lanes: LANES });
+  recording.changed(hidden);
+}
+
+function oneRowDown(
   recording: Recording,
   hidden: Tensor,
   x: Tensor,
   { ids, weights }: Routing,
   down: Weight,
   shared: SharedDown | null,
+  threads: Constants,
 ): void {
   const [outputs, width] = down.values.shape.slice(-2) as [number, number];
+  const { nothing } = recording.memory;
   const { factors, constants } = scaling(recording, down);
-  const { memory: { nothing }, device } = recording;
-  const PER_ROW = ids.shape[1]!;
-  const sharedWidth = shared?.x.shape.at(-1) ?? 0;
-  const tiles = Math.ceil(outputs / 4);
-  own(down.values).parts.forEach(({ buffer, first, count }, i) => {
-    const added = i === 0 ? shared : null;
-    recording.dispatch(
-      SHADERS.decodeDown,
-      {
-        constants: {
-          ...constants,
-          ...{ LANES: lanesFor(device, tiles, PER_ROW * width / 4), PER_ROW, SHARED: added !== null },
-        },
-        weight: weightType(down),
-        workgroups: ({ rows }) => rows * tiles,
-      },
-      {
-        x: whole(x),
-        down: buffer,
-        factors,
-        ids: whole(ids, "u32"),
-        weights: whole(weights),
-        hidden: whole(hidden),
-        shared_x: added === null ? nothing : whole(added.x),
-        shared_down: added === null ? nothing : whole(added.down.values, added.down.values.dtype),
-        shared_factors: added === null ? nothing : scaling(recording, added.down).factors,
-      },
-      { columns: width / 4, outputs, first, count, shared_columns: sharedWidth / 4 },
-    );
-  });
+  recording.dispatch(
+    SHADERS.decodeDown,
+    {
+      constants: { ...constants, ...threads, PER_ROW: ids.shape[1]!, SHARED: shared !== null },
+      weight: weightType(down),
+      workgroups: ({ rows }) => rows * Math.ceil(outputs / 4),
+    },
+    {
+      x: whole(x),
+      down: own(down.values).parts[0]!.buffer,
+      factors,
+      ids: whole(ids, "u32"),
+      weights: whole(weights),
+      hidden: whole(hidden),
+      shared_x: shared === null ? nothing : whole(shared.x),
+      shared_down: shared === null ? nothing : whole(shared.down.values, shared.down.values.dtype),
+      shared_factors: shared === null ? nothing : scaling(recording, shared.down).factors,
+    },
+    { columns: width / 4, outputs, shared_columns: (shared?.x.shape.at(-1) ?? 0) / 4 },
+  );
   recording.changed(hidden);
+}
+
+/** Teams of a workgroup: each has outputs of its own. */
+const TEAMS = 4;
+
+function fewRowsDown(recording: Recording, hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
+  const [experts, outputs, width] = down.values.shape as [number, number, number];
+  const { chosen, tiles, constants } = choicesOf(recording, routing.ids, experts);
+  const { factors, constants: scales } = scaling(recording, down);
+  const { lanes } = recording.device;
+  const products = expertProducts(recording, down, routing.ids.shape[1]!);
+  for (const { buffer, first, count } of own(down.values).parts) {
+    recording.dispatch(
+      SHADERS.decodeExpertDown,
+      {
+        constants: { ...scales, ...constants, LANES: TEAMS * lanes, TEAM: lanes },
+        weight: weightType(down),
+        workgroups: ({ rows }) => rows === 0 ? 0 : tiles * Math.ceil(outputs / (4 * TEAMS)),
+      },
+      { x: whole(x), down: buffer, factors, chosen, products },
+      { columns: width / 4, outputs, first, count },
+    );
+  }
+  combineExperts(recording, hidden, products, routing);
 }

@@ -1,7 +1,7 @@
 /** Products with few rows: a workgroup for every four outputs, with the norm of its input on the way. */
-import { SHADERS } from "../../../shaders/mod.ts";
+import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor, Weight } from "../tensor.ts";
 import type { Device } from "./device.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 
@@ -30,6 +30,8 @@ interface ProductOptions {
   /** What the input goes through first. */
   readonly norm?: Norm | null;
   readonly gated?: GatedNorm | null;
+  /** Threads that share out a sum, where not as many as suit the device. */
+  readonly lanes?: number;
 }
 
 /** out = y @ W^T + b, or added to out, y being x or its norm: out[T, N], x[T, K], W[N, K] */
@@ -38,12 +40,13 @@ export function decodeProduct(
   out: Tensor | GPUBuffer,
   x: Tensor,
   { weight, bias }: Linear,
-  { add = false, rows = "rows", norm = null, gated = null }: ProductOptions,
+  { add = false, rows = "rows", norm = null, gated = null, lanes }: ProductOptions,
 ): void {
   const { capacity, device, memory: { nothing } } = recording;
   const [outputs, width] = weight.values.shape as [number, number];
   const { factors, constants } = scaling(recording, weight);
   const ROWS = capacity[rows] === 1 ? 1 : 4;
+  const LANES = lanes ?? lanesFor(device, Math.ceil(outputs / 4), width / 4);
   const used = gated?.norm ?? norm;
   for (const { buffer, first, count } of own(weight.values).parts) {
     recording.dispatch(
@@ -51,8 +54,8 @@ export function decodeProduct(
       {
         constants: {
           ...constants,
-          ...{ LANES: lanesFor(device, Math.ceil(outputs / 4), width / 4), ROWS, GROUPS: gated?.groups ?? 1 },
-          ...{ NORM: norm !== null, GATED: gated !== null, OUTPUTS: rows === "outputs" },
+          ...groupTeams(device, LANES, gated?.groups ?? 1),
+          ...{ LANES, ROWS, NORM: norm !== null, GATED: gated !== null, OUTPUTS: rows === "outputs" },
           ...{ BIAS: bias !== null, ADD: add },
         },
         weight: weightType(weight),
@@ -70,4 +73,68 @@ export function decodeProduct(
       { columns: width / 4, outputs, first, count, epsilon: used?.eps ?? 0 },
     );
   }
+}
+
+/** Buffers that the kernel for two products binds, more than some devices allow. */
+const PAIR_BUFFERS = 9;
+
+/** Whether one dispatch may compute both products: they have no bias, are stored alike and in one part. */
+function pairs({ device }: Recording, one: Linear, other: Linear): boolean {
+  const isWhole = ({ weight, bias }: Linear) => bias === null && own(weight.values).parts.length === 1;
+  return device.gpu.limits.maxStorageBuffersPerShaderStage >= PAIR_BUFFERS && isWhole(one) && isWhole(other) &&
+    one.weight.values.dtype === other.weight.values.dtype &&
+    `${one.weight.scales?.block}` === `${other.weight.scales?.block}`;
+}
+
+/** outs[i] = norm(hidden) @ W_i^T + b_i */
+export function decodeProject(
+  recording: Recording,
+  outs: readonly Tensor[],
+  hidden: Tensor,
+  norm: Norm,
+  maps: readonly Linear[],
+): void {
+  const [one, other] = maps;
+  if (maps.length === 2 && pairs(recording, one!, other!)) {
+    return decodePair(recording, outs, hidden, norm, [one!.weight, other!.weight]);
+  }
+  maps.forEach((map, i) => decodeProduct(recording, outs[i]!, hidden, map, { norm }));
+}
+
+function decodePair(
+  recording: Recording,
+  [out, otherOut]: readonly Tensor[],
+  hidden: Tensor,
+  norm: Norm,
+  [weight, other]: readonly [Weight, Weight],
+): void {
+  const { capacity, device } = recording;
+  const [outputs, width] = weight.values.shape as [number, number];
+  const otherOutputs = other.values.shape[0]!;
+  const ROWS = capacity.rows === 1 ? 1 : 4;
+  const blocks = Math.ceil(outputs / 4) + Math.ceil(otherOutputs / 4);
+  recording.dispatch(
+    SHADERS.decodePair,
+    {
+      constants: { ...scaling(recording, weight).constants, LANES: lanesFor(device, blocks, width / 4), ROWS },
+      weight: weightType(weight),
+      workgroups: ({ rows }) => Math.ceil(rows / ROWS) * blocks,
+    },
+    {
+      x: whole(hidden),
+      norm: whole(norm.weight),
+      weight: whole(weight.values, weight.values.dtype),
+      factors: scaling(recording, weight).factors,
+      out: whole(out!),
+      other_weight: whole(other.values, other.values.dtype),
+      other_factors: scaling(recording, other).factors,
+      other_out: whole(otherOut!),
+    },
+    { columns: width / 4, outputs, other_outputs: otherOutputs, epsilon: norm.eps },
+  );
+}
+
+/** Teams of a workgroup's lanes that treat a group of a gated norm each, as far as a team is a subgroup at least. */
+function groupTeams({ lanes }: Device, LANES: number, GROUPS: number): Constants {
+  return { GROUPS, TEAM: Math.max(Math.min(lanes, LANES), LANES / 2 ** Math.ceil(Math.log2(GROUPS))) };
 }

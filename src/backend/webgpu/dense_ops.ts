@@ -2,7 +2,7 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { decodeProduct, lanesFor } from "./decode_products.ts";
+import { decodeProduct, decodeProject, lanesFor } from "./decode_products.ts";
 import { byTiles, gatedGemm, gemm } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 
@@ -33,11 +33,10 @@ export function project(
   norm: Norm,
   maps: readonly Linear[],
 ): void {
-  const many = byTiles(recording.capacity.rows);
-  maps.forEach((map, i) => {
-    if (many) gemm(recording, outs[i]!, recording.normed(hidden, norm), map, { add: false, rows: "rows" });
-    else decodeProduct(recording, outs[i]!, hidden, map, { norm });
-  });
+  if (byTiles(recording.capacity.rows)) {
+    const normed = recording.normed(hidden, norm);
+    maps.forEach((map, i) => gemm(recording, outs[i]!, normed, map, { add: false, rows: "rows" }));
+  } else decodeProject(recording, outs, hidden, norm, maps);
 }
 
 export function projectAdd(recording: Recording, hidden: Tensor, x: Tensor, map: Linear): void {

@@ -2,11 +2,11 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { decodeDownAdd, decodeGateUp, decodesExperts, isLike } from "./decode_experts.ts";
+import { decodeDownAdd, decodeGateUp, decodesExperts, isLike, orderChoices } from "./decode_experts.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { gateUp, projectAdd } from "./dense_ops.ts";
 import { byTiles, gemm } from "./prefill_dense.ts";
-import { sortChoices, sortedDownAdd, sortedGateUp } from "./prefill_experts.ts";
+import { sortedDownAdd, sortedGateUp } from "./prefill_experts.ts";
 import { type Recording, whole } from "./recording.ts";
 
 export function route(
@@ -45,7 +45,7 @@ export function route(
     },
     { scale },
   );
-  if (!decodesExperts(recording)) sortChoices(recording, ids, experts);
+  orderChoices(recording, ids, experts);
 }
 
 export function expertsGateUp(

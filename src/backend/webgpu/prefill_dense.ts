@@ -3,6 +3,7 @@ import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Linear } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import type { SortedChoices } from "./sorted_choices.ts";
 
 /** Rows from which tiles pay: a decode step of all sequences has fewer. */
 const MANY_ROWS = 33;
@@ -26,13 +27,9 @@ export function tileConstants({ across, down, rowBlocks }: TileShape): Constants
   return { LANES: across * down, ACROSS: across, DOWN: down, ROW_BLOCKS: rowBlocks };
 }
 
-/** The tiles of choices that share an expert, as sort_experts.wgsl leaves them. */
-export interface Places {
-  readonly buffer: GPUBuffer;
-  /** At most. */
-  readonly tiles: number;
+/** Sorted choices, and how their tiles are computed. */
+export interface Places extends SortedChoices {
   readonly shape: TileShape;
-  readonly perRow: number;
 }
 
 /** The fastest of those tried on an H100, and one that gives all units of a device some work where there are few tiles. */

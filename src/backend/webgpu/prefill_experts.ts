@@ -4,35 +4,16 @@ import type { Norm, Routing } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { gatedGemm, gemm, type Places, tileRows, type TileShape } from "./prefill_dense.ts";
 import { type Recording, whole } from "./recording.ts";
+import { sortedChoices } from "./sorted_choices.ts";
 
 /** Tiles of 32 rows: on an H100 as fast as larger ones when full, and fuller when every expert has 64 rows. */
 const SHAPE: TileShape = { across: 16, down: 8, rowBlocks: 1 };
 
-/** Where the sorted choices of some routing are, and how many tiles they may need. */
-function placesOf(recording: Recording, ids: Tensor, experts: number): Places {
-  const perRow = ids.shape[1]!;
-  const choices = recording.capacity.rows * perRow;
-  const tiles = Math.min(choices, Math.floor(choices / tileRows(SHAPE)) + experts);
-  return { buffer: recording.scratch(`sorted ${ids.label}`, 4 * tiles + choices), tiles, shape: SHAPE, perRow };
-}
+/** Choices that share a tile. */
+export const PREFILL_TILE_ROWS = tileRows(SHAPE);
 
-/** Sorts what the router chose, for the products that follow. */
-export function sortChoices(recording: Recording, ids: Tensor, experts: number): void {
-  const { buffer, tiles, perRow } = placesOf(recording, ids, experts);
-  recording.dispatch(
-    SHADERS.sortExperts,
-    {
-      constants: {
-        LANES: recording.device.wideLanes,
-        EXPERTS: experts,
-        PER_ROW: perRow,
-        TILE_ROWS: tileRows(SHAPE),
-      },
-      workgroups: ({ rows }) => rows === 0 ? 0 : experts,
-    },
-    { ids: whole(ids, "u32"), places: buffer },
-    { tiles },
-  );
+function placesOf(recording: Recording, ids: Tensor, experts: number): Places {
+  return { ...sortedChoices(recording, ids, experts, PREFILL_TILE_ROWS), shape: SHAPE };
 }
 
 /** {@linkcode Ops.expertsGateUp} for choices that were sorted. */
@@ -51,16 +32,29 @@ export function sortedGateUp(
 
 /** {@linkcode Ops.expertsDownAdd} for choices that were sorted. */
 export function sortedDownAdd(recording: Recording, hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
-  const { ids, weights } = routing;
-  const [experts, width] = down.values.shape as [number, number];
-  const places = placesOf(recording, ids, experts);
-  const products = recording.scratch("expert products", recording.capacity.rows * places.perRow * width);
+  const places = placesOf(recording, routing.ids, down.values.shape[0]!);
+  const products = expertProducts(recording, down, places.perRow);
   gemm(recording, products, whole(x), { weight: down, bias: null }, { add: false, rows: "rows", places });
+  combineExperts(recording, hidden, products, routing);
+}
+
+/** [T, K, H] */
+export function expertProducts(recording: Recording, down: Weight, perRow: number): GPUBuffer {
+  return recording.scratch("expert products", recording.capacity.rows * perRow * down.values.shape.at(-2)!);
+}
+
+/** hidden[t] += Σ_k weights[t, k] · products[t, k] */
+export function combineExperts(
+  recording: Recording,
+  hidden: Tensor,
+  products: GPUBuffer,
+  { ids, weights }: Routing,
+): void {
   recording.dispatch(
     SHADERS.combineExperts,
-    { constants: { PER_ROW: places.perRow }, workgroups: ({ rows }) => rows },
+    { constants: { PER_ROW: ids.shape[1]! }, workgroups: ({ rows }) => rows },
     { products, weights: whole(weights), hidden: whole(hidden) },
-    { columns: width / 4 },
+    { columns: hidden.shape.at(-1)! / 4 },
   );
   recording.changed(hidden);
 }

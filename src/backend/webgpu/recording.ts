@@ -45,7 +45,8 @@ export class Recording {
     params: Readonly<Record<P, number>>,
   ): void {
     this.#finishUngated();
-    const kernel = this.#kernels.get(shader, { LANES: this.device.lanes, ...constants }, weight);
+    const { LANES = this.device.lanes, TEAM = LANES } = constants;
+    const kernel = this.#kernels.get(shader, { ...constants, LANES, TEAM }, weight);
     const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params);
     this.#dispatches.push({ ...bound, workgroups });
   }
