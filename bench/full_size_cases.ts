@@ -1,8 +1,11 @@
 /** Every operation on the shapes of the full-size model, over weights that no cache holds. */
 import type { Backend, Linear, Norm, Ops, Router, Routing, StepInput } from "../src/backend/backend.ts";
-import { byteLength, type Tensor, type Weight } from "../src/backend/tensor.ts";
+import { byteLength, type DataType, type Tensor, type Weight } from "../src/backend/tensor.ts";
+import { GROUP } from "../src/formats/groups.ts";
+import { factorShape } from "../src/formats/stored_groups.ts";
 import { parseConfig } from "../src/model/config.ts";
 import { distinctExperts } from "../src/model/work.ts";
+import type { Quantize } from "../src/pipeline/messages.ts";
 import config from "./ring-mini-linear-2.0.json" with { type: "json" };
 
 const MINI = parseConfig(config);
@@ -27,16 +30,26 @@ export interface KernelCase {
 export class Maker {
   #seed = 1;
 
-  /** `cold` bytes are more than the device's caches hold. */
-  constructor(readonly backend: Backend, readonly cold: number) {}
+  /** `cold` bytes are more than the device's caches hold; weights are held as `quantize` says. */
+  constructor(readonly backend: Backend, readonly cold: number, readonly quantize: Quantize = "none") {}
 
-  async filled(dtype: "f32" | "bf16", shape: readonly number[], spread = 1, centre = 0): Promise<Tensor> {
+  async filled(dtype: DataType, shape: readonly number[], spread = 1, centre = 0): Promise<Tensor> {
     const tensor = this.backend.tensor("filled", dtype, shape);
     await this.backend.fill(tensor, { seed: this.#seed++, spread, centre });
     return tensor;
   }
 
+  /** A matrix, or a stack of experts' matrices. */
   async weight(shape: readonly number[]): Promise<Weight> {
+    if (this.quantize === "none") return await this.router(shape);
+    const type = this.quantize === "q4" && shape.length === 3 ? "q4" : "q8";
+    const values = await this.filled(type, shape);
+    const factors = await this.filled("f16", factorShape(type, shape), 1e-3);
+    return { values, scales: { factors, block: [1, GROUP] } };
+  }
+
+  /** A matrix that no policy quantizes. */
+  async router(shape: readonly number[]): Promise<Weight> {
     return { values: await this.filled("bf16", shape, Math.sqrt(3 / shape.at(-1)!)), scales: null };
   }
 
@@ -70,7 +83,9 @@ const steps = (segments: StepInput["segments"], outputs = 0): StepInput => ({
 /** `rows` rows of one sequence. */
 const rowsOf = (rows: number, outputs = 0) => steps([{ slot: 0, start: 0, rows }], outputs);
 
-const sum = (weights: readonly Weight[]) => weights.reduce((total, { values }) => total + byteLength(values), 0);
+const bytesOf = ({ values, scales }: Weight) => byteLength(values) + (scales === null ? 0 : byteLength(scales.factors));
+
+const sum = (weights: readonly Weight[]) => weights.reduce((total, weight) => total + bytesOf(weight), 0);
 
 /** Matrix products of T rows: bytes of the weights and the activations, operations of both. */
 function productWork(T: number, weights: readonly Weight[]): { bytes: number; flops: number } {
@@ -143,11 +158,10 @@ function route(T: number): KernelCase {
     name: `route ${T} rows to ${K} of ${E}`,
     async prepare(make) {
       const [hidden, routing] = [await make.filled("f32", [T, H]), make.routing(T)];
-      const maps = await make.copies(2 * E * H, () => make.linear(E, H));
+      const maps = await make.copies(2 * E * H, () => make.router([E, H]));
       const norms = await Promise.all(maps.map(() => make.norm(H)));
-      const build = (ops: Ops) =>
-        maps.forEach(({ weight }, i) => ops.route(routing, hidden, norms[i]!, weight, ROUTER));
-      return { build, step: rowsOf(T), times: maps.length, ...productWork(T, [maps[0]!.weight]) };
+      const build = (ops: Ops) => maps.forEach((map, i) => ops.route(routing, hidden, norms[i]!, map, ROUTER));
+      return { build, step: rowsOf(T), times: maps.length, ...productWork(T, [maps[0]!]) };
     },
   };
 }
@@ -164,8 +178,10 @@ function experts(part: "gateUp" | "down", T: number): KernelCase {
         : [null, null];
       const down = part === "down" ? await make.weight([E, H, I]) : null;
       const matrices = part === "gateUp" ? 2 : 1;
-      const bytes = 2 * E * H + 2 * matrices * distinctExperts(E, K, T) * H * I + 4 * T * (H + K * I);
-      const maps = await make.copies(bytes, () => make.weight([E, H])); // each chooses other experts
+      const bytes = 2 * E * H +
+        sum([gate, up, down].filter((weight) => weight !== null)) * distinctExperts(E, K, T) / E +
+        4 * T * (H + K * I);
+      const maps = await make.copies(bytes, () => make.router([E, H])); // each chooses other experts
       const build = (ops: Ops) => {
         for (const map of maps) {
           ops.route(routing, hidden, norm, map, ROUTER);

@@ -1,6 +1,6 @@
 /**
  * Times every operation by the device's clock, on full-size shapes and on the cases of the kernel tests, beside the device's
- * ceilings: `deno run -A bench/kernels_bench.ts [--backend webgpu|wasm] [filter]`, the filter a regular expression for names.
+ * ceilings: `deno run -A bench/kernels_bench.ts [--backend webgpu|wasm] [--quantize q8|q4] [filter]`, the filter a regular expression for names.
  */
 import { parseArgs } from "node:util";
 import type { Backend } from "../src/backend/backend.ts";
@@ -21,11 +21,14 @@ const CASE_MILLIS = 300;
 /** More than the caches of an H100 (50 MB) and of most CPUs hold. */
 const COLD_BYTES = 192 * 2 ** 20;
 
-const { values: { backend: name }, positionals: [filter = ""] } = parseArgs({
-  options: { backend: { type: "string", default: "webgpu" } },
+const { values: { backend: name, quantize }, positionals: [filter = ""] } = parseArgs({
+  options: { backend: { type: "string", default: "webgpu" }, quantize: { type: "string", default: "none" } },
   allowPositionals: true,
 });
 if (name !== "webgpu" && name !== "wasm") throw new RangeError(`Cannot use "${name}": it must be webgpu or wasm`);
+if (quantize !== "none" && quantize !== "q8" && quantize !== "q4") {
+  throw new RangeError(`Cannot use "${quantize}": it must be none, q8 or q4`);
+}
 
 const open = (): Promise<Backend> =>
   name === "wasm" ? WasmBackend.open() : WebGpuBackend.open({ gpu: "deno", timed: true });
@@ -81,6 +84,6 @@ terminal.write("       us     GB/s   of it%    FLOP/s   of it%  operation\n");
 for (const each of [...FULL_SIZE_CASES, ...CASES.map(smallCase)]) {
   if (!new RegExp(filter).test(each.name)) continue;
   using backend = await open();
-  const timed = await each.prepare(new Maker(backend, COLD_BYTES));
+  const timed = await each.prepare(new Maker(backend, COLD_BYTES, quantize));
   terminal.write(`${line(ceilings, each.name, timed, await time(backend, timed))}\n`);
 }

@@ -18,11 +18,19 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> weights: array<f32>; // [T, PER_TOKEN]
 
 var<workgroup> scores: array<f32, EXPERTS>; // p
-var<workgroup> choices: array<vec4f, EXPERTS4>; // p + bias; LOWEST after the last
+var<workgroup> choices: array<vec4f, EXPERTS4>; // p + bias
+var<workgroup> keys: array<vec4u, EXPERTS4>; // ordered as they are, from 1 on; 0 after the last
 var<workgroup> best: array<f32, GROUPS>; // choice of each
 var<workgroup> second: array<f32, GROUPS>;
 var<workgroup> kept: array<u32, GROUPS>;
 var<workgroup> chosen: array<u32, PER_TOKEN>;
+var<workgroup> chosen_scores: array<f32, PER_TOKEN>;
+
+// u32 ordered as the floats are; larger than 0 for all but one kind of NaN.
+fn ordered_keys(x: vec4f) -> vec4u {
+  let bits = bitcast<vec4u>(select(x, vec4f(), x == vec4f())); // -0 equals 0
+  return select(bits | vec4u(0x80000000u), ~bits, (bits >> vec4u(31u)) == vec4u(1u));
+}
 
 fn softmax(t: u32, e: u32) -> f32 {
   var largest = LOWEST;
@@ -44,18 +52,17 @@ fn choose(t: u32, e: u32) -> f32 {
 
 fn choice_of(e: u32) -> f32 { return choices[e / 4u][e % 4u]; }
 
-// How many of the experts begin … end - 1 come before expert e.
+// How many of the experts begin … end - 1 come before expert e: those of a larger key, and those below e of an equal one.
 fn rank(e: u32, begin: u32, end: u32) -> u32 {
-  let own = vec4f(choice_of(e));
-  var better = vec4u();
+  let own = vec4u(keys[e / 4u][e % 4u]);
+  var before = vec4u();
   for (var i = begin / 4u; 4u * i < end; i++) {
-    let others = choices[i];
     let indices = 4u * i + vec4u(0u, 1u, 2u, 3u);
-    let counted = (indices >= vec4u(begin)) & (indices < vec4u(end));
-    let is_before = (others > own) | ((others == own) & (indices < vec4u(e)));
-    better += select(vec4u(), vec4u(1u), counted & is_before);
+    var is_before = keys[i] > own - select(vec4u(), vec4u(1u), indices < vec4u(e));
+    if (GROUP_SIZE % 4u != 0u) { is_before = is_before & (indices >= vec4u(begin)) & (indices < vec4u(end)); }
+    before += select(vec4u(), vec4u(1u), is_before);
   }
-  return better.x + better.y + better.z + better.w;
+  return before.x + before.y + before.z + before.w;
 }
 
 // Enters expert e among the two best of its group.
@@ -102,7 +109,9 @@ fn main(
   if (t >= step_rows()) { return; }
   // Lanes write whole vectors: a component's neighbours may be written with it.
   for (var i = lane; i < EXPERTS4; i += LANES) {
-    choices[i] = vec4f(choose(t, 4u * i), choose(t, 4u * i + 1u), choose(t, 4u * i + 2u), choose(t, 4u * i + 3u));
+    let found = vec4f(choose(t, 4u * i), choose(t, 4u * i + 1u), choose(t, 4u * i + 2u), choose(t, 4u * i + 3u));
+    choices[i] = found;
+    keys[i] = select(vec4u(), ordered_keys(found), 4u * i + vec4u(0u, 1u, 2u, 3u) < vec4u(EXPERTS));
   }
   workgroupBarrier();
   if (GROUPS > GROUPS_KEPT) {
@@ -113,13 +122,16 @@ fn main(
   }
   for (var e = lane; e < EXPERTS; e += LANES) {
     let place = place_of(e);
-    if (place < PER_TOKEN) { chosen[place] = e; }
+    if (place < PER_TOKEN) {
+      chosen[place] = e;
+      chosen_scores[place] = scores[e];
+    }
   }
   workgroupBarrier();
   var total = 1e-20;
-  for (var k = 0u; k < PER_TOKEN; k++) { total += scores[chosen[k]]; }
+  for (var k = 0u; k < PER_TOKEN; k++) { total += chosen_scores[k]; }
   for (var k = lane; k < PER_TOKEN; k += LANES) {
     ids[t * PER_TOKEN + k] = chosen[k];
-    weights[t * PER_TOKEN + k] = scores[chosen[k]] / select(1.0, total, NORMALIZE) * params.scale;
+    weights[t * PER_TOKEN + k] = chosen_scores[k] / select(1.0, total, NORMALIZE) * params.scale;
   }
 }
