@@ -6,6 +6,7 @@ import { digits, figureOf, operations, type Result, toTable } from "./bench_figu
 import { type Combination, measure, StepLog, tokensNeeded } from "./bench_run.ts";
 import type { Engine, Host } from "./host.ts";
 import { interruptible } from "./interrupt.ts";
+import { peakMemory } from "./peak_memory.ts";
 import { bytes, withProgress } from "./progress.ts";
 
 const help = `
@@ -91,7 +92,7 @@ async function bench(host: Host, flags: ChunkedFlags, signal: AbortSignal): Prom
     });
   }
   const model = { name: basename(options.model), parameters: work.parameters, openMillis, ...engine.info };
-  const report = { ceilings, model, chunkRows: flags.chunk, results };
+  const report = { ceilings, model, chunkRows: flags.chunk, peakMemoryBytes: peakMemory(), results };
   host.terminal.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : toText(report));
 }
 
@@ -127,10 +128,12 @@ async function runs(
 interface Report {
   readonly ceilings: Awaited<ReturnType<Host["measureDevice"]>>;
   readonly model: Engine["info"] & { readonly name: string; readonly parameters: number; readonly openMillis: number };
+  /** The process's most memory so far, workers included; null where the system does not tell. */
+  readonly peakMemoryBytes: number | null;
   readonly results: readonly Result[];
 }
 
-function toText({ ceilings, model, results }: Report): string {
+function toText({ ceilings, model, peakMemoryBytes, results }: Report): string {
   const { device, bandwidth, flops, dispatchMillis } = ceilings;
   const stages = model.stages.length === 1 ? "" : ` in ${model.stages.length} stages`;
   const sum = (count: (stage: Report["model"]["stages"][number]) => number) =>
@@ -140,7 +143,8 @@ function toText({ ceilings, model, results }: Report): string {
     (dispatchMillis === null ? "" : `, needs ${digits(1e3 * dispatchMillis)} us for an empty dispatch`),
     `${model.name}: ${operations(model.parameters)} parameters, ${sum(({ weightBytes }) => weightBytes)} of weights, ` +
     `${sum(({ stateBytes }) => stateBytes)} of state for ${model.slots} x ${model.context} tokens, ` +
-    `open in ${digits(model.openMillis / 1e3)} s`,
+    `open in ${digits(model.openMillis / 1e3)} s` +
+    (peakMemoryBytes === null ? "" : `, ${bytes(peakMemoryBytes)} of the host's memory at most`),
     "",
     toTable(results),
   ].join("\n");

@@ -9,6 +9,8 @@ export interface Figure {
   readonly millis: number;
   /** Of the device's work; null where it has no clock. */
   readonly gpuMillis: number | null;
+  /** What the host adds to the device's work: `millis` over `gpuMillis`. */
+  readonly wallOverGpu: number | null;
   /** All steps at the device's ceilings: what takes longer, the bytes or the operations. */
   readonly floorMillis: number;
   readonly weightBytes: number;
@@ -35,11 +37,13 @@ export function figureOf(
   const all = groups.map((steps) => total(steps, work, ceilings));
   const middle = (value: (figure: Totals) => number) => median(all.map(value));
   const [tokens, millis] = [middle(({ tokens }) => tokens), middle(({ millis }) => millis)];
+  const gpuMillis = all.some(({ gpuMillis }) => gpuMillis === null) ? null : middle(({ gpuMillis }) => gpuMillis!);
   return {
     tokens,
     tokensPerSecond: 1e3 * tokens / millis,
     millis,
-    gpuMillis: all.some(({ gpuMillis }) => gpuMillis === null) ? null : middle(({ gpuMillis }) => gpuMillis!),
+    gpuMillis,
+    wallOverGpu: gpuMillis === null ? null : millis / gpuMillis,
     floorMillis: middle(({ floorMillis }) => floorMillis),
     weightBytes: middle(({ weightBytes }) => weightBytes),
     stateBytes: middle(({ stateBytes }) => stateBytes),
@@ -48,7 +52,7 @@ export function figureOf(
   };
 }
 
-type Totals = Omit<Figure, "tokensPerSecond">;
+type Totals = Omit<Figure, "tokensPerSecond" | "wallOverGpu">;
 
 function total(steps: readonly StepReport[], work: Pick<ModelWork, "step">, { bandwidth, flops }: Ceilings): Totals {
   const parts = steps.map(({ segments, outputs, millis, gpuMillis }) => {
@@ -76,7 +80,20 @@ export function median(values: readonly number[]): number {
   return (sorted[Math.ceil(middle) - 1]! + sorted[Math.floor(middle)]!) / 2;
 }
 
-const HEADER = ["", "prompt", "batch", "tok/s", "each", "ms", "GPU ms", "floor ms", "of floor", "moved", "FLOP"];
+const HEADER = [
+  "",
+  "prompt",
+  "batch",
+  "tok/s",
+  "each",
+  "ms",
+  "GPU ms",
+  "wall/GPU",
+  "floor ms",
+  "of floor",
+  "moved",
+  "FLOP",
+];
 
 /** Two lines for each combination; `ms` are of a whole prompt, or of a decode step. */
 export function toTable(results: readonly Result[]): string {
@@ -91,12 +108,13 @@ export function toTable(results: readonly Result[]): string {
 }
 
 function line(phase: string, { promptTokens, batch }: Result, figure: Figure, sequences: number): string[] {
-  const { tokensPerSecond, millis, gpuMillis, floorMillis, flops } = figure;
+  const { tokensPerSecond, millis, gpuMillis, wallOverGpu, floorMillis, flops } = figure;
+  const known = (value: number | null) => value === null ? "-" : digits(value);
   const moved = figure.weightBytes + figure.stateBytes + figure.cacheBytes;
   return [
     ...[phase, String(promptTokens), String(batch)],
     ...[digits(tokensPerSecond), digits(tokensPerSecond / sequences), digits(millis)],
-    ...[gpuMillis === null ? "-" : digits(gpuMillis), digits(floorMillis)],
+    ...[known(gpuMillis), known(wallOverGpu), digits(floorMillis)],
     ...[`${digits(100 * floorMillis / millis)} %`, bytes(moved), operations(flops)],
   ];
 }

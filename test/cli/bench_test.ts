@@ -96,7 +96,9 @@ Deno.test("bench --json gives medians of prompts and decode steps, device time a
   const flags = ["--prompt-tokens", "20", "--batch", "1,3", "--gen-tokens", "5", "--chunk", "8", "--json"];
   const { code, out, err } = await ringlet(["bench", ...flags], { host: host(opened) });
   assert.deepEqual([code, err], [0, ""]);
-  const { results, ceilings, model } = JSON.parse(out);
+  const { results, ceilings, model, peakMemoryBytes } = JSON.parse(out);
+  if (Deno.build.os === "linux") assert.ok(peakMemoryBytes >= Deno.memoryUsage().rss / 2);
+  else assert.equal(peakMemoryBytes, null);
   assert.equal(ceilings.bandwidth, 1e9);
   assert.equal(model.parameters, 1000);
   assert.deepEqual(results.map(({ batch }: { batch: number }) => batch), [1, 3]);
@@ -104,6 +106,7 @@ Deno.test("bench --json gives medians of prompts and decode steps, device time a
     // Chunks of 8, 8 and 4 rows; each step moves 1.5 MB, which takes 1.5 ms at 1 GB/s.
     assert.deepEqual([prefill.tokens, prefill.millis, prefill.gpuMillis, prefill.floorMillis], [20, 200, 100, 4.5]);
     assert.equal(prefill.tokensPerSecond, 100);
+    assert.deepEqual([prefill.wallOverGpu, decode.wallOverGpu], [2, 2]);
     assert.deepEqual([decode.tokens, decode.millis, decode.gpuMillis, decode.floorMillis], [batch, 3, 1.5, 1.5]);
     assert.equal(decode.tokensPerSecond, batch / 3 * 1e3);
   }
@@ -114,8 +117,8 @@ Deno.test("bench prints the device, the model and two lines for each combination
   const flags = ["--prompt-tokens", "20", "--batch", "2", "--gen-tokens", "5", "--chunk", "8"];
   const { out } = await ringlet(["bench", ...flags], { host: host() });
   assert.match(out, /^CPU: reads 1\.00 GB\/s, computes 1\.00 GFLOP\/s in f32\n/);
-  assert.match(out, /\nprefill +20 +2 +100 +100 +200 +100 +4\.50 +2\.25 % +4\.5 MB +300 k\n/);
-  assert.match(out, /\ndecode +20 +2 +667 +333 +3\.00 +1\.50 +1\.50 +50\.0 % +1\.5 MB +100 k\n/);
+  assert.match(out, /\nprefill +20 +2 +100 +100 +200 +100 +2\.00 +4\.50 +2\.25 % +4\.5 MB +300 k\n/);
+  assert.match(out, /\ndecode +20 +2 +667 +333 +3\.00 +1\.50 +2\.00 +1\.50 +50\.0 % +1\.5 MB +100 k\n/);
 });
 
 Deno.test("bench takes a config only with random weights, and opens that file", async () => {
