@@ -1,14 +1,13 @@
 // hidden[h] += Σ_k weights[k] · (x[k] · down[e, h]), e = ids[k], for the one row of the step; if SHARED also + shared_x · shared_down[h]
 // (spec c.10).
 // One workgroup of LANES per 4 outputs. Each of its teams of TEAM lanes takes a choice after the other; all share out the shared expert.
+// COLUMNS: I / 4. SHARED_COLUMNS: I' / 4.
 
 const TEAMS = LANES / TEAM;
 const ROUNDS = (PER_ROW + TEAMS - 1u) / TEAMS;
 
 struct Params {
-  columns: u32, // I / 4
   outputs: u32, // H
-  shared_columns: u32, // I' / 4
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
@@ -31,8 +30,8 @@ fn downs4(at: u32, block: u32) -> vec4f {
 }
 
 fn downs(tile: Tile, i: u32) -> mat4x4f {
-  let at = tile.rows * params.columns + i;
-  let block = factor_indices(tile, i, params.columns);
+  let at = tile.rows * COLUMNS + i;
+  let block = factor_indices(tile, i, COLUMNS);
   return mat4x4f(downs4(at.x, block.x), downs4(at.y, block.y), downs4(at.z, block.z), downs4(at.w, block.w));
 }
 
@@ -43,8 +42,8 @@ fn shared4(at: u32, block: u32) -> vec4f {
 }
 
 fn shared_downs(tile: Tile, i: u32) -> mat4x4f {
-  let at = tile.rows * params.shared_columns + i;
-  let block = factor_indices(tile, i, params.shared_columns);
+  let at = tile.rows * SHARED_COLUMNS + i;
+  let block = factor_indices(tile, i, SHARED_COLUMNS);
   return mat4x4f(shared4(at.x, block.x), shared4(at.y, block.y), shared4(at.z, block.z), shared4(at.w, block.w));
 }
 
@@ -58,7 +57,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     var sum = vec4f();
     if (k < PER_ROW) {
       let tile = tile_at(ids[k], h, params.outputs, 0u, 0xffffffffu);
-      for (var i = own; i < params.columns; i += TEAM) { sum += x[k * params.columns + i] * downs(tile, i); }
+      for (var i = own; i < COLUMNS; i += TEAM) { sum += x[k * COLUMNS + i] * downs(tile, i); }
     }
     let product = sum_team4(lane, sum);
     if (own == 0u && k < PER_ROW) { products[k] = product; }
@@ -66,7 +65,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   var shared_sum = vec4f();
   if (SHARED) {
     let tile = tile_at(0u, h, params.outputs, 0u, params.outputs);
-    for (var i = lane.index; i < params.shared_columns; i += LANES) { shared_sum += shared_x[i] * shared_downs(tile, i); }
+    for (var i = lane.index; i < SHARED_COLUMNS; i += LANES) { shared_sum += shared_x[i] * shared_downs(tile, i); }
     shared_sum = sum_lanes4(lane, shared_sum);
   }
   workgroupBarrier();

@@ -1,10 +1,10 @@
 // products[t, k, h] = x[t, k] · down[e, h], e the expert of the choice, over the matrices' rows in the part that is bound (spec c.10).
 // Each team of TEAM lanes takes 4 outputs of up to ROWS choices that share an expert (lib/choices.wgsl), as in decode_down.wgsl.
+// COLUMNS: I / 4. ROWS: 1 or 4.
 
 const TEAMS = LANES / TEAM;
 
 struct Params {
-  columns: u32, // I / 4
   outputs: u32, // H
   first: u32, // stacked row of the part
   count: u32, // stacked rows of the part
@@ -24,8 +24,8 @@ fn downs4(at: u32, block: u32) -> vec4f {
 }
 
 fn downs(tile: Tile, i: u32) -> mat4x4f {
-  let at = tile.rows * params.columns + i;
-  let block = factor_indices(tile, i, params.columns);
+  let at = tile.rows * COLUMNS + i;
+  let block = factor_indices(tile, i, COLUMNS);
   return mat4x4f(downs4(at.x, block.x), downs4(at.y, block.y), downs4(at.z, block.z), downs4(at.w, block.w));
 }
 
@@ -44,12 +44,12 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   if (choices.count == 0u) { return; }
   let h = (flat(group, grid) % blocks * TEAMS + lane.index / TEAM) * 4u;
   let tile = tile_at(choices.expert, h, params.outputs, params.first, params.count);
-  let sources = choices.at * params.columns;
+  let sources = choices.at * COLUMNS;
   var sum0 = vec4f();
   var sum1 = vec4f();
   var sum2 = vec4f();
   var sum3 = vec4f();
-  for (var i = lane.index % TEAM; i < params.columns; i += TEAM) {
+  for (var i = lane.index % TEAM; i < COLUMNS; i += TEAM) {
     let d = downs(tile, i);
     sum0 += x[sources.x + i] * d;
     if (ROWS > 1u) {

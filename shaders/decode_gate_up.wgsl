@@ -1,10 +1,9 @@
 // out[t, k] = silu(n[t] · gate[e]) ⊙ (n[t] · up[e]) with n = norm(x) and e the expert of the choice (spec c.10); if SHARED, after the
 // choices every row once more, with matrices of their own. The norm's sum of squares is taken on the way and divides at the end.
 // One workgroup of LANES per 4 outputs of up to ROWS choices that share an expert (lib/choices.wgsl); its lanes share out K, in the
-// same way whatever the rows are. ROWS: 1 or 4.
+// same way whatever the rows are. COLUMNS: K / 4. ROWS: 1 or 4.
 
 struct Params {
-  columns: u32, // K / 4
   outputs: u32, // I
   first: u32, // stacked row of the part
   count: u32, // stacked rows of the part
@@ -80,9 +79,9 @@ fn add_products(i: u32, sources: vec4u, count: u32, g: mat4x4f, u: mat4x4f) {
 }
 
 fn add_routed(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
-  for (var i = lane.index; i < params.columns; i += LANES) {
-    let at = tile.rows * params.columns + i;
-    let block = factor_indices(tile, i, params.columns);
+  for (var i = lane.index; i < COLUMNS; i += LANES) {
+    let at = tile.rows * COLUMNS + i;
+    let block = factor_indices(tile, i, COLUMNS);
     let g = mat4x4f(gates4(at.x, block.x), gates4(at.y, block.y), gates4(at.z, block.z), gates4(at.w, block.w));
     let u = mat4x4f(ups4(at.x, block.x), ups4(at.y, block.y), ups4(at.z, block.z), ups4(at.w, block.w));
     add_products(i, sources, count, g, u);
@@ -90,9 +89,9 @@ fn add_routed(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
 }
 
 fn add_shared(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
-  for (var i = lane.index; i < params.columns; i += LANES) {
-    let at = tile.rows * params.columns + i;
-    let block = factor_indices(tile, i, params.columns);
+  for (var i = lane.index; i < COLUMNS; i += LANES) {
+    let at = tile.rows * COLUMNS + i;
+    let block = factor_indices(tile, i, COLUMNS);
     let g = mat4x4f(
       shared_gates4(at.x, block.x),
       shared_gates4(at.y, block.y),
@@ -112,7 +111,7 @@ fn add_shared(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
 // silu(gate) ⊙ up of the tile's four outputs, of one row.
 fn activate(lane: Lane, sums: Products) -> vec4f {
   let squares = sum_lanes4(lane, sums.squares);
-  let mean = (squares.x + squares.y + squares.z + squares.w) / f32(4u * params.columns);
+  let mean = (squares.x + squares.y + squares.z + squares.w) / f32(4u * COLUMNS);
   let scale = 1.0 / sqrt(mean + params.epsilon);
   let gates = sum_lanes4(lane, sums.gates) * scale;
   let ups = sum_lanes4(lane, sums.ups) * scale;
@@ -135,7 +134,7 @@ fn routed(lane: Lane, index: u32, n: u32) {
   if (choices.count == 0u) { return; }
   let tile = tile_at(choices.expert, n, params.outputs, params.first, params.count);
   if (!any(tile.inside)) { return; }
-  add_routed(lane, choices.at / PER_ROW * params.columns, choices.count, tile);
+  add_routed(lane, choices.at / PER_ROW * COLUMNS, choices.count, tile);
   let j = lane.index;
   write_routed(j, choices.at.x, n, tile, activate(lane, products0));
   if (ROWS > 1u) {
@@ -150,7 +149,7 @@ fn shared_expert(lane: Lane, t: u32, n: u32) {
   let count = min(ROWS, step_rows() - t);
   let tile = tile_at(0u, n, params.shared_outputs, 0u, params.shared_outputs);
   let rows = t + min(vec4u(0u, 1u, 2u, 3u), vec4u(count - 1u));
-  add_shared(lane, rows * params.columns, count, tile);
+  add_shared(lane, rows * COLUMNS, count, tile);
   let j = lane.index;
   write_shared(j, rows.x, n, tile, activate(lane, products0));
   if (ROWS > 1u) {

@@ -1,10 +1,9 @@
 // out[r, n] = norm(x[r]) · weight[n] and other_out[r, n] = norm(x[r]) · other_weight[n], the norm's squares added up on the way (spec c.1):
 // decode_product.wgsl for two maps of one input in one dispatch.
 // One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are.
-// ROWS: 1 or 4. SCALED: the weights have factors.
+// COLUMNS: K / 4. ROWS: 1 or 4. SCALED: the weights have factors.
 
 struct Params {
-  columns: u32, // K / 4
   outputs: u32, // N
   other_outputs: u32, // N'
   epsilon: f32,
@@ -37,18 +36,18 @@ fn other_weights4(at: u32, block: u32) -> vec4f {
 }
 
 fn add_one(lane: Lane, sources: vec4u, tile: Tile) {
-  for (var i = lane.index; i < params.columns; i += LANES) {
-    let at = tile.rows * params.columns + i;
-    let block = factor_indices(tile, i, params.columns);
+  for (var i = lane.index; i < COLUMNS; i += LANES) {
+    let at = tile.rows * COLUMNS + i;
+    let block = factor_indices(tile, i, COLUMNS);
     let w = mat4x4f(weights4(at.x, block.x), weights4(at.y, block.y), weights4(at.z, block.z), weights4(at.w, block.w));
     add_products(sources, i, w);
   }
 }
 
 fn add_other(lane: Lane, sources: vec4u, tile: Tile) {
-  for (var i = lane.index; i < params.columns; i += LANES) {
-    let at = tile.rows * params.columns + i;
-    let block = factor_indices(tile, i, params.columns);
+  for (var i = lane.index; i < COLUMNS; i += LANES) {
+    let at = tile.rows * COLUMNS + i;
+    let block = factor_indices(tile, i, COLUMNS);
     let w = mat4x4f(
       other_weights4(at.x, block.x),
       other_weights4(at.y, block.y),
@@ -81,9 +80,9 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let outputs = select(params.outputs, params.other_outputs, is_other);
   if (n >= outputs) { return; }
   let tile = tile_at(0u, n, outputs, 0u, outputs);
-  let sources = min(row + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u)) * params.columns;
+  let sources = min(row + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u)) * COLUMNS;
   if (is_other) { add_other(lane, sources, tile); } else { add_one(lane, sources, tile); }
-  let scales = to_scales(sum_lanes4(lane, squares), 4u * params.columns);
+  let scales = to_scales(sum_lanes4(lane, squares), 4u * COLUMNS);
   finish(lane, is_other, row, n, tile, sums0, scales.x);
   if (ROWS > 1u) {
     if (row + 1u < rows) { finish(lane, is_other, row + 1u, n, tile, sums1, scales.y); }

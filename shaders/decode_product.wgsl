@@ -2,13 +2,12 @@
 // y = x; or if NORM its RMSNorm, the root of whose squares, added up on the way, divides at the end (spec c.1); or if GATED
 // norm(x) ⊙ sigmoid(gate), the norm over each of GROUPS equal pieces (spec c.7), whose squares teams of TEAM lanes sum first.
 // One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are.
-// ROWS: 1 or 4. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
+// COLUMNS: K / 4. ROWS: 1 or 4. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
 
 const TEAMS = LANES / TEAM;
 const ROUNDS = (GROUPS + TEAMS - 1u) / TEAMS;
 
 struct Params {
-  columns: u32, // K / 4
   outputs: u32, // N
   first: u32, // row of the part
   count: u32, // rows of the part
@@ -34,8 +33,8 @@ fn weights4(at: u32, block: u32) -> vec4f {
 
 // The weights of a tile's rows at columns 4i … 4i + 3: x * weights(…) are its four products.
 fn weights(tile: Tile, i: u32) -> mat4x4f {
-  let at = tile.rows * params.columns + i;
-  let block = factor_indices(tile, i, params.columns);
+  let at = tile.rows * COLUMNS + i;
+  let block = factor_indices(tile, i, COLUMNS);
   return mat4x4f(
     weights4(at.x, block.x),
     weights4(at.y, block.y),
@@ -46,7 +45,7 @@ fn weights(tile: Tile, i: u32) -> mat4x4f {
 
 // Each team treats a group after the other.
 fn find_group_scales(lane: Lane, sources: vec4u) {
-  let size = params.columns / GROUPS;
+  let size = COLUMNS / GROUPS;
   let own = lane.index % TEAM;
   for (var round = 0u; round < ROUNDS; round++) {
     let g = round * TEAMS + lane.index / TEAM;
@@ -65,7 +64,7 @@ fn input(source: u32, i: u32, row: u32) -> vec4f {
   let value = x[source + i];
   if (NORM) { return value * norm[i]; }
   if (!GATED) { return value; }
-  let scale = group_scales[i / (params.columns / GROUPS)][row];
+  let scale = group_scales[i / (COLUMNS / GROUPS)][row];
   return value * scale * norm[i] / (1.0 + exp(-gate[source + i]));
 }
 
@@ -89,9 +88,9 @@ fn source_row(row: u32) -> u32 {
 
 // The rows `row` … row + ROWS - 1 of x; past the last row the last one again, and its sums are dropped.
 fn sources_at(row: u32, rows: u32) -> vec4u {
-  if (ROWS == 1u) { return vec4u(source_row(row) * params.columns); }
+  if (ROWS == 1u) { return vec4u(source_row(row) * COLUMNS); }
   let all = min(row + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u));
-  return vec4u(source_row(all.x), source_row(all.y), source_row(all.z), source_row(all.w)) * params.columns;
+  return vec4u(source_row(all.x), source_row(all.y), source_row(all.z), source_row(all.w)) * COLUMNS;
 }
 
 @compute @workgroup_size(LANES)
@@ -105,9 +104,9 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let tile = tile_at(0u, n, params.outputs, params.first, params.count);
   let sources = sources_at(row, rows);
   if (GATED) { find_group_scales(lane, sources); }
-  for (var i = lane.index; i < params.columns; i += LANES) { add_products(sources, i, weights(tile, i)); }
+  for (var i = lane.index; i < COLUMNS; i += LANES) { add_products(sources, i, weights(tile, i)); }
   var scales = vec4f(1.0);
-  if (NORM) { scales = to_scales(sum_lanes4(lane, squares), 4u * params.columns); }
+  if (NORM) { scales = to_scales(sum_lanes4(lane, squares), 4u * COLUMNS); }
   finish(lane, row, n, tile, sums0, scales.x);
   if (ROWS > 1u) {
     if (row + 1u < rows) { finish(lane, row + 1u, n, tile, sums1, scales.y); }

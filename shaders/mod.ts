@@ -132,16 +132,16 @@ export const SHADERS = {
   counter: shader<"count">("counter", counter),
   decodeDown: shader<
     "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
-    "columns" | "outputs" | "shared_columns"
+    "outputs"
   >("decode_down", decodeDown, "step", "reduce", "weight", "tile"),
   decodeExpertDown: shader<
     "step" | "x" | "down" | "factors" | "chosen" | "products",
-    "columns" | "outputs" | PartOfStack
+    "outputs" | PartOfStack
   >("decode_expert_down", decodeExpertDown, "step", "reduce", "weight", "tile", "choices"),
   decodeGateUp: shader<
     | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "chosen" | "out")
     | ("shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
-    "columns" | "outputs" | "shared_outputs" | "epsilon" | PartOfStack
+    "outputs" | "shared_outputs" | "epsilon" | PartOfStack
   >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "tile", "choices", "activation"),
   decodeLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
@@ -149,11 +149,11 @@ export const SHADERS = {
   >("decode_linear_attention", decodeLinearAttention, "step", "reduce", "activation"),
   decodePair: shader<
     "step" | "x" | "norm" | "weight" | "factors" | "out" | "other_weight" | "other_factors" | "other_out",
-    "columns" | "outputs" | "other_outputs" | "epsilon"
+    "outputs" | "other_outputs" | "epsilon"
   >("decode_pair", decodePair, "step", "reduce", "weight", "tile", "productRows"),
   decodeProduct: shader<
     "step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out",
-    "columns" | "outputs" | "epsilon" | PartOfStack
+    "outputs" | "epsilon" | PartOfStack
   >("decode_product", decodeProduct, "step", "reduce", "weight", "tile", "productRows"),
   embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
     "embed",

@@ -75,7 +75,11 @@ export function decodeGateUp(
     recording.dispatch(
       SHADERS.decodeGateUp,
       {
-        constants: { ...scaling(recording, gate).constants, ...constants, SHARED: added !== null },
+        constants: {
+          ...scaling(recording, gate).constants,
+          ...constants,
+          ...{ COLUMNS: width / 4, SHARED: added !== null },
+        },
         weight: weightType(gate),
         workgroups: ({ rows }) =>
           rows === 0 ? 0 : tiles * Math.ceil(outputs / 4) + Math.ceil(rows / rowsAtOnce) * sharedBlocks,
@@ -95,7 +99,7 @@ export function decodeGateUp(
         shared_up_factors: added === null ? nothing : scaling(recording, added.up).factors,
         shared_out: added === null ? recording.scratch("no shared expert", 1) : whole(added.out),
       },
-      { columns: width / 4, outputs, first, count, shared_outputs: sharedOutputs, epsilon: norm.eps },
+      { outputs, first, count, shared_outputs: sharedOutputs, epsilon: norm.eps },
     );
   });
 }
@@ -136,7 +140,12 @@ function oneRowDown(
   recording.dispatch(
     SHADERS.decodeDown,
     {
-      constants: { ...constants, ...threads, PER_ROW: ids.shape[1]!, SHARED: shared !== null },
+      constants: {
+        ...constants,
+        ...threads,
+        ...{ PER_ROW: ids.shape[1]!, COLUMNS: width / 4 },
+        ...{ SHARED: shared !== null, SHARED_COLUMNS: (shared?.x.shape.at(-1) ?? 0) / 4 },
+      },
       weight: weightType(down),
       workgroups: ({ rows }) => rows * Math.ceil(outputs / 4),
     },
@@ -151,7 +160,7 @@ function oneRowDown(
       shared_down: shared === null ? nothing : whole(shared.down.values, shared.down.values.dtype),
       shared_factors: shared === null ? nothing : scaling(recording, shared.down).factors,
     },
-    { columns: width / 4, outputs, shared_columns: (shared?.x.shape.at(-1) ?? 0) / 4 },
+    { outputs },
   );
   recording.changed(hidden);
 }
@@ -169,12 +178,12 @@ function fewRowsDown(recording: Recording, hidden: Tensor, x: Tensor, routing: R
     recording.dispatch(
       SHADERS.decodeExpertDown,
       {
-        constants: { ...scales, ...constants, LANES: TEAMS * lanes, TEAM: lanes },
+        constants: { ...scales, ...constants, COLUMNS: width / 4, LANES: TEAMS * lanes, TEAM: lanes },
         weight: weightType(down),
         workgroups: ({ rows }) => rows === 0 ? 0 : tiles * Math.ceil(outputs / (4 * TEAMS)),
       },
       { x: whole(x), down: buffer, factors, chosen, products },
-      { columns: width / 4, outputs, first, count },
+      { outputs, first, count },
     );
   }
   combineExperts(recording, hidden, products, routing);

@@ -55,7 +55,14 @@ export function decodeProduct(
         constants: {
           ...constants,
           ...groupTeams(device, LANES, gated?.groups ?? 1),
-          ...{ LANES, ROWS, NORM: norm !== null, GATED: gated !== null, OUTPUTS: rows === "outputs" },
+          ...{
+            LANES,
+            COLUMNS: width / 4,
+            ROWS,
+            NORM: norm !== null,
+            GATED: gated !== null,
+            OUTPUTS: rows === "outputs",
+          },
           ...{ BIAS: bias !== null, ADD: add },
         },
         weight: weightType(weight),
@@ -70,7 +77,7 @@ export function decodeProduct(
         bias: bias === null ? nothing : whole(bias),
         out: out instanceof GPUBuffer ? out : whole(out),
       },
-      { columns: width / 4, outputs, first, count, epsilon: used?.eps ?? 0 },
+      { outputs, first, count, epsilon: used?.eps ?? 0 },
     );
   }
 }
@@ -116,7 +123,10 @@ function decodePair(
   recording.dispatch(
     SHADERS.decodePair,
     {
-      constants: { ...scaling(recording, weight).constants, LANES: lanesFor(device, blocks, width / 4), ROWS },
+      constants: {
+        ...scaling(recording, weight).constants,
+        ...{ LANES: lanesFor(device, blocks, width / 4), COLUMNS: width / 4, ROWS },
+      },
       weight: weightType(weight),
       workgroups: ({ rows }) => Math.ceil(rows / ROWS) * blocks,
     },
@@ -130,7 +140,7 @@ function decodePair(
       other_factors: scaling(recording, other).factors,
       other_out: whole(otherOut!),
     },
-    { columns: width / 4, outputs, other_outputs: otherOutputs, epsilon: norm.eps },
+    { outputs, other_outputs: otherOutputs, epsilon: norm.eps },
   );
 }
 
