@@ -5,6 +5,7 @@
 import { once } from "node:events";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { median } from "../src/cli/bench_figures.ts";
+import { processTerminal } from "../src/cli/terminal.ts";
 import { serveEngine } from "../src/engine/host.ts";
 import type { Candidates, SamplingParams, Step, ToEngine } from "../src/pipeline/messages.ts";
 import { serveStage, type StageModel } from "../src/stage/stage.ts";
@@ -32,7 +33,7 @@ const PROCESS = `
     };
     let left = requests.length;
     port.addEventListener("message", ({ data }) => {
-      if (data.type === "finished" && --left === 0) send({ type: "close" });
+      for (const { type } of data) if (type === "finished" && --left === 0) send({ type: "close" });
     });
     port.start();
     requests.forEach(send);
@@ -115,11 +116,13 @@ async function microsBetween(batch: number, sampling: Partial<SamplingParams>, p
   return 1e3 * median(stage.millis);
 }
 
+const terminal = processTerminal();
 for (const profile of [false, true]) {
   for (const batch of [1, 32]) {
     for (const [name, sampling] of Object.entries(SAMPLINGS)) {
       const micros = await microsBetween(batch, sampling, profile);
-      console.log(`${micros.toFixed(0).padStart(6)} us, ${batch} sequences, ${name}${profile ? ", steps reported" : ""}`);
+      const what = `${name}, ${batch === 1 ? "1 sequence" : `${batch} sequences`}${profile ? ", steps reported" : ""}`;
+      terminal.write(`${micros.toFixed(0).padStart(6)} us  ${what}\n`);
     }
   }
 }

@@ -15,7 +15,7 @@ const PROCESS = `
       port.postMessage(message);
       Atomics.add(sent, 0, 1);
     };
-    port.addEventListener("message", ({ data }) => data.type === "finished" && send({ type: "close" }));
+    port.addEventListener("message", ({ data }) => data.some(({ type }) => type === "finished") && send({ type: "close" }));
     port.start();
     send({ type: "generate", id: 1, request });
     while (Atomics.load(begun, 0) < 20);
