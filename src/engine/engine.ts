@@ -1,5 +1,6 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
 import type {
+  Candidates,
   EngineFinish,
   FromEngine,
   GeneratedToken,
@@ -84,10 +85,7 @@ export class Engine {
     const batch = this.#scheduler.schedule();
     if (!batch) return;
     const sampled = this.#pipeline.run(batch.step, batch.tokens)
-      .then(async (candidates) => {
-        await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, candidates));
-        if (this.#limits.profile) this.#reportStep(batch, candidates.gpuMillis ?? null);
-      })
+      .then((candidates) => this.#sample(batch, candidates))
       .catch((error) => this.#failAll(batch.shares.map(({ sequence }) => sequence), error));
     await (batch.step.outputs.length > 0 ? sampled : this.#pipeline.ready());
   }
@@ -100,9 +98,10 @@ export class Engine {
   }
 
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
-  async #sample({ shares }: Batch, outputs: StepOutputs): Promise<void> {
+  async #sample(batch: Batch, candidates: Candidates): Promise<void> {
+    const outputs = new StepOutputs(this.#pipeline, batch.step, candidates);
     let row = 0;
-    for (const { sequence, outputs: rows } of shares) {
+    for (const { sequence, outputs: rows } of batch.shares) {
       try {
         const advanced = rows > 0 ? this.#taskOf(sequence)?.advance(outputs, row) : null;
         const finish = advanced instanceof Promise ? await advanced : advanced;
@@ -112,6 +111,7 @@ export class Engine {
       }
       row += rows;
     }
+    if (this.#limits.profile) this.#reportStep(batch, candidates.gpuMillis ?? null);
   }
 
   /** Undefined if it was aborted while its step was under way. */
