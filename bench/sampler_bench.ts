@@ -59,6 +59,24 @@ for (const [name, params] of Object.entries(CASES)) {
   });
 }
 
+/** What is mostly asked for; each result is one row's time. */
+const USUAL: Record<string, Partial<SamplingParams>> = {
+  "greedy": { temperature: 0 },
+  "top-k 40": { topK: 40 },
+  "temperature 0.6, top-k 40, top-p 0.95": { temperature: 0.6, topK: 40, topP: 0.95 },
+  "temperature 0.6, top-p 0.95": { temperature: 0.6, topP: 0.95 },
+  "temperature 0.6": { temperature: 0.6 },
+  "top-k 40, repetition penalty 1.1": { topK: 40, repetitionPenalty: 1.1 },
+};
+
+for (const [name, params] of Object.entries(USUAL)) {
+  const sampler = await Sampler.create(VOCABULARY);
+  const sequence = sampler.sequence({ ...NEUTRAL, ...params }, Uint32Array.of(1, 2, 3));
+  Deno.bench(`64 candidates: ${name}`, { group: "64 candidates" }, async () => {
+    await sequence.sample(CANDIDATES, null);
+  });
+}
+
 const prompt = Uint32Array.from({ length: 30_000 }, () => Math.floor(random() * VOCABULARY));
 const penalised = (await Sampler.create(VOCABULARY)).sequence({ ...NEUTRAL, repetitionPenalty: 1.1 }, prompt);
 Deno.bench("whole row in WASM: repetition penalty over a prompt of 30,000 tokens", async () => {

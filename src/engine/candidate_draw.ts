@@ -39,20 +39,19 @@ interface Interval {
   readonly high: number;
 }
 
-/** The known beginning of the order; arrays are in the order. */
-interface Head {
-  readonly ids: readonly number[];
-  readonly logits: readonly number[];
-  /** Mass of each token and those before it. */
-  readonly masses: readonly number[];
+/** Tokens in the order of the draw, arrays of [K]. */
+interface Order {
+  readonly ids: ArrayLike<number>;
+  readonly logits: ArrayLike<number>;
+  readonly weights: ArrayLike<number>;
 }
 
-/** Everything after the head: no adjusted logit is above `logit`, no weight above `weight`. */
-interface Tail {
-  readonly tokens: number;
-  readonly logit: number;
-  readonly weight: number;
-  readonly mass: Interval;
+/** The known beginning of the order. */
+interface Head {
+  /** [≥ H] */
+  readonly logits: ArrayLike<number>;
+  /** [H] mass of each token and those before it. */
+  readonly masses: Float64Array;
 }
 
 // Sums of f64 in another order differ by less than 1e-10 of themselves even for the largest vocabularies.
@@ -70,35 +69,77 @@ export function drawFromCandidates(
   others: Others,
   rule: DrawRule,
 ): number | null {
-  const { head, tail } = splitOrder(raw, adjusted, others);
-  if (head.ids.length === 0) return null;
-  const kept = keptMass(head, tail, rule);
+  const order = inOrder(raw.ids, adjusted);
+  const count = headCount(order, raw, others);
+  if (count === 0) return null;
+  if (rule.topK === 1) return order.ids[0]!;
+  const head = { logits: order.logits, masses: runningSum(order.weights, count) };
+  const kept = keptMass(head, new Tail(raw, adjusted.max, others, order, count), rule);
   const last = rule.topK - 1; // no draw passes it, whatever the rounding
-  const first = Math.min(reach(head, rule.u * kept.low * (1 - SUM_MARGIN)), last);
-  const second = Math.min(reach(head, rule.u * kept.high * (1 + SUM_MARGIN)), last);
-  return first === second ? head.ids[first] ?? null : null;
+  const first = Math.min(reach(head.masses, rule.u * kept.low * (1 - SUM_MARGIN)), last);
+  const second = Math.min(reach(head.masses, rule.u * kept.high * (1 + SUM_MARGIN)), last);
+  return first === second && first < count ? order.ids[first]! : null;
 }
 
-function splitOrder(raw: RowCandidates, adjusted: WeighedLogits, others: Others): { head: Head; tail: Tail } {
-  const known = Array.from(raw.ids, (id, i) => ({
-    id,
-    logit: adjusted.logits[i] ?? NaN,
-    weight: adjusted.weights[i] ?? NaN,
-  }));
-  known.sort((a, b) => b.logit - a.logit || a.id - b.id);
-  const m = others.tokens === 0 ? -Infinity : raw.logits.at(-1) ?? NaN;
-  const lastId = raw.ids.at(-1) ?? NaN;
-  const isHead = ({ id, logit }: { id: number; logit: number }) => logit > m || (logit === m && id <= lastId);
-  const certain = others.tokens === 0 ? known : known.filter(isHead);
+/** Candidates come in order; terms may have changed it. */
+function inOrder(ids: Uint32Array, { logits, weights }: WeighedLogits): Order {
+  const compare = (a: number, b: number) => logits[b]! - logits[a]! || ids[a]! - ids[b]!;
+  let sorted = 1;
+  while (sorted < ids.length && !(compare(sorted - 1, sorted) > 0)) sorted++;
+  if (sorted >= ids.length) return { ids, logits, weights };
+  const ranks = Uint32Array.from(ids.keys()).sort(compare);
+  const pick = (values: ArrayLike<number>) => Array.from(ranks, (i) => values[i]!);
+  return { ids: pick(ids), logits: pick(logits), weights: pick(weights) };
+}
+
+/** H, tokens of the order that certainly come before every token that is not a candidate. */
+function headCount({ ids, logits }: Order, raw: RowCandidates, others: Others): number {
+  let count = raw.ids.length;
+  if (others.tokens === 0) return count;
+  const [m, lastId] = [raw.logits[count - 1]!, raw.ids[count - 1]!];
+  while (count > 0 && !(logits[count - 1]! > m || (logits[count - 1] === m && ids[count - 1]! <= lastId))) count--;
+  return count;
+}
+
+function runningSum(weights: ArrayLike<number>, count: number): Float64Array {
+  const masses = new Float64Array(count);
   let mass = 0;
-  const masses = certain.map(({ weight }) => mass += weight);
-  const left = known.slice(certain.length).reduce((sum, { weight }) => sum + weight, 0);
-  const head = { ids: certain.map(({ id }) => id), logits: certain.map(({ logit }) => logit), masses };
-  const weight = Math.exp((m - adjusted.max) / others.temperature) * (1 + WEIGHT_MARGIN);
-  const { low, high } = powerSum(raw, others);
-  const least = others.lowered ? 0 : low * weight * (1 - 2 * WEIGHT_MARGIN);
-  const tokens = known.length - certain.length + others.tokens;
-  return { head, tail: { tokens, logit: m, weight, mass: { low: left + least, high: left + high * weight } } };
+  for (let i = 0; i < count; i++) masses[i] = mass += weights[i]!;
+  return masses;
+}
+
+/** Everything after the head. What takes exponentials is computed when asked for: few draws come near it. */
+class Tail {
+  /** No adjusted logit is above it. */
+  readonly logit: number;
+
+  constructor(
+    readonly raw: RowCandidates,
+    readonly max: number,
+    readonly others: Others,
+    readonly order: Order,
+    readonly start: number,
+  ) {
+    this.logit = others.tokens === 0 ? -Infinity : raw.logits.at(-1)!;
+  }
+
+  get tokens(): number {
+    return this.raw.ids.length - this.start + this.others.tokens;
+  }
+
+  /** No token's is above it. */
+  get weight(): number {
+    return Math.exp((this.logit - this.max) / this.others.temperature) * (1 + WEIGHT_MARGIN);
+  }
+
+  get mass(): Interval {
+    const { raw, others, order, start, weight } = this;
+    let known = 0;
+    for (let i = start; i < raw.ids.length; i++) known += order.weights[i]!;
+    const { low, high } = powerSum(raw, others);
+    const least = others.lowered ? 0 : low * weight * (1 - 2 * WEIGHT_MARGIN);
+    return { low: known + least, high: known + high * weight };
+  }
 }
 
 /** Bounds of Σ y^(1/temperature) over the tokens that are not candidates. */
@@ -114,29 +155,37 @@ function powerSum({ logits, logSumExp }: RowCandidates, { tokens, temperature }:
   return temperature <= 1 ? { low: powerMean(low), high } : { low, high: powerMean(high) };
 }
 
-/** How many tokens of the head come before the one at which the running mass reaches `target`. */
-function reach(head: Head, target: number): number {
-  const index = head.masses.findIndex((mass) => mass >= target);
-  return index < 0 ? head.ids.length : index;
+/** How many tokens of the head come before the one at which the running mass reaches `target`; H if none does. */
+function reach(masses: Float64Array, target: number): number {
+  let index = 0;
+  while (index < masses.length && !(masses[index]! >= target)) index++;
+  return index;
 }
 
 /** Bounds of the mass that top-k, then top-p, then min-p keep. */
-function keptMass(head: Head, tail: Tail, { topK, topP, floor }: DrawRule): Interval {
-  const count = head.ids.length;
-  const all = head.masses.at(-1) ?? 0;
-  const ofTail = Math.max(topK - count, 0);
-  let low = ofTail === 0 ? head.masses[topK - 1] ?? all : all + tail.mass.low * ofTail / tail.tokens;
-  let high = ofTail === 0 ? low : all + Math.min(tail.mass.high, ofTail * tail.weight);
+function keptMass({ logits, masses }: Head, tail: Tail, { topK, topP, floor }: DrawRule): Interval {
+  const count = masses.length;
+  const all = masses[count - 1]!;
+  let { low, high } = topK <= count ? exactly(masses[topK - 1]!) : withTail(all, tail, topK - count);
   if (topP < 1) {
     const [least, most] = [topP * low * (1 - SUM_MARGIN), topP * high * (1 + SUM_MARGIN)];
-    low = head.masses[reach(head, least)] ?? least;
-    high = head.masses[reach(head, most)] ?? Math.min(high, most + tail.weight);
+    low = masses[reach(masses, least)] ?? least;
+    high = masses[reach(masses, most)] ?? Math.min(high, most + tail.weight);
   }
   if (floor > -Infinity) {
-    const likely = head.logits.filter((logit) => logit >= floor).length;
-    const mass = head.masses[likely - 1] ?? 0;
+    let likely = 0;
+    while (likely < count && logits[likely]! >= floor) likely++;
+    const mass = masses[likely - 1] ?? 0;
     low = Math.min(low, mass);
     if (likely < count || tail.logit < floor) high = Math.min(high, mass);
   }
   return { low, high };
+}
+
+const exactly = (mass: number): Interval => ({ low: mass, high: mass });
+
+/** Bounds of the mass `all` of the head and `count` tokens more. */
+function withTail(all: number, tail: Tail, count: number): Interval {
+  const { low, high } = tail.mass;
+  return { low: all + low * count / tail.tokens, high: all + Math.min(high, count * tail.weight) };
 }

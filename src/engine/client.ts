@@ -2,6 +2,7 @@
 import type {
   EngineInfo,
   EngineOptions,
+  FromEngine,
   GeneratedToken,
   GenerateRequest,
   ScoreRequest,
@@ -134,29 +135,33 @@ export class EngineClient implements AsyncDisposable {
   }
 
   async #listen(): Promise<void> {
-    for await (const message of this.#workers) {
-      switch (message.type) {
-        case "token":
-          this.#generations.get(message.id)?.items.push(message.token);
-          break;
-        case "scored":
-          this.#scorings.get(message.id)?.items.push(message.rows);
-          break;
-        case "step":
-          this.onStep(message.report);
-          break;
-        case "finished":
-          this.#take(message.id)?.finish({ finish: message.finish, stats: message.stats });
-          break;
-        case "failed":
-          if (message.id === null) this.#failSoon(message.reason);
-          else this.#take(message.id)?.fail(new EngineError(message.reason));
-          break;
-        default:
-          message satisfies never;
-      }
+    for await (const messages of this.#workers) {
+      for (const message of messages) this.#hear(message);
     }
     this.#failSoon("The engine stopped: its worker ended without a word");
+  }
+
+  #hear(message: FromEngine): void {
+    switch (message.type) {
+      case "token":
+        this.#generations.get(message.id)?.items.push(message.token);
+        break;
+      case "scored":
+        this.#scorings.get(message.id)?.items.push(message.rows);
+        break;
+      case "step":
+        this.onStep(message.report);
+        break;
+      case "finished":
+        this.#take(message.id)?.finish({ finish: message.finish, stats: message.stats });
+        break;
+      case "failed":
+        if (message.id === null) this.#failSoon(message.reason);
+        else this.#take(message.id)?.fail(new EngineError(message.reason));
+        break;
+      default:
+        message satisfies never;
+    }
   }
 
   #take(id: number): Exchange<GeneratedToken> | Exchange<ScoreRows> | undefined {

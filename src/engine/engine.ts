@@ -1,5 +1,6 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
 import type {
+  Candidates,
   EngineFinish,
   FromEngine,
   GeneratedToken,
@@ -84,10 +85,7 @@ export class Engine {
     const batch = this.#scheduler.schedule();
     if (!batch) return;
     const sampled = this.#pipeline.run(batch.step, batch.tokens)
-      .then(async (candidates) => {
-        await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, candidates));
-        if (this.#limits.profile) this.#reportStep(batch, candidates.gpuMillis ?? null);
-      })
+      .then((candidates) => this.#sample(batch, candidates))
       .catch((error) => this.#failAll(batch.shares.map(({ sequence }) => sequence), error));
     await (batch.step.outputs.length > 0 ? sampled : this.#pipeline.ready());
   }
@@ -99,23 +97,27 @@ export class Engine {
     this.#emit({ type: "step", report });
   }
 
-  async #sample(batch: Batch, outputs: StepOutputs): Promise<void> {
+  /** Rests only where a row is read, so that the tokens of a step come without a pause. */
+  async #sample(batch: Batch, candidates: Candidates): Promise<void> {
+    const outputs = new StepOutputs(this.#pipeline, batch.step, candidates);
     let row = 0;
     for (const { sequence, outputs: rows } of batch.shares) {
-      if (rows > 0) await this.#advance(sequence, outputs, row);
+      try {
+        const advanced = rows > 0 ? this.#taskOf(sequence)?.advance(outputs, row) : null;
+        const finish = advanced instanceof Promise ? await advanced : advanced;
+        if (finish) this.#finish(sequence.id, finish);
+      } catch (error) {
+        this.#failAll([sequence], error);
+      }
       row += rows;
     }
+    if (this.#limits.profile) this.#reportStep(batch, candidates.gpuMillis ?? null);
   }
 
-  async #advance(sequence: Sequence, outputs: StepOutputs, row: number): Promise<void> {
+  /** Undefined if it was aborted while its step was under way. */
+  #taskOf(sequence: Sequence): GenerateTask | ScoreTask | undefined {
     const task = this.#tasks.get(sequence.id);
-    if (task?.sequence !== sequence) return; // aborted while its step was under way
-    try {
-      const finish = await task.advance(outputs, row);
-      if (finish) this.#finish(sequence.id, finish);
-    } catch (error) {
-      this.#failAll([sequence], error);
-    }
+    return task?.sequence === sequence ? task : undefined;
   }
 
   #submit(id: number, create: () => GenerateTask | ScoreTask): void {
@@ -142,7 +144,7 @@ export class Engine {
   #failAll(sequences: readonly Sequence[], error: unknown): void {
     if (this.#pipeline.broken.aborted) return; // then all have failed already
     for (const sequence of sequences) {
-      if (this.#tasks.get(sequence.id)?.sequence !== sequence) continue;
+      if (!this.#taskOf(sequence)) continue;
       this.#remove(sequence);
       this.#emit({ type: "failed", id: sequence.id, reason: error instanceof Error ? error.message : String(error) });
     }

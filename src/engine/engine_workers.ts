@@ -14,9 +14,9 @@ export interface WorkerEntries {
  * Iterates over the engine's messages until its worker is gone. The process starts all workers itself, for Deno takes half a
  * second to start a worker from within another, and as long again until it hears its first message.
  */
-export class EngineWorkers implements AsyncIterable<FromEngine>, AsyncDisposable {
+export class EngineWorkers implements AsyncIterable<readonly FromEngine[]>, AsyncDisposable {
   readonly #stages: readonly StageWorker[];
-  readonly #link: Link<FromEngine, ToEngine>;
+  readonly #link: Link<readonly FromEngine[], ToEngine>;
   readonly #sent = new Uint32Array(new SharedArrayBuffer(4));
 
   constructor(
@@ -61,7 +61,7 @@ export class EngineWorkers implements AsyncIterable<FromEngine>, AsyncDisposable
     Atomics.add(this.#sent, 0, 1);
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<FromEngine> {
+  [Symbol.asyncIterator](): AsyncIterator<readonly FromEngine[]> {
     return this.#link[Symbol.asyncIterator]();
   }
 

@@ -52,9 +52,13 @@ export class GenerateTask {
     return this.#force();
   }
 
-  /** Samples the next token from output `row` of the step that computed all that came before it. */
-  async advance(outputs: StepOutputs, row: number): Promise<EngineFinish | null> {
-    const token = await this.#sampler.sample(outputs.source(row), this.#request.logprobs);
+  /** Samples the next token from output `row` of the step that computed all that came before it; at once if it can. */
+  advance(outputs: StepOutputs, row: number): EngineFinish | null | Promise<EngineFinish | null> {
+    const token = this.#sampler.sample(outputs.source(row), this.#request.logprobs);
+    return token instanceof Promise ? token.then((token) => this.#take(token)) : this.#take(token);
+  }
+
+  #take(token: GeneratedToken): EngineFinish | null {
     this.#firstToken ??= performance.now();
     this.#append(token);
     if (this.#request.stopTokens.includes(token.id)) return "stop";

@@ -16,6 +16,9 @@ import { Pipeline } from "../pipeline/pipeline.ts";
 import { Engine } from "./engine.ts";
 import { Sampler } from "./sampler.ts";
 
+/** That the process is gone is seen within this time, though nothing was sent. */
+const TURN_MILLIS = 50;
+
 /** Runs a stage in this thread until either link ends. */
 export type StartStage = (
   options: StageOptions,
@@ -30,7 +33,7 @@ export async function serveEngine(
   startStage: StartStage,
   report: (event: StageEvent) => void,
 ): Promise<void> {
-  using process = portLink<ToEngine, FromEngine>(port);
+  using process = portLink<ToEngine, readonly FromEngine[]>(port);
   const [toFirst, input] = localLinks<never, ToStage>();
   const [results, output] = further
     ? [portLink<FromStage, never>(further.results), portLink<never, ToStage | FromStage>(further.output)]
@@ -44,7 +47,7 @@ export async function serveEngine(
       pipeline,
       await Sampler.create(info.vocabulary),
       limits,
-      (message) => process.send(message),
+      batched((messages) => process.send(messages)),
     );
     report({ type: "opened", info });
     await converse(engine, process, new Uint32Array(sent));
@@ -79,12 +82,32 @@ function openStage(
   );
 }
 
-async function converse(engine: Engine, process: Link<ToEngine, FromEngine>, sent: Uint32Array): Promise<void> {
+/** Sends what is said without a pause, such as all that a step brings, as one message. */
+function batched(send: (messages: readonly FromEngine[]) => void): (message: FromEngine) => void {
+  let batch: FromEngine[] = [];
+  return (message) => {
+    if (batch.push(message) > 1) return;
+    queueMicrotask(() => {
+      send(batch);
+      batch = [];
+    });
+  };
+}
+
+async function converse(
+  engine: Engine,
+  process: Link<ToEngine, readonly FromEngine[]>,
+  sent: Uint32Array,
+): Promise<void> {
   let received = 0;
+  let lastTurn = performance.now();
   // Steps may follow each other without any rest, and then a turn of the event loop lets a message in only by chance: with
-  // steps of 1 ms it took up to 30 turns. So it turns until all has arrived that was sent.
+  // steps of 1 ms it took up to 30 turns. So it turns until all has arrived that was sent; and seldom besides, as it costs 50 µs.
   const running = engine.run(async () => {
-    do await setImmediate(); while (received < Atomics.load(sent, 0));
+    while (received < Atomics.load(sent, 0) || performance.now() - lastTurn > TURN_MILLIS) {
+      await setImmediate();
+      lastTurn = performance.now();
+    }
   });
   for await (const message of process) {
     received++;

@@ -18,6 +18,8 @@ export interface TermsAmong {
   readonly othersMayRise: boolean;
 }
 
+const NONE: TermsAmong = { found: [], complete: true, othersMayRise: false };
+
 /** The terms of one sequence, growing with it. Neutral penalties record nothing. */
 export class LogitTerms {
   readonly repetition: number;
@@ -60,6 +62,7 @@ export class LogitTerms {
 
   /** The terms of the tokens `ids` and what is to be known of the others'. */
   among(ids: Uint32Array): TermsAmong {
+    if (this.#terms.size === 0) return NONE;
     const found: [number, Term][] = [];
     let raising = 0;
     ids.forEach((id, index) => {

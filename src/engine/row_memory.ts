@@ -3,7 +3,7 @@ import { Memory, type Ptr } from "../../wasm/memory.ts";
 import { type SamplerExports, url } from "../../wasm/sampler.ts";
 import type { LogitTerms, Term } from "./logit_terms.ts";
 
-/** Adjusted logits and their weights exp((logit - max) / temperature), [n] each; valid until the next `load`. */
+/** Adjusted logits and their weights exp((logit - max) / temperature), [≥ n] each; valid until the next `load`. */
 export interface WeighedLogits {
   readonly max: number;
   readonly logits: Float32Array;
@@ -22,6 +22,15 @@ export interface DrawRule {
   readonly u: number;
 }
 
+/** The buffers' contents, [V] each. */
+interface Views {
+  readonly logits: Float32Array;
+  readonly weights: Float32Array;
+  readonly list: Uint32Array;
+  readonly counts: Int32Array;
+  readonly biases: Float32Array;
+}
+
 /** Buffers for one row of V logits; everything between `load` and the last use of its result is synchronous. */
 export class RowMemory {
   readonly vocabulary: number;
@@ -31,6 +40,7 @@ export class RowMemory {
   readonly #list: Ptr<"u32">;
   readonly #counts: Ptr<"i32">;
   readonly #biases: Ptr<"f32">;
+  readonly #views: Views;
 
   private constructor(memory: Memory<SamplerExports>, vocabulary: number) {
     this.#memory = memory;
@@ -40,6 +50,13 @@ export class RowMemory {
     this.#list = memory.alloc("u32", vocabulary);
     this.#counts = memory.alloc("i32", vocabulary);
     this.#biases = memory.alloc("f32", vocabulary);
+    this.#views = { // they stay valid, for nothing more is allocated
+      logits: memory.view("f32", this.#logits, vocabulary),
+      weights: memory.view("f32", this.#weights, vocabulary),
+      list: memory.view("u32", this.#list, vocabulary),
+      counts: memory.view("i32", this.#counts, vocabulary),
+      biases: memory.view("f32", this.#biases, vocabulary),
+    };
   }
 
   static async create(vocabulary: number): Promise<RowMemory> {
@@ -58,7 +75,7 @@ export class RowMemory {
   ): WeighedLogits {
     const n = logits.length;
     const { kernels } = this.#memory;
-    this.#memory.view("f32", this.#logits, n).set(logits);
+    this.#views.logits.set(logits);
     this.#adjust(terms, penalties);
     const max = kernels.largest(this.#logits, n);
     if (!Number.isFinite(max)) {
@@ -66,24 +83,19 @@ export class RowMemory {
       throw new RangeError(`Cannot sample from this row as ${what}: the weights or the device are faulty`);
     }
     kernels.weigh(this.#logits, max, temperature, this.#weights, n);
-    return {
-      max,
-      logits: this.#memory.view("f32", this.#logits, n),
-      weights: this.#memory.view("f32", this.#weights, n),
-    };
+    return { max, logits: this.#views.logits, weights: this.#views.weights };
   }
 
   #adjust(terms: Iterable<readonly [number, Term]>, { repetition, presence, frequency }: LogitTerms): void {
-    const where = this.#memory.view("u32", this.#list, this.vocabulary);
-    const counts = this.#memory.view("i32", this.#counts, this.vocabulary);
-    const biases = this.#memory.view("f32", this.#biases, this.vocabulary);
+    const { list, counts, biases } = this.#views;
     let n = 0;
     for (const [index, { count, bias }] of terms) {
-      where[n] = index;
+      list[n] = index;
       counts[n] = count;
       biases[n] = bias;
       n++;
     }
+    if (n === 0) return;
     this.#memory.kernels.adjust(
       this.#logits,
       this.#list,

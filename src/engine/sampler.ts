@@ -63,24 +63,26 @@ export class SequenceSampler {
   }
 
   /**
-   * Samples the next token and notes it. `logprobs` is how many alternatives to report with it, null for no report;
-   * log-probabilities are the model's own, before penalties, biases and temperature.
+   * Samples the next token and notes it, at once unless the whole row must be read. `logprobs` is how many alternatives to report with it, null for no report; log-probabilities are the
+   * model's own, before penalties, biases and temperature.
    * Throws RangeError if the row has no distribution: a NaN or an infinite log-sum-exp.
    */
-  async sample(source: RowSource, logprobs: number | null): Promise<GeneratedToken> {
+  sample(source: RowSource, logprobs: number | null): GeneratedToken | Promise<GeneratedToken> {
     const { candidates } = source;
     if (!Number.isFinite(candidates.logSumExp)) {
       throw new RangeError(
         `Cannot sample from this row as its log-sum-exp is ${candidates.logSumExp}: the weights or the device are faulty`,
       );
     }
-    let whole: Promise<Float32Array> | undefined;
-    const row = () => whole ??= source.row();
     const u = this.#memory.uniform(this.#params.seed, this.#position);
-    const id = this.#fromCandidates(candidates, u) ?? this.#fromRow(await row(), u);
-    const token = logprobs === null ? { id } : await report(id, logprobs, candidates, row);
+    const id = (logprobs ?? 0) > candidates.ids.length ? null : this.#fromCandidates(candidates, u);
+    if (id === null) return source.row().then((row) => this.#note(this.#fromRow(row, u), logprobs, candidates, row));
+    return this.#note(id, logprobs, candidates, null);
+  }
+
+  #note(id: number, logprobs: number | null, candidates: RowCandidates, row: Float32Array | null): GeneratedToken {
     this.accept(id);
-    return token;
+    return logprobs === null ? { id } : report(id, logprobs, candidates, row);
   }
 
   #rule(max: number, u: number): DrawRule {
@@ -107,16 +109,17 @@ export class SequenceSampler {
   }
 }
 
-async function report(
+/** `row` is null where the token is one of the candidates and all alternatives are. */
+function report(
   id: number,
   alternatives: number,
   candidates: RowCandidates,
-  row: () => Promise<Float32Array>,
-): Promise<GeneratedToken> {
+  row: Float32Array | null,
+): GeneratedToken {
   // log-sum-exp is rounded, so that a certain token's could come out a little above 0.
   const logprob = (logit: number) => Math.min(logit - candidates.logSumExp, 0);
-  const { ids, logits } = alternatives <= candidates.ids.length ? candidates : likeliest(await row(), alternatives);
-  const chosen = logits[ids.indexOf(id)] ?? (await row())[id] ?? NaN;
+  const { ids, logits } = alternatives <= candidates.ids.length ? candidates : likeliest(row!, alternatives);
+  const chosen = row?.[id] ?? logits[ids.indexOf(id)] ?? NaN;
   const top = Array.from(ids.subarray(0, alternatives), (id, i) => [id, logprob(logits[i] ?? NaN)] as const);
   return { id, logprob: logprob(chosen), top };
 }

@@ -80,7 +80,7 @@ export class Scheduler {
       for (let row = tokens.length - wanted; row < tokens.length; row++) outputs.push(row);
       return { sequence, outputs: wanted };
     });
-    const step = { id: this.#steps++, segments, outputs: Uint32Array.from(outputs) };
-    return { step, tokens: Uint32Array.from(tokens), shares };
+    const step = { id: this.#steps++, segments, outputs: new Uint32Array(outputs) };
+    return { step, tokens: new Uint32Array(tokens), shares };
   }
 }

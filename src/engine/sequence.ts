@@ -48,10 +48,10 @@ export class Sequence {
   }
 
   /** Takes the next chunk of pending tokens, at most `maxRows`. */
-  take(maxRows: number): Uint32Array {
+  take(maxRows: number): number[] {
     const { chunks } = this.feeding;
     const rows = Math.min(maxRows, chunks[this.#chunk++ % chunks.length] ?? maxRows);
-    const tokens = Uint32Array.from(this.#tokens.slice(this.#computed, this.#computed + rows));
+    const tokens = this.#tokens.slice(this.#computed, this.#computed + rows);
     this.#computed += tokens.length;
     return tokens;
   }

@@ -24,7 +24,7 @@ export function portLink<In, Out>(port: MessagePort): Link<In, Out> {
   port.addEventListener("close", () => inbox.end());
   port.start();
   return {
-    send: (message) => port.postMessage(message, [...new Set(tensorBuffers(message))]),
+    send: (message) => port.postMessage(message, [...tensorBuffers(message)]),
     [Symbol.asyncIterator]: () => inbox[Symbol.asyncIterator](),
     [Symbol.dispose]() {
       port.close();
@@ -51,11 +51,15 @@ function localLink<In, Out>(own: Inbox<In>, other: Inbox<Out>): Link<In, Out> {
   };
 }
 
-function tensorBuffers(value: unknown): ArrayBuffer[] {
+function tensorBuffers(value: unknown, found = new Set<ArrayBuffer>()): Set<ArrayBuffer> {
+  if (typeof value !== "object" || value === null) return found;
   if (value instanceof Float32Array) {
-    if (value.buffer instanceof ArrayBuffer) return [value.buffer];
-    throw new TypeError("Cannot move a tensor out of shared memory: send a copy");
+    if (!(value.buffer instanceof ArrayBuffer)) {
+      throw new TypeError("Cannot move a tensor out of shared memory: send a copy");
+    }
+    found.add(value.buffer);
+  } else if (!ArrayBuffer.isView(value)) {
+    for (const part of Object.values(value)) tensorBuffers(part, found);
   }
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
-  return Object.values(value).flatMap(tensorBuffers);
+  return found;
 }

@@ -240,7 +240,7 @@ export interface EngineInfo {
 export interface OpenEngine {
   readonly type: "open";
   readonly options: EngineOptions;
-  /** Carries ToEngine and FromEngine. */
+  /** Carries ToEngine one way, lists of FromEngine the other. */
   readonly port: MessagePort;
   /** One u32, how many messages the process has sent: who steps without rest sees here that one waits. */
   readonly sent: SharedArrayBuffer;
@@ -255,7 +255,7 @@ export type ToEngine =
   | { readonly type: "abort"; readonly id: number }
   | { readonly type: "close" };
 
-/** Engine → process. */
+/** Engine → process; in lists, in the order in which things happened. */
 export type FromEngine =
   | { readonly type: "token"; readonly id: number; readonly token: GeneratedToken }
   | { readonly type: "scored"; readonly id: number; readonly rows: ScoreRows }

@@ -152,7 +152,10 @@ Deno.test("sample() refuses rows without a distribution", async () => {
   ];
   for (const [row, message] of cases) {
     const source = { candidates, row: () => Promise.resolve(Float32Array.from(row)) };
-    await assert.rejects(sampler.sequence(NEUTRAL, EMPTY).sample(source, null), { name: "RangeError", message });
+    await assert.rejects(async () => await sampler.sequence(NEUTRAL, EMPTY).sample(source, null), {
+      name: "RangeError",
+      message,
+    });
   }
 });
 
