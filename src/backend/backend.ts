@@ -162,9 +162,11 @@ export interface StepInput {
   readonly after?: readonly Copy[];
 }
 
-/** A tensor's first elements, to be read back after a run. */
+/** Elements of a tensor, to be read back after a run. Both ends fall on multiples of 4 bytes. */
 export interface Read {
   readonly tensor: Tensor;
+  /** The first one; 0 if left out. */
+  readonly from?: number;
   readonly elements: number;
 }
 

@@ -82,8 +82,10 @@ export class Model implements Disposable {
     options: ModelOptions,
     onBytes: (loaded: number) => void = () => {},
   ): Promise<Model> {
-    const loader = new WeightLoader(backend, config, checkpoint, options.quantize, onBytes);
-    return await Model.from(loader, options);
+    const weights = new WeightLoader(backend, config, checkpoint, options.quantize, onBytes);
+    const model = await Model.from(weights, options);
+    await weights.load();
+    return model;
   }
 
   /** Loads one stage from any source of weights. */

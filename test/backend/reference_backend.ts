@@ -353,8 +353,8 @@ export class ReferenceBackend implements Backend {
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return Promise.resolve(reads.map(({ tensor, elements }) => {
-      const part = data(tensor).subarray(0, elements);
+    return Promise.resolve(reads.map(({ tensor, from = 0, elements }) => {
+      const part = data(tensor).subarray(from, from + elements);
       return tensor.dtype === "u32" ? Uint32Array.from(part).buffer : Float32Array.from(part).buffer;
     }));
   }

@@ -103,9 +103,9 @@ export class WasmBackend implements Backend {
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return Promise.resolve(reads.map(({ tensor, elements }) => {
-      const bytes = this.#memory.view("u8", pointer(tensor), elements * ELEMENT_BYTES[tensor.dtype]);
-      return new Uint8Array(bytes).buffer;
+    return Promise.resolve(reads.map(({ tensor, from = 0, elements }) => {
+      const [begin, bytes] = [from * ELEMENT_BYTES[tensor.dtype], elements * ELEMENT_BYTES[tensor.dtype]];
+      return this.#memory.view("u8", pointer(tensor) + begin as Ptr<"u8">, bytes).slice().buffer as ArrayBuffer;
     }));
   }
 

@@ -1,0 +1,84 @@
+/** What loading a checkpoint takes: seconds, and memory of the computer at its highest. Needs Linux, whose kernel keeps the peak. */
+import { parseArgs } from "node:util";
+import type { Backend } from "../src/backend/backend.ts";
+import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
+import { bytes as shown } from "../src/cli/progress.ts";
+import { openCheckpoint } from "../src/formats/safetensors.ts";
+import { loadConfig } from "../src/model/load_config.ts";
+import { Model } from "../src/model/model.ts";
+import type { Quantize } from "../src/pipeline/messages.ts";
+import { writeBigCheckpoint } from "./big_checkpoint.ts";
+import { NoBackend } from "./no_backend.ts";
+
+const help =
+  `deno run -A bench/loading.ts [--gib 4] [--backend none|webgpu] [--quantize none|q8|q4] [--model DIR] [--json]
+
+Loads a checkpoint made for the purpose, or that of --model. The backend "none" forgets what is written to it, so that only
+the way there is measured: what the process needs beside the device's own memory, which software GPUs take from the same.`;
+
+const { values: flags } = parseArgs({
+  options: {
+    gib: { type: "string", default: "4" },
+    backend: { type: "string", default: "none" },
+    quantize: { type: "string", default: "none" },
+    model: { type: "string" },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+interface Loading {
+  readonly backend: string;
+  readonly device: string;
+  readonly quantize: string;
+  /** Of the checkpoint. */
+  readonly bytes: number;
+  readonly seconds: number;
+  readonly bytesPerSecond: number;
+  /** Resident memory before, at most, and the difference. The page cache is none of it: files are read, not mapped. */
+  readonly startBytes: number;
+  readonly peakBytes: number;
+  readonly aboveStartBytes: number;
+}
+
+const RANGE = { slots: 1, context: 4096, maxRows: 16, decay: "serving" } as const;
+
+async function load(folder: string): Promise<Loading> {
+  const config = await loadConfig(folder);
+  using checkpoint = await openCheckpoint(folder);
+  const quantize = flags.quantize as Quantize;
+  const backend: Backend = flags.backend === "none" ? new NoBackend() : await WebGpuBackend.open({ gpu: "deno" });
+  await Deno.writeTextFile("/proc/self/clear_refs", "5"); // the peak begins anew
+  const startBytes = await resident("VmRSS");
+  const begun = performance.now();
+  using _model = await Model.load(backend, config, checkpoint, {
+    ...RANGE,
+    layers: { start: 0, end: config.layers },
+    quantize,
+  });
+  const seconds = (performance.now() - begun) / 1000;
+  const peakBytes = await resident("VmHWM");
+  const { bytes } = checkpoint;
+  return {
+    ...{ backend: flags.backend, device: backend.device, quantize, bytes, seconds, bytesPerSecond: bytes / seconds },
+    ...{ startBytes, peakBytes, aboveStartBytes: peakBytes - startBytes },
+  };
+}
+
+async function resident(name: "VmRSS" | "VmHWM"): Promise<number> {
+  const status = await Deno.readTextFile("/proc/self/status");
+  return 1024 * Number(new RegExp(`${name}:\\s*(\\d+) kB`).exec(status)![1]);
+}
+
+if (flags.help) console.log(help);
+else {
+  await using made = flags.model === undefined ? await writeBigCheckpoint(Number(flags.gib) * 2 ** 30) : null;
+  const loading = await load(flags.model ?? made!.path);
+  const { startBytes, peakBytes, aboveStartBytes, seconds, bytesPerSecond } = loading;
+  console.log(
+    flags.json ? JSON.stringify(loading) : [
+      `${shown(loading.bytes)} in ${seconds.toFixed(1)} s, ${shown(bytesPerSecond)}/s, on ${loading.device}`,
+      `resident: ${shown(startBytes)} at the start, ${shown(peakBytes)} at most, ${shown(aboveStartBytes)} above`,
+    ].join("\n"),
+  );
+}
