@@ -1,12 +1,11 @@
 /** What loading a checkpoint takes: seconds, and memory of the computer at its highest. Needs Linux, whose kernel keeps the peak. */
 import { parseArgs } from "node:util";
-import type { Backend } from "../src/backend/backend.ts";
-import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
 import { bytes as shown } from "../src/cli/progress.ts";
 import { openCheckpoint } from "../src/formats/safetensors.ts";
 import { loadConfig } from "../src/model/load_config.ts";
 import { Model } from "../src/model/model.ts";
-import type { Quantize } from "../src/pipeline/messages.ts";
+import type { Quantize, StageOptions } from "../src/pipeline/messages.ts";
+import { openStage } from "../src/stage/open.ts";
 import { writeBigCheckpoint } from "./big_checkpoint.ts";
 import { NoBackend } from "./no_backend.ts";
 
@@ -41,26 +40,26 @@ interface Loading {
   readonly aboveStartBytes: number;
 }
 
-const RANGE = { slots: 1, context: 4096, maxRows: 16, decay: "serving" } as const;
-
 async function load(folder: string): Promise<Loading> {
   const config = await loadConfig(folder);
   using checkpoint = await openCheckpoint(folder);
-  const quantize = flags.quantize as Quantize;
-  const backend: Backend = flags.backend === "none" ? new NoBackend() : await WebGpuBackend.open({ gpu: "deno" });
+  const options: StageOptions = {
+    ...{ model: folder, layers: { start: 0, end: config.layers }, backend: "webgpu", gpu: "deno", decay: "serving" },
+    ...{ ropeScaling: null, quantize: flags.quantize as Quantize, slots: 1, context: 4096, maxRows: 2048 },
+  };
   await Deno.writeTextFile("/proc/self/clear_refs", "5"); // the peak begins anew
   const startBytes = await resident("VmRSS");
   const begun = performance.now();
-  using _model = await Model.load(backend, config, checkpoint, {
-    ...RANGE,
-    layers: { start: 0, end: config.layers },
-    quantize,
-  });
+  const [model, device] = flags.backend === "none"
+    ? [await Model.load(new NoBackend(), config, checkpoint, options), "no device"]
+    : await openStage(options, () => {}).then(({ model, info }) => [model, info.device] as const);
   const seconds = (performance.now() - begun) / 1000;
   const peakBytes = await resident("VmHWM");
+  model[Symbol.dispose]();
   const { bytes } = checkpoint;
   return {
-    ...{ backend: flags.backend, device: backend.device, quantize, bytes, seconds, bytesPerSecond: bytes / seconds },
+    ...{ backend: flags.backend, device, quantize: flags.quantize },
+    ...{ bytes, seconds, bytesPerSecond: bytes / seconds },
     ...{ startBytes, peakBytes, aboveStartBytes: peakBytes - startBytes },
   };
 }

@@ -4,6 +4,8 @@ import { byteLength, type DataType, ELEMENT_BYTES, type Tensor } from "../src/ba
 
 export class NoBackend implements Backend {
   readonly device = "no device";
+  readonly maxBytes = Infinity;
+  readonly onHost = false;
   readonly gpuMillis = null;
   bytes = 0;
 

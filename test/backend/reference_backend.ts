@@ -323,6 +323,8 @@ export function decode(dtype: DataType, bytes: Uint8Array): ArrayLike<number> {
 export class ReferenceBackend implements Backend {
   readonly device = "float64 loops";
   bytes = 0;
+  readonly maxBytes = Infinity;
+  readonly onHost = true;
   readonly gpuMillis = null;
 
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {

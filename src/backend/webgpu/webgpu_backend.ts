@@ -61,6 +61,13 @@ export class WebGpuBackend implements Backend {
     return this.#memory.bytes;
   }
 
+  /** WebGPU does not tell how much memory a device has. */
+  readonly maxBytes = Infinity;
+
+  get onHost(): boolean {
+    return this.#device.software;
+  }
+
   get gpuMillis(): number | null {
     return this.#gpuMillis;
   }
