@@ -69,15 +69,15 @@ async function resident(name: "VmRSS" | "VmHWM"): Promise<number> {
   return 1024 * Number(new RegExp(`${name}:\\s*(\\d+) kB`).exec(status)![1]);
 }
 
-if (flags.help) console.log(help);
-else {
+function toText({ bytes, seconds, bytesPerSecond, device, startBytes, peakBytes, aboveStartBytes }: Loading): string {
+  return `${shown(bytes)} in ${seconds.toFixed(1)} s, ${shown(bytesPerSecond)}/s, on ${device}\n` +
+    `resident: ${shown(startBytes)} at the start, ${shown(peakBytes)} at most, ${shown(aboveStartBytes)} above`;
+}
+
+async function measure(): Promise<string> {
   await using made = flags.model === undefined ? await writeBigCheckpoint(Number(flags.gib) * 2 ** 30) : null;
   const loading = await load(flags.model ?? made!.path);
-  const { startBytes, peakBytes, aboveStartBytes, seconds, bytesPerSecond } = loading;
-  console.log(
-    flags.json ? JSON.stringify(loading) : [
-      `${shown(loading.bytes)} in ${seconds.toFixed(1)} s, ${shown(bytesPerSecond)}/s, on ${loading.device}`,
-      `resident: ${shown(startBytes)} at the start, ${shown(peakBytes)} at most, ${shown(aboveStartBytes)} above`,
-    ].join("\n"),
-  );
+  return flags.json ? JSON.stringify(loading) : toText(loading);
 }
+
+await Deno.stdout.write(new TextEncoder().encode(`${flags.help ? help : await measure()}\n`));
