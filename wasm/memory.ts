@@ -23,7 +23,9 @@ export type View<E extends Elem> = InstanceType<(typeof VIEWS)[E]>;
 type ViewConstructor<E extends Elem> = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => View<E>;
 
 const PAGE = 65536;
-const MAX_PAGES = 65536; // 4 GiB, all that a 32-bit memory can address
+const MAX_PAGES = 65536;
+/** All that a 32-bit memory can address: 4 GiB. */
+export const MAX_BYTES = MAX_PAGES * PAGE;
 const ALIGN = 16; // one SIMD register
 
 /** What every module built by `wasm/build.ts` exports besides its kernels. */
@@ -60,7 +62,7 @@ export class Memory<X extends ModuleExports> {
     const start = Math.ceil(this.#top / ALIGN) * ALIGN;
     const end = start + count * VIEWS[elem].BYTES_PER_ELEMENT;
     const missing = Math.ceil(end / PAGE) - this.#memory.buffer.byteLength / PAGE;
-    if (end > MAX_PAGES * PAGE) {
+    if (end > MAX_BYTES) {
       throw new RangeError(`Cannot allocate ${end - start} bytes as a WASM memory ends at 4 GiB`);
     }
     if (missing > 0) this.#memory.grow(missing);

@@ -162,9 +162,11 @@ export interface StepInput {
   readonly after?: readonly Copy[];
 }
 
-/** A tensor's first elements, to be read back after a run. */
+/** Elements of a tensor, to be read back after a run. Both ends fall on multiples of 4 bytes. */
 export interface Read {
   readonly tensor: Tensor;
+  /** The first one; 0 if left out. */
+  readonly from?: number;
   readonly elements: number;
 }
 
@@ -182,15 +184,31 @@ export class DeviceLostError extends Error {
   override readonly name = "DeviceLostError";
 }
 
+/** The device has no room for something: a tensor of this label, or memory that a plan needs. */
+export class OutOfMemoryError extends RangeError {
+  override readonly name = "OutOfMemoryError";
+
+  constructor(readonly label: string, bytes: number, device: string, used: number) {
+    super(
+      `Cannot allocate ${label} (${bytes} bytes) on ${device} beside the ${used} bytes that are in use: ` +
+        "use --quantize q4, a smaller --max-context, fewer --max-sequences or more --stages",
+    );
+  }
+}
+
 /** A device with its memory. Everything it made is freed with it. */
 export interface Backend extends Disposable {
   /** The device's own name. */
   readonly device: string;
   /** Bytes of all tensors made so far, padding included. */
   readonly bytes: number;
+  /** Bytes that it can hold at most; Infinity if it cannot tell. */
+  readonly maxBytes: number;
+  /** Whether its memory is the computer's. */
+  readonly onHost: boolean;
   /** Milliseconds that the device worked on the last run; null unless it was opened to measure them. */
   readonly gpuMillis: number | null;
-  /** A tensor of zeros. Throws RangeError if the device cannot hold it, naming what to change. */
+  /** A tensor of zeros. If the device has no room for it, this or what comes next throws OutOfMemoryError. */
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor;
   /** Writes `bytes` from the element `offset` on; both ends fall on multiples of 4 bytes. Resolves when `bytes` may be reused. */
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void>;

@@ -19,6 +19,9 @@ const limitNames: Readonly<Record<string, string>> = {
 /** Features that computing can use; the others draw. */
 const computeFeatures = /f16|subgroup|matrix|timestamp/;
 
+/** All that one WASM memory can address. */
+const WASM_STAGE_BYTES = 2 ** 32;
+
 export function devicesCommand(host: Host) {
   return modelCommand("devices")
     .description("adapters, their features and limits, and whether the model fits")
@@ -33,16 +36,17 @@ export function devicesCommand(host: Host) {
         given({ maxContext: flags.maxContext, maxSequences: flags.maxSequences, quantize: flags.quantize }),
       );
       const cpu = { threads: navigator.hardwareConcurrency, availableBytes: Deno.systemMemoryInfo().available };
-      const needs = size.weightBytes + size.stateBytes;
+      const needs = size.weightBytes + size.stateBytes + size.activationBytes;
       // Software adapters compute in the computer's own memory; WebGPU does not tell how much a hardware one has.
       const fitsMemory = needs <= cpu.availableBytes;
+      const fitsWasm = fitsMemory && needs <= (flags.stages ?? 1) * WASM_STAGE_BYTES;
       const gpus = (await host.listDevices()).map((gpu) => ({
         ...gpu,
         fits: gpu.error ? false : gpu.hardware ? null : fitsMemory,
       }));
       const chosen = await host.deviceChoices({ ...toLoadOptions(flags), model: directory }, flags.measure ?? false);
       const model = { name: basename(directory), ...size };
-      const report = { gpus, cpu: { ...cpu, fits: fitsMemory }, model, chosen };
+      const report = { gpus, cpu: { ...cpu, fits: fitsWasm }, model, chosen };
       host.terminal.write(
         flags.json ? `${JSON.stringify(report, null, 2)}\n` : toText(report, flags.maxSequences ?? 1),
       );
@@ -57,15 +61,17 @@ interface Report {
 }
 
 function toText({ gpus, cpu, model, chosen }: Report, sequences: number): string {
-  const needs = `${bytes(model.weightBytes)} of weights and ${bytes(model.stateBytes)} of state`;
+  const needs = `${bytes(model.weightBytes)} of weights, ${bytes(model.stateBytes)} of state`;
   return [
     ...gpus.flatMap((gpu) => [...describe(gpu), ""]),
     `wasm: CPU, ${cpu.threads} threads`,
-    `  memory    ${bytes(cpu.availableBytes)} available`,
+    `  memory    ${bytes(cpu.availableBytes)} available, ${bytes(WASM_STAGE_BYTES)} at most for a stage`,
     `  the model ${verdict(cpu.fits)}`,
     "",
     ...(chosen ? [...choices(chosen, model.name), ""] : []),
-    `${model.name} needs ${needs} for ${sequences} x ${model.context} tokens`,
+    `${model.name} needs ${needs} and up to ${
+      bytes(model.activationBytes)
+    } for a step, for ${sequences} x ${model.context} tokens`,
     "",
   ].join("\n");
 }

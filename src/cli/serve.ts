@@ -97,7 +97,7 @@ function onStopSignals(stop: () => void): Disposable {
   };
 }
 
-/** One token, so that the first request finds every kernel compiled. */
+/** One token, from text to text. Kernels are compiled by then; this shows that all parts answer. */
 async function warm(model: Model): Promise<void> {
   await fold(model.complete({ prompt: "a", maxTokens: 1 }));
 }

@@ -44,11 +44,12 @@ export class Checkpoint implements Disposable {
   }
 
   /**
-   * The stored bytes of `rows` rows from `firstRow` on, along the first dimension (a scalar is one row).
+   * The stored bytes of `rows` rows from `firstRow` on, along the first dimension (a scalar is one row), in a buffer of
+   * their own, or at the start of `into` if they fit.
    * @throws {CheckpointError} if there is no tensor of that name, or its file was cut meanwhile
    * @throws {RangeError} if the tensor has no such rows
    */
-  async read(name: string, firstRow = 0, rows?: number): Promise<Uint8Array<ArrayBuffer>> {
+  async read(name: string, firstRow = 0, rows?: number, into?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>> {
     const { shape, shard, begin, end } = this.entry(name);
     const total = shape[0] ?? 1;
     const count = rows ?? total - firstRow;
@@ -59,7 +60,7 @@ export class Checkpoint implements Disposable {
       throw new RangeError(`Cannot read ${count} rows from ${firstRow} of ${quoted(name)}: it has ${total} rows`);
     }
     const rowBytes = total === 0 ? 0 : (end - begin) / total;
-    return await this.#shards.get(shard)!.read(begin + firstRow * rowBytes, count * rowBytes);
+    return await this.#shards.get(shard)!.read(begin + firstRow * rowBytes, count * rowBytes, into);
   }
 
   [Symbol.dispose](): void {

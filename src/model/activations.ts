@@ -1,6 +1,6 @@
 /** The tensors that a step writes and reads again: made once, for the most rows that a step may have. */
 import type { Backend, CandidateTensors, Routing } from "../backend/backend.ts";
-import type { Tensor } from "../backend/tensor.ts";
+import { byteLength, type DataType, type Tensor } from "../backend/tensor.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Candidates of each output row: enough for nearly every draw, little to read back. */
@@ -38,7 +38,12 @@ export interface Activations {
 }
 
 /** Makes them on `backend`. */
-export function makeActivations(backend: Backend, config: ModelConfig, rows: number, last: boolean): Activations {
+export function makeActivations(
+  backend: Pick<Backend, "tensor">,
+  config: ModelConfig,
+  rows: number,
+  last: boolean,
+): Activations {
   const { hidden, heads, kvHeads, headDim, expertsPerToken: K } = config;
   const f32 = (label: string, ...shape: number[]) => backend.tensor(label, "f32", [rows, ...shape]);
   const width = heads * headDim;
@@ -56,7 +61,19 @@ export function makeActivations(backend: Backend, config: ModelConfig, rows: num
   };
 }
 
-function makeHead(backend: Backend, { vocab }: ModelConfig, outputs: number): Activations["head"] {
+/** Bytes of all of them. */
+export function activationBytes(config: ModelConfig, rows: number, last: boolean): number {
+  let bytes = 0;
+  const tensor = (label: string, dtype: DataType, shape: readonly number[]): Tensor => {
+    const tensor = { label, dtype, shape };
+    bytes += byteLength(tensor);
+    return tensor;
+  };
+  makeActivations({ tensor }, config, rows, last);
+  return bytes;
+}
+
+function makeHead(backend: Pick<Backend, "tensor">, { vocab }: ModelConfig, outputs: number): Activations["head"] {
   const perRow = Math.min(CANDIDATES, vocab);
   return {
     logits: backend.tensor("logits", "f32", [outputs, vocab]),

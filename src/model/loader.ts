@@ -1,16 +1,16 @@
-/** Brings a checkpoint's tensors onto a backend, a slice at a time, in the type that the policy gives them. */
+/** Makes a checkpoint's tensors on a backend, in the types that the policy gives them, and streams their values there. */
 import type { Backend, Linear, Norm } from "../backend/backend.ts";
-import { elements, type Tensor, type Weight, type WeightType } from "../backend/tensor.ts";
+import type { Tensor, Weight, WeightType } from "../backend/tensor.ts";
+import type { GroupType } from "../formats/groups.ts";
 import { readF32, readScales, type ScaleGrid, scaleGrid } from "../formats/quantization.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
 import { storedBytes, type StoredWeight, storedWeight } from "../formats/stored_weight.ts";
 import type { Quantize } from "../pipeline/messages.ts";
 import type { ModelConfig } from "./config.ts";
-import { loadGroups } from "./group_loader.ts";
+import { groupPieces, groupRanges, makeGroups, readInGroups } from "./group_loader.ts";
 import { heldType, isGroupType, isStoredAs } from "./quantization_policy.ts";
-
-/** Bytes read at once: large enough for the disk, small beside the model. */
-const SLICE_BYTES = 32 * 2 ** 20;
+import { rowRanges, type Rows, SLICE_BYTES, type Transfer, WeightStream } from "./weight_stream.ts";
+import type { Weights } from "./weights.ts";
 
 const bytesOf = (values: Float32Array<ArrayBuffer>) =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
@@ -21,9 +21,16 @@ export interface Stack {
   readonly names: string | readonly string[];
 }
 
-/** Loads one stage's tensors and counts their bytes. */
-export class WeightLoader {
-  #loaded = 0;
+/** A weight in the making: a stack [names, N, K], or one matrix [N, K]. */
+interface Making {
+  readonly label: string;
+  readonly names: readonly string[];
+  readonly shape: readonly number[];
+}
+
+/** Makes one stage's tensors as they are asked for; their values come with {@linkcode WeightLoader.load}. */
+export class WeightLoader implements Weights {
+  readonly #stream: WeightStream;
 
   /** `onBytes` hears the bytes loaded so far. */
   constructor(
@@ -31,16 +38,32 @@ export class WeightLoader {
     readonly config: ModelConfig,
     readonly checkpoint: Checkpoint,
     readonly quantize: Quantize,
-    readonly onBytes: (loaded: number) => void,
-  ) {}
+    onBytes: (loaded: number) => void,
+  ) {
+    this.#stream = new WeightStream(backend, onBytes);
+  }
+
+  /** Reads and writes the values of all tensors made so far. Throws CheckpointError for values that cannot be used. */
+  async load(): Promise<void> {
+    await this.#stream.run();
+  }
+
+  /** Reads samples of the values back from the device. Throws Error for one that is not what was written. */
+  async verify(): Promise<void> {
+    await this.#stream.verify();
+  }
 
   /** A tensor as f32 of its own shape: norms and biases. */
-  async vector(name: string): Promise<Tensor> {
-    const values = await readF32(this.checkpoint, name, this.config.weightBlock);
-    const tensor = this.backend.tensor(name, "f32", this.checkpoint.entry(name).shape);
-    await this.backend.write(tensor, 0, bytesOf(values));
-    this.#count(name);
-    return tensor;
+  vector(name: string): Promise<Tensor> {
+    return Promise.try(() => {
+      const stored = this.#stored(name);
+      const tensor = this.backend.tensor(name, "f32", stored.shape);
+      this.#add(stored, { firstRow: 0, rows: stored.shape[0]! }, async () => {
+        const values = await readF32(this.checkpoint, name, this.config.weightBlock);
+        return [{ tensor, offset: 0, bytes: bytesOf(values) }];
+      });
+      return tensor;
+    });
   }
 
   /** A norm's weight, with the model's epsilon. */
@@ -63,83 +86,95 @@ export class WeightLoader {
    * Matrices [N, K] and stacks [names, N, K], all of one type: the one that the policy gives them, or f32 where it gives
    * several or their blocks of scales differ.
    */
-  async alike(stacks: readonly Stack[]): Promise<Weight[]> {
-    const all = stacks.flatMap(({ names }) => names);
-    const [type, ...others] = new Set(all.map((name) => this.#type(name)));
-    const mixed = others.length > 0 || (type === "f8_e4m3" && !this.#equalBlocks(all));
-    const weights: Weight[] = [];
-    for (const stack of stacks) weights.push(await this.#stack(stack, mixed ? "f32" : type!));
-    return weights;
+  alike(stacks: readonly Stack[]): Promise<Weight[]> {
+    return Promise.try(() => {
+      const all = stacks.flatMap(({ names }) => names);
+      const [type, ...others] = new Set(all.map((name) => heldType(this.quantize, name, this.#stored(name))));
+      const mixed = others.length > 0 || (type === "f8_e4m3" && !this.#equalBlocks(all));
+      return stacks.map((stack) => this.#stack(stack, mixed ? "f32" : type!));
+    });
   }
 
-  async #stack(stack: Stack, type: WeightType): Promise<Weight> {
-    const { label } = stack;
-    const names = [stack.names].flat();
-    const { shape: one } = this.#stored(names[0]!);
-    const shape = typeof stack.names === "string" ? one : [names.length, ...one];
-    if (isGroupType(type)) return await loadGroups(this, type, label, names, shape, (name) => this.#count(name));
-    const weight = await this.#copy(label, names, shape, type);
-    return type === "f8_e4m3" ? { ...weight, scales: await this.#scales(label, this.#grids(names), shape) } : weight;
+  #stack({ label, names }: Stack, type: WeightType): Weight {
+    const all = [names].flat();
+    const { shape: one } = this.#stored(all[0]!);
+    const making = { label, names: all, shape: typeof names === "string" ? one : [all.length, ...one] };
+    if (isGroupType(type)) return this.#groups(making, type);
+    const weight = this.#values(making, type);
+    return type === "f8_e4m3" ? { ...weight, scales: this.#scales(making) } : weight;
+  }
+
+  /** Values as they are stored, or as f32. */
+  #values({ label, names, shape }: Making, type: WeightType): Weight {
+    const tensor = this.backend.tensor(label, type, shape);
+    const [N, K] = shape.slice(-2) as [number, number];
+    for (const [i, name] of names.entries()) {
+      const stored = this.#stored(name);
+      const asStored = isStoredAs(type, stored);
+      for (const rows of rowRanges(N, Math.max(1, Math.floor(SLICE_BYTES * N / storedBytes(stored))))) {
+        this.#add(stored, rows, async (buffer) => {
+          const bytes = asStored
+            ? await this.checkpoint.read(name, rows.firstRow, rows.rows, buffer)
+            : bytesOf(await readF32(this.checkpoint, name, this.config.weightBlock, rows));
+          return [{ tensor, offset: (i * N + rows.firstRow) * K, bytes }];
+        });
+      }
+    }
+    return { values: tensor, scales: null };
+  }
+
+  #groups({ label, names, shape }: Making, type: GroupType): Weight {
+    const weight = makeGroups(this.backend, type, label, shape);
+    const [N, K] = shape.slice(-2) as [number, number];
+    for (const [i, name] of names.entries()) {
+      for (const rows of groupRanges(N, K)) {
+        this.#add(this.#stored(name), rows, async () => {
+          const groups = await readInGroups(this.checkpoint, type, name, this.config.weightBlock, rows);
+          return groupPieces(weight, i * N + rows.firstRow, groups);
+        });
+      }
+    }
+    return weight;
+  }
+
+  /** The factors of FP8 values, one for each block of each matrix. */
+  #scales({ label, names, shape }: Making): Weight["scales"] {
+    const { block } = this.#grid(names[0]!);
+    const [N, K] = shape.slice(-2) as [number, number];
+    const perMatrix = [Math.ceil(N / block[0]), Math.ceil(K / block[1])] as const;
+    const factors = this.backend.tensor(`${label} scales`, "f32", [...shape.slice(0, -2), ...perMatrix]);
+    for (const [i, name] of names.entries()) {
+      const grid = this.#grid(name);
+      const { shard, begin } = grid.scales;
+      const offset = i * perMatrix[0] * perMatrix[1];
+      // Their bytes are counted with the values.
+      this.#stream.add({
+        ...{ shard, begin, bytes: 0 },
+        read: async () => [{ tensor: factors, offset, bytes: bytesOf(await readScales(this.checkpoint, grid)) }],
+      });
+    }
+    return { factors, block };
   }
 
   #stored(name: string): StoredWeight {
     return storedWeight(this.checkpoint, name, this.config.weightBlock);
   }
 
-  #type(name: string): WeightType {
-    return heldType(this.quantize, name, this.#stored(name));
-  }
-
-  #grids(names: readonly string[]): readonly ScaleGrid[] {
-    const { tensors } = this.checkpoint;
-    return names.map((name) => scaleGrid(tensors, this.checkpoint.entry(name), this.config.weightBlock));
+  #grid(name: string): ScaleGrid {
+    return scaleGrid(this.checkpoint.tensors, this.checkpoint.entry(name), this.config.weightBlock);
   }
 
   #equalBlocks(names: readonly string[]): boolean {
-    return new Set(this.#grids(names).map(({ block }) => block.join(" "))).size === 1;
+    return new Set(names.map((name) => this.#grid(name).block.join(" "))).size === 1;
   }
 
-  async #copy(label: string, names: readonly string[], shape: readonly number[], type: WeightType): Promise<Weight> {
-    const values = this.backend.tensor(label, type, shape);
-    const size = elements(shape) / names.length;
-    for (const [i, name] of names.entries()) {
-      const stored = isStoredAs(type, this.#stored(name));
-      for await (const { firstRow, bytes } of this.#slices(name, stored)) {
-        await this.backend.write(values, i * size + firstRow * shape.at(-1)!, bytes);
-      }
-      this.#count(name);
-    }
-    return { values, scales: null };
-  }
-
-  /** A matrix in slices of rows, as it is stored or as f32. */
-  async *#slices(name: string, stored: boolean): AsyncGenerator<{ firstRow: number; bytes: Uint8Array }> {
-    const weight = this.#stored(name);
-    const total = weight.shape[0]!;
-    const step = Math.max(1, Math.floor(SLICE_BYTES / (storedBytes(weight) / total)));
-    for (let firstRow = 0; firstRow < total; firstRow += step) {
-      const rows = Math.min(step, total - firstRow);
-      const bytes = stored
-        ? await this.checkpoint.read(name, firstRow, rows)
-        : bytesOf(await readF32(this.checkpoint, name, this.config.weightBlock, { firstRow, rows }));
-      yield { firstRow, bytes };
-    }
-  }
-
-  async #scales(label: string, grids: readonly ScaleGrid[], shape: readonly number[]): Promise<Weight["scales"]> {
-    const { block } = grids[0]!;
-    const [N, K] = shape.slice(-2) as [number, number];
-    const perMatrix = [Math.ceil(N / block[0]), Math.ceil(K / block[1])] as const;
-    const factors = this.backend.tensor(`${label} scales`, "f32", [...shape.slice(0, -2), ...perMatrix]);
-    for (const [i, grid] of grids.entries()) {
-      const offset = i * perMatrix[0] * perMatrix[1];
-      await this.backend.write(factors, offset, bytesOf(await readScales(this.checkpoint, grid)));
-    }
-    return { factors, block };
-  }
-
-  #count(name: string): void {
-    this.#loaded += storedBytes(this.#stored(name));
-    this.onBytes(this.#loaded);
+  /** Some rows of a weight. */
+  #add(stored: StoredWeight, { firstRow, rows }: Rows, read: Transfer["read"]): void {
+    const { shard, begin, end } = stored.entries[0]!;
+    const all = stored.shape[0]!;
+    this.#stream.add({
+      ...{ shard, begin: begin + (end - begin) * firstRow / all, bytes: storedBytes(stored) * rows / all },
+      read,
+    });
   }
 }

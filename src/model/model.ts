@@ -1,4 +1,5 @@
 /** One stage's forward pass: its layers, recorded once for each size of step and replayed. */
+import { setImmediate } from "node:timers/promises";
 import type { Backend, Norm, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
 import type { Weight } from "../backend/tensor.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
@@ -82,13 +83,34 @@ export class Model implements Disposable {
     options: ModelOptions,
     onBytes: (loaded: number) => void = () => {},
   ): Promise<Model> {
-    const loader = new WeightLoader(backend, config, checkpoint, options.quantize, onBytes);
-    return await Model.from(loader, options);
+    const weights = new WeightLoader(backend, config, checkpoint, options.quantize, onBytes);
+    const model = await Model.from(weights, options);
+    await weights.load();
+    return model;
   }
 
   /** Loads one stage from any source of weights. */
   static async from(weights: Weights, options: ModelOptions): Promise<Model> {
     return new Model(weights.backend, weights.config, options, await loadParts(weights, options));
+  }
+
+  /** Records the plans of all usual steps, so that their kernels are compiled. Weights may come meanwhile, between two plans. */
+  async prepare(): Promise<void> {
+    const { maxRows, slots } = this.#options;
+    const sizes = Array.from({ length: Math.log2(bucket(maxRows)) + 1 }, (_, i) => 2 ** i);
+    const batches = sizes.filter((rows) => 1 < rows && rows <= bucket(slots));
+    for (const [rows, outputs] of [...sizes.map((rows) => [rows, 1]), ...batches.map((rows) => [rows, rows])]) {
+      this.#plan(rows!, outputs!);
+      await setImmediate();
+    }
+  }
+
+  /** Runs a row through the smallest and the largest plan, to leave nothing for the first step to do; before any sequence. */
+  async warm(): Promise<void> {
+    const rows = this.#parts.embedding ? new Uint32Array(1) : new Float32Array(this.#config.hidden);
+    const step = { segments: [{ slot: 0, start: 0, rows: 1 }], outputs: Uint32Array.of(0), rows };
+    const read = { tensor: this.#activations.hidden, elements: 1 };
+    for (const most of [1, this.#options.maxRows]) await this.#backend.run(this.#plan(most, 1), step, [read]);
   }
 
   /** Milliseconds that the device worked on the last step; null unless it was opened to measure them. */

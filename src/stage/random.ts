@@ -7,6 +7,8 @@ import { RandomWeights } from "../model/random_weights.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
 import type { Quantize, StageInfo, StageOptions } from "../pipeline/messages.ts";
 import { openBackend } from "./backend.ts";
+import { checkRoom, explained } from "./memory.ts";
+import { stageSize } from "./size.ts";
 
 /** The type of a weight on the device, where norms and biases are f32. */
 const typeOf = (quantize: Quantize) => ({ name, shape }: NamedShape): WeightType =>
@@ -28,10 +30,18 @@ export async function openRandomModel(
   const backend = opened.use(await openBackend(options));
   const { layers, backend: name, quantize } = options;
   const weightBytes = expectedTensors(config, layers).map(randomBytesOf(quantize)).reduce((sum, bytes) => sum + bytes);
-  const weights = new RandomWeights(backend, config, typeOf(quantize), (made) => onProgress(made, weightBytes));
-  const model = await Model.from(weights, options);
-  opened.move();
-  const { device } = backend;
-  const info = { layers, backend: name, device, weightBytes, stateBytes: model.stateBytes, vocabulary: config.vocab };
-  return { model, info };
+  const size = stageSize(config, options, weightBytes);
+  checkRoom(backend, size, options);
+  try {
+    const weights = new RandomWeights(backend, config, typeOf(quantize), (made) => onProgress(made, weightBytes));
+    const model = await Model.from(weights, options);
+    await model.prepare();
+    await model.warm();
+    opened.move();
+    const { device } = backend;
+    const info = { layers, backend: name, device, weightBytes, stateBytes: size.stateBytes, vocabulary: config.vocab };
+    return { model, info };
+  } catch (error) {
+    throw explained(error, backend, size, options);
+  }
 }

@@ -2,12 +2,23 @@
 import { elements } from "../backend/tensor.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/safetensors.ts";
 import { storedBytes, storedWeight } from "../formats/stored_weight.ts";
+import { activationBytes } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadConfig } from "../model/load_config.ts";
 import { stateBytes } from "../model/model.ts";
 import { heldBytes, heldType, isStoredAs } from "../model/quantization_policy.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
-import type { LayerRange, Quantize } from "../pipeline/messages.ts";
+import type { LayerRange, Quantize, StageOptions } from "../pipeline/messages.ts";
+
+/** Bytes that some layers take on a device. What a backend needs besides for its plans is not among them. */
+export interface StageSize {
+  /** As they are held. */
+  readonly weightBytes: number;
+  /** Linear states and KV caches of all sequences at full context. */
+  readonly stateBytes: number;
+  /** What a step writes and reads again. */
+  readonly activationBytes: number;
+}
 
 export interface SizeOptions {
   readonly maxContext?: number;
@@ -15,11 +26,10 @@ export interface SizeOptions {
   readonly quantize?: Quantize;
 }
 
-export interface ModelSize {
-  /** All weights, as they are held. */
-  readonly weightBytes: number;
-  /** Linear states and KV caches of all sequences at full context. */
-  readonly stateBytes: number;
+/** Rows of a step, as on a GPU that has one sequence; elsewhere there are fewer. */
+const MAX_ROWS = 2048;
+
+export interface ModelSize extends StageSize {
   /** Positions that the estimate is for. */
   readonly context: number;
 }
@@ -27,16 +37,27 @@ export interface ModelSize {
 /** The size of the model in `folder` for so many sequences of so many positions (by default the model's own). */
 export async function modelSize(
   folder: string,
-  { maxContext, maxSequences = 1, quantize = "none" }: SizeOptions = {},
+  { maxContext, maxSequences: slots = 1, quantize = "none" }: SizeOptions = {},
 ): Promise<ModelSize> {
   const config = await loadConfig(folder);
   using checkpoint = await openCheckpoint(folder);
   const context = maxContext ?? config.maxPositions;
   const layers = { start: 0, end: config.layers };
+  const options = { layers, quantize, slots, context, maxRows: Math.min(MAX_ROWS, context) };
+  return { ...stageSize(config, options, weightBytes(checkpoint, config, options)), context };
+}
+
+/** The size of some layers with weights of so many bytes. */
+export function stageSize(
+  config: ModelConfig,
+  options: Pick<StageOptions, "layers" | "slots" | "context" | "maxRows">,
+  weightBytes: number,
+): StageSize {
+  const { layers, maxRows } = options;
   return {
-    weightBytes: weightBytes(checkpoint, config, { layers, quantize }),
-    stateBytes: stateBytes(config, { layers, slots: maxSequences, context }),
-    context,
+    weightBytes,
+    stateBytes: stateBytes(config, options),
+    activationBytes: activationBytes(config, maxRows, layers.end === config.layers),
   };
 }
 

@@ -323,6 +323,8 @@ export function decode(dtype: DataType, bytes: Uint8Array): ArrayLike<number> {
 export class ReferenceBackend implements Backend {
   readonly device = "float64 loops";
   bytes = 0;
+  readonly maxBytes = Infinity;
+  readonly onHost = true;
   readonly gpuMillis = null;
 
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {
@@ -353,8 +355,8 @@ export class ReferenceBackend implements Backend {
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return Promise.resolve(reads.map(({ tensor, elements }) => {
-      const part = data(tensor).subarray(0, elements);
+    return Promise.resolve(reads.map(({ tensor, from = 0, elements }) => {
+      const part = data(tensor).subarray(from, from + elements);
       return tensor.dtype === "u32" ? Uint32Array.from(part).buffer : Float32Array.from(part).buffer;
     }));
   }

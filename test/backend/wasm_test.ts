@@ -138,9 +138,9 @@ Deno.test("tensor() refuses what 4 GiB cannot hold", async () => {
   using backend = await WasmBackend.open();
   backend.tensor("norm", "f32", [4]);
   assert.throws(() => backend.tensor("cache", "f32", [2 ** 20, 2 ** 10]), {
-    name: "RangeError",
-    message: "Cannot hold cache, 4294967296 bytes, beside the 16 that are used, in 4 GiB of WASM memory: " +
-      "use more stages, a shorter context or fewer sequences",
+    name: "OutOfMemoryError",
+    message: "Cannot allocate cache (4294967296 bytes) on CPU (WASM SIMD) beside the 16 bytes that are in use: " +
+      "use --quantize q4, a smaller --max-context, fewer --max-sequences or more --stages",
   });
 });
 

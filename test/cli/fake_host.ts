@@ -84,7 +84,8 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     chunkRows: () => Promise.resolve(256),
     listDevices: () => Promise.resolve([]),
     deviceChoices: () => Promise.resolve(null),
-    modelSize: () => Promise.resolve({ weightBytes: 26_500_000, stateBytes: 1_000_000, context: 8192 }),
+    modelSize: () =>
+      Promise.resolve({ weightBytes: 26_500_000, stateBytes: 1_000_000, activationBytes: 5e5, context: 8192 }),
     ...host,
   });
   return { code, out, err, model, loaded };

@@ -25,6 +25,12 @@ Deno.test("main.ts prints the embedded model's answer and exits 0", async () => 
   assert.deepEqual([code, out], [0, "4867 + 2759 = 7626\n"]);
 });
 
+Deno.test("main.ts exits 1 with one line that says what to change for more sequences than memory holds", async () => {
+  const { code, out, err } = await ran("serve", "--port", "0", "--backend", "wasm", "--max-sequences", "100000");
+  assert.deepEqual([code, out], [1, ""]);
+  assert.match(err, /\nringlet: Cannot hold layers 0-9 on CPU [^\n]+; use a smaller --max-context, [^\n]+--stages\n$/);
+});
+
 Deno.test("main.ts exits 1 with one line for a model that is not there, 2 for wrong use", async () => {
   const failed = await ran("generate", "--model", "/nowhere", "Hi");
   assert.deepEqual([failed.code, failed.out], [1, ""]);

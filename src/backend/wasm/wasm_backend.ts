@@ -1,7 +1,18 @@
 /** The backend that computes on the CPU, in WASM SIMD. */
 import { type KernelsExports, url } from "../../../wasm/kernels.ts";
-import { Memory, type Ptr } from "../../../wasm/memory.ts";
-import type { Backend, Capacity, Copy, Ops, Plan, RandomValues, Read, Slice, StepInput } from "../backend.ts";
+import { MAX_BYTES, Memory, type Ptr } from "../../../wasm/memory.ts";
+import {
+  type Backend,
+  type Capacity,
+  type Copy,
+  type Ops,
+  OutOfMemoryError,
+  type Plan,
+  type RandomValues,
+  type Read,
+  type Slice,
+  type StepInput,
+} from "../backend.ts";
 import { byteLength, type DataType, ELEMENT_BYTES, elements, sliceBytes, type Tensor } from "../tensor.ts";
 import { Bindings, pointer, WasmTensor } from "./binding.ts";
 import { fill } from "./fill.ts";
@@ -20,6 +31,8 @@ class WasmPlan implements Plan {
 /** One linear memory with all tensors, at most 4 GiB, and one thread. */
 export class WasmBackend implements Backend {
   readonly device = "CPU (WASM SIMD)";
+  readonly maxBytes = MAX_BYTES;
+  readonly onHost = true;
   readonly gpuMillis = null;
   readonly #memory: Memory<KernelsExports>;
   readonly #shared: Shared;
@@ -49,12 +62,8 @@ export class WasmBackend implements Backend {
   #alloc(label: string, bytes: number): Ptr<"u8"> {
     try {
       return this.#memory.alloc("u8", bytes);
-    } catch (cause) {
-      throw new RangeError(
-        `Cannot hold ${label}, ${bytes} bytes, beside the ${this.#bytes} that are used, in 4 GiB of WASM memory: ` +
-          "use more stages, a shorter context or fewer sequences",
-        { cause },
-      );
+    } catch {
+      throw new OutOfMemoryError(label, bytes, this.device, this.#bytes);
     }
   }
 
@@ -103,9 +112,9 @@ export class WasmBackend implements Backend {
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return Promise.resolve(reads.map(({ tensor, elements }) => {
-      const bytes = this.#memory.view("u8", pointer(tensor), elements * ELEMENT_BYTES[tensor.dtype]);
-      return new Uint8Array(bytes).buffer;
+    return Promise.resolve(reads.map(({ tensor, from = 0, elements }) => {
+      const [begin, bytes] = [from * ELEMENT_BYTES[tensor.dtype], elements * ELEMENT_BYTES[tensor.dtype]];
+      return this.#memory.view("u8", pointer(tensor) + begin as Ptr<"u8">, bytes).slice().buffer as ArrayBuffer;
     }));
   }
 

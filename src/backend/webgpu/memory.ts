@@ -1,4 +1,5 @@
 /** Buffers: tensors, split by rows where they are larger than a binding may be, and the small things beside them. */
+import { OutOfMemoryError } from "../backend.ts";
 import { byteLength, type DataType, ELEMENT_BYTES, elements, type Tensor } from "../tensor.ts";
 import type { Device } from "./device.ts";
 
@@ -66,16 +67,12 @@ export class Memory {
   /** A buffer of zeros. That the device has no room for it surfaces in {@linkcode Device.settled}. */
   buffer(label: string, bytes: number, usage: number = STORAGE | COPY_SRC | COPY_DST): GPUBuffer {
     const size = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT;
+    const used = this.#bytes;
     this.#bytes += size;
-    const inUse = this.#bytes;
     return this.#device.guarded(
       "out-of-memory",
       () => this.#device.gpu.createBuffer({ label, size, usage }),
-      () =>
-        new RangeError(
-          `Cannot allocate ${label} (${size} bytes) on ${this.#device.name}: with it ${inUse} bytes would be in use; ` +
-            "lower the context or the number of sequences, or use more stages",
-        ),
+      () => new OutOfMemoryError(label, size, this.#device.name, used),
     );
   }
 

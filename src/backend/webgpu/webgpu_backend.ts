@@ -61,6 +61,13 @@ export class WebGpuBackend implements Backend {
     return this.#memory.bytes;
   }
 
+  /** WebGPU does not tell how much memory a device has. */
+  readonly maxBytes = Infinity;
+
+  get onHost(): boolean {
+    return this.#device.software;
+  }
+
   get gpuMillis(): number | null {
     return this.#gpuMillis;
   }
@@ -159,14 +166,20 @@ function isLike(last: StepLike | null, { plan, counts, reads, copies }: StepLike
   if (copies || last?.plan !== plan || last.reads.length !== reads.length) return false;
   const { rows, segments, outputs } = last.counts;
   return rows === counts.rows && segments === counts.segments && outputs === counts.outputs &&
-    last.reads.every(({ tensor, elements }, i) => tensor === reads[i]!.tensor && elements === reads[i]!.elements);
+    last.reads.every((read, i) => isSame(read, reads[i]!));
+}
+
+function isSame(a: Read, b: Read): boolean {
+  return a.tensor === b.tensor && a.elements === b.elements && (a.from ?? 0) === (b.from ?? 0);
 }
 
 const bytesOf = ({ tensor, elements }: Read) => elements * ELEMENT_BYTES[tensor.dtype];
 
-/** Where a tensor's first bytes lie. */
+/** Where the bytes lie. */
 function sourcesOf(read: Read): Source[] {
-  const ranges = [...own(read.tensor).ranges(0, bytesOf(read))];
+  const tensor = own(read.tensor);
+  const begin = (read.from ?? 0) * ELEMENT_BYTES[tensor.dtype];
+  const ranges = [...tensor.ranges(begin, begin + bytesOf(read))];
   return ranges.map(({ part, from, bytes }) => ({ buffer: part.buffer, from, bytes }));
 }
 
