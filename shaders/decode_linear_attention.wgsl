@@ -4,6 +4,7 @@
 // SIZE: channels of a head, D; COLUMNS: 1, 2 or 4.
 
 const CHANNELS4 = SIZE / 4u;
+const ONE_EACH = SIZE <= LANES; // a lane has one key channel at most
 
 struct Params {
   heads: u32,
@@ -79,6 +80,20 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   for (var r = 0u; r < segment.rows; r++) {
     let row = segment.first + r;
     let position = segment.start + r;
+    // Read ahead of the barriers, where it is known what to read.
+    var ahead0 = vec4f();
+    var ahead1 = vec4f();
+    var ahead2 = vec4f();
+    var ahead3 = vec4f();
+    if (ONE_EACH && lane.index < SIZE) {
+      let i = base + lane.index * CHANNELS4;
+      ahead0 = state[i];
+      if (COLUMNS > 1u) { ahead1 = state[i + 1u]; }
+      if (COLUMNS > 2u) {
+        ahead2 = state[i + 2u];
+        ahead3 = state[i + 3u];
+      }
+    }
     let scales = load_pairs(lane, row, head);
     // A sequence begins from an empty state, whatever the slot holds.
     let factor = select(decay[head], 0.0, position == 0u);
@@ -99,14 +114,22 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     for (var c = lane.index; c < SIZE; c += LANES) {
       let qk = rotated(c, position) * scales;
       let i = base + c * CHANNELS4;
-      let s0 = factor * state[i] + qk.y * v0;
+      if (!ONE_EACH) {
+        ahead0 = state[i];
+        if (COLUMNS > 1u) { ahead1 = state[i + 1u]; }
+        if (COLUMNS > 2u) {
+          ahead2 = state[i + 2u];
+          ahead3 = state[i + 3u];
+        }
+      }
+      let s0 = factor * ahead0 + qk.y * v0;
       sum0 += qk.x * s0;
       if (COLUMNS > 1u) {
-        let s1 = factor * state[i + 1u] + qk.y * v1;
+        let s1 = factor * ahead1 + qk.y * v1;
         sum1 += qk.x * s1;
         if (COLUMNS > 2u) {
-          let s2 = factor * state[i + 2u] + qk.y * v2;
-          let s3 = factor * state[i + 3u] + qk.y * v3;
+          let s2 = factor * ahead2 + qk.y * v2;
+          let s3 = factor * ahead3 + qk.y * v3;
           sum2 += qk.x * s2;
           sum3 += qk.x * s3;
           state[i + 2u] = s2;

@@ -48,6 +48,7 @@ import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
 import route from "./route.wgsl" with { type: "text" };
 import scanStates from "./scan_states.wgsl" with { type: "text" };
 import sortExperts from "./sort_experts.wgsl" with { type: "text" };
+import sumSplits from "./sum_splits.wgsl" with { type: "text" };
 import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 
 /** Parts with one text; `reduce` is chosen by the device, `weight` by the weight's type. */
@@ -216,6 +217,7 @@ export const SHADERS = {
     "span",
   ),
   sortExperts: shader<"step" | "ids" | "places", "tiles">("sort_experts", sortExperts, "step", "reduce"),
+  sumSplits: shader<"step" | "parts" | "bias" | "out", "columns">("sum_splits", sumSplits, "step"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "out",
     "heads" | "kv_heads" | "context" | PartOfStack

@@ -5,7 +5,7 @@ import type { Tensor } from "../tensor.ts";
 import { decodeLinearAttention } from "./decode_attention.ts";
 import type { Part } from "./memory.ts";
 import { byChunks, bySpans, chunkedAttention, flashAttention } from "./prefill_attention.ts";
-import { byTiles } from "./prefill_dense.ts";
+import { byTiles, productsByTiles } from "./prefill_dense.ts";
 import { own, type Recording, whole } from "./recording.ts";
 
 /** Rows that linear attention treats at once (spec c.6). */
@@ -31,7 +31,8 @@ export function linearAttention(
   recording.bounds({ slots: state.shape[0]!, context: how.rope?.shape[0] ?? Infinity });
   if (!byTiles(recording.capacity.rows)) {
     decodeLinearAttention(recording, out, qkv, wholeParts(state, headDim, "one head's state"), how);
-    if (heads * headDim / 4 % groups === 0) recording.leaveUngated(out, { norm: groupNorm, gate, groups }, finish);
+    const productGates = !productsByTiles(recording.capacity.rows) && heads * headDim / 4 % groups === 0;
+    if (productGates) recording.leaveUngated(out, { norm: groupNorm, gate, groups }, finish);
     else finish();
     return;
   }

@@ -16,7 +16,9 @@ export function decodeLinearAttention(
   const { device, memory } = recording;
   const { nothing } = memory;
   const columns4 = headDim / 4;
-  const COLUMNS = (device.software ? [4, 2, 1] : [2, 1]).find((count) => columns4 % count === 0)!;
+  // One sequence keeps a GPU busy only if many workgroups share it out; the more each does, the less is done twice.
+  const most = device.software || recording.capacity.segments > 1 ? 4 : 2;
+  const COLUMNS = [4, 2, 1].find((count) => count <= most && columns4 % count === 0)!;
   const LANES = device.software
     ? device.lanes
     : Math.max(device.lanes, Math.min(128, 2 ** Math.floor(Math.log2(headDim))));

@@ -3,7 +3,7 @@ import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { decodeProduct } from "./decode_products.ts";
-import { byTiles } from "./prefill_dense.ts";
+import { byTiles, gemm, productsByTiles } from "./prefill_dense.ts";
 import { combineExperts, expertProducts, PREFILL_TILE_ROWS } from "./prefill_experts.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import { sortChoices, sortedChoices } from "./sorted_choices.ts";
@@ -121,7 +121,10 @@ export function decodeDownAdd(
   }
   fewRowsDown(recording, hidden, x, routing, down);
   if (shared === null) return;
-  decodeProduct(recording, hidden, shared.x, { weight: shared.down, bias: null }, { add: true, lanes: LANES });
+  const map = { weight: shared.down, bias: null };
+  if (productsByTiles(recording.capacity.rows)) {
+    gemm(recording, hidden, whole(shared.x), map, { add: true, rows: "rows" });
+  } else decodeProduct(recording, hidden, shared.x, map, { add: true, lanes: LANES });
   recording.changed(hidden);
 }
 

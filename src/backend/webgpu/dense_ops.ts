@@ -3,7 +3,7 @@ import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { decodeProduct, decodeProject, lanesFor } from "./decode_products.ts";
-import { byTiles, gatedGemm, gemm } from "./prefill_dense.ts";
+import { byTiles, gatedGemm, gemm, productsByTiles } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 
 export function embed(recording: Recording, hidden: Tensor, table: Weight): void {
@@ -33,21 +33,21 @@ export function project(
   norm: Norm,
   maps: readonly Linear[],
 ): void {
-  if (byTiles(recording.capacity.rows)) {
+  if (productsByTiles(recording.capacity.rows)) {
     const normed = recording.normed(hidden, norm);
     maps.forEach((map, i) => gemm(recording, outs[i]!, normed, map, { add: false, rows: "rows" }));
   } else decodeProject(recording, outs, hidden, norm, maps);
 }
 
 export function projectAdd(recording: Recording, hidden: Tensor, x: Tensor, map: Linear): void {
-  if (byTiles(recording.capacity.rows)) gemm(recording, hidden, whole(x), map, { add: true, rows: "rows" });
+  if (productsByTiles(recording.capacity.rows)) gemm(recording, hidden, whole(x), map, { add: true, rows: "rows" });
   else decodeProduct(recording, hidden, x, map, { add: true, gated: recording.takeUngated(x) });
   recording.changed(hidden);
 }
 
 export function head(recording: Recording, logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void {
   const [linear, rows] = [{ weight: map, bias: null }, "outputs"] as const;
-  if (byTiles(recording.capacity.outputs)) {
+  if (productsByTiles(recording.capacity.outputs)) {
     gemm(recording, logits, recording.normed(hidden, norm, rows), linear, { add: false, rows });
   } else decodeProduct(recording, logits, hidden, linear, { rows, norm });
 }
