@@ -6,6 +6,9 @@
 const TEAMS = LANES / TEAM;
 const ROUNDS = (PER_ROW + TEAMS - 1u) / TEAMS;
 
+// Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
+const UNROLL = select(select(1u, 2u, COLUMNS % (2u * TEAM) == 0u), 4u, COLUMNS % (4u * TEAM) == 0u);
+
 struct Params {
   outputs: u32, // H
 }
@@ -57,7 +60,14 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     var sum = vec4f();
     if (k < PER_ROW) {
       let tile = tile_at(ids[k], h, params.outputs, 0u, 0xffffffffu);
-      for (var i = own; i < COLUMNS; i += TEAM) { sum += x[k * COLUMNS + i] * downs(tile, i); }
+      for (var i = own; i < COLUMNS; i += UNROLL * TEAM) {
+        sum += x[k * COLUMNS + i] * downs(tile, i);
+        if (UNROLL > 1u) { sum += x[k * COLUMNS + i + TEAM] * downs(tile, i + TEAM); }
+        if (UNROLL > 2u) {
+          sum += x[k * COLUMNS + i + 2u * TEAM] * downs(tile, i + 2u * TEAM);
+          sum += x[k * COLUMNS + i + 3u * TEAM] * downs(tile, i + 3u * TEAM);
+        }
+      }
     }
     let product = sum_team4(lane, sum);
     if (own == 0u && k < PER_ROW) { products[k] = product; }

@@ -4,6 +4,15 @@
 
 const TEAMS = LANES / TEAM;
 
+// Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
+const UNROLL = select(select(1u, 2u, COLUMNS % (2u * TEAM) == 0u), 4u, COLUMNS % (4u * TEAM) == 0u);
+
+// Of each row.
+var<private> sum0: vec4f;
+var<private> sum1: vec4f;
+var<private> sum2: vec4f;
+var<private> sum3: vec4f;
+
 struct Params {
   outputs: u32, // H
   first: u32, // stacked row of the part
@@ -29,6 +38,18 @@ fn downs(tile: Tile, i: u32) -> mat4x4f {
   return mat4x4f(downs4(at.x, block.x), downs4(at.y, block.y), downs4(at.z, block.z), downs4(at.w, block.w));
 }
 
+fn add(i: u32, sources: vec4u, count: u32, tile: Tile) {
+  let d = downs(tile, i);
+  sum0 += x[sources.x + i] * d;
+  if (ROWS > 1u) {
+    sum1 += x[sources.y + i] * d;
+    if (count > 2u) { // most experts have one row or two
+      sum2 += x[sources.z + i] * d;
+      sum3 += x[sources.w + i] * d;
+    }
+  }
+}
+
 // Lane j < 4 of a team writes output h + j.
 fn write(lane: Lane, choice: u32, h: u32, tile: Tile, partial: vec4f) {
   let values = sum_team4(lane, partial);
@@ -45,17 +66,12 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let h = (flat(group, grid) % blocks * TEAMS + lane.index / TEAM) * 4u;
   let tile = tile_at(choices.expert, h, params.outputs, params.first, params.count);
   let sources = choices.at * COLUMNS;
-  var sum0 = vec4f();
-  var sum1 = vec4f();
-  var sum2 = vec4f();
-  var sum3 = vec4f();
-  for (var i = lane.index % TEAM; i < COLUMNS; i += TEAM) {
-    let d = downs(tile, i);
-    sum0 += x[sources.x + i] * d;
-    if (ROWS > 1u) {
-      if (choices.count > 1u) { sum1 += x[sources.y + i] * d; }
-      if (choices.count > 2u) { sum2 += x[sources.z + i] * d; }
-      if (choices.count > 3u) { sum3 += x[sources.w + i] * d; }
+  for (var i = lane.index % TEAM; i < COLUMNS; i += UNROLL * TEAM) {
+    add(i, sources, choices.count, tile);
+    if (UNROLL > 1u) { add(i + TEAM, sources, choices.count, tile); }
+    if (UNROLL > 2u) {
+      add(i + 2u * TEAM, sources, choices.count, tile);
+      add(i + 3u * TEAM, sources, choices.count, tile);
     }
   }
   write(lane, choices.at.x, h, tile, sum0);

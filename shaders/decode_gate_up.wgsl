@@ -26,6 +26,9 @@ struct Params {
 @group(0) @binding(13) var<storage, read> shared_up_factors: array<factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(14) var<storage, read_write> shared_out: array<f32>; // [T, I']
 
+// Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
+const UNROLL = select(select(1u, 2u, COLUMNS % (2u * LANES) == 0u), 4u, COLUMNS % (4u * LANES) == 0u);
+
 struct Products {
   gates: vec4f,
   ups: vec4f,
@@ -72,39 +75,59 @@ fn add_products(i: u32, sources: vec4u, count: u32, g: mat4x4f, u: mat4x4f) {
   let weight = norm[i];
   products0 = added(products0, x[sources.x + i], weight, g, u);
   if (ROWS > 1u) {
-    if (count > 1u) { products1 = added(products1, x[sources.y + i], weight, g, u); }
-    if (count > 2u) { products2 = added(products2, x[sources.z + i], weight, g, u); }
-    if (count > 3u) { products3 = added(products3, x[sources.w + i], weight, g, u); }
+    products1 = added(products1, x[sources.y + i], weight, g, u);
+    if (count > 2u) { // most experts have one row or two
+      products2 = added(products2, x[sources.z + i], weight, g, u);
+      products3 = added(products3, x[sources.w + i], weight, g, u);
+    }
   }
 }
 
-fn add_routed(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
-  for (var i = lane.index; i < COLUMNS; i += LANES) {
-    let at = tile.rows * COLUMNS + i;
-    let block = factor_indices(tile, i, COLUMNS);
-    let g = mat4x4f(gates4(at.x, block.x), gates4(at.y, block.y), gates4(at.z, block.z), gates4(at.w, block.w));
-    let u = mat4x4f(ups4(at.x, block.x), ups4(at.y, block.y), ups4(at.z, block.z), ups4(at.w, block.w));
-    add_products(i, sources, count, g, u);
+fn add_routed(i: u32, sources: vec4u, count: u32, tile: Tile) {
+  let at = tile.rows * COLUMNS + i;
+  let block = factor_indices(tile, i, COLUMNS);
+  let g = mat4x4f(gates4(at.x, block.x), gates4(at.y, block.y), gates4(at.z, block.z), gates4(at.w, block.w));
+  let u = mat4x4f(ups4(at.x, block.x), ups4(at.y, block.y), ups4(at.z, block.z), ups4(at.w, block.w));
+  add_products(i, sources, count, g, u);
+}
+
+fn add_all_routed(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_routed(i, sources, count, tile);
+    if (UNROLL > 1u) { add_routed(i + LANES, sources, count, tile); }
+    if (UNROLL > 2u) {
+      add_routed(i + 2u * LANES, sources, count, tile);
+      add_routed(i + 3u * LANES, sources, count, tile);
+    }
   }
 }
 
-fn add_shared(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
-  for (var i = lane.index; i < COLUMNS; i += LANES) {
-    let at = tile.rows * COLUMNS + i;
-    let block = factor_indices(tile, i, COLUMNS);
-    let g = mat4x4f(
-      shared_gates4(at.x, block.x),
-      shared_gates4(at.y, block.y),
-      shared_gates4(at.z, block.z),
-      shared_gates4(at.w, block.w),
-    );
-    let u = mat4x4f(
-      shared_ups4(at.x, block.x),
-      shared_ups4(at.y, block.y),
-      shared_ups4(at.z, block.z),
-      shared_ups4(at.w, block.w),
-    );
-    add_products(i, sources, count, g, u);
+fn add_shared(i: u32, sources: vec4u, count: u32, tile: Tile) {
+  let at = tile.rows * COLUMNS + i;
+  let block = factor_indices(tile, i, COLUMNS);
+  let g = mat4x4f(
+    shared_gates4(at.x, block.x),
+    shared_gates4(at.y, block.y),
+    shared_gates4(at.z, block.z),
+    shared_gates4(at.w, block.w),
+  );
+  let u = mat4x4f(
+    shared_ups4(at.x, block.x),
+    shared_ups4(at.y, block.y),
+    shared_ups4(at.z, block.z),
+    shared_ups4(at.w, block.w),
+  );
+  add_products(i, sources, count, g, u);
+}
+
+fn add_all_shared(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_shared(i, sources, count, tile);
+    if (UNROLL > 1u) { add_shared(i + LANES, sources, count, tile); }
+    if (UNROLL > 2u) {
+      add_shared(i + 2u * LANES, sources, count, tile);
+      add_shared(i + 3u * LANES, sources, count, tile);
+    }
   }
 }
 
@@ -134,7 +157,7 @@ fn routed(lane: Lane, index: u32, n: u32) {
   if (choices.count == 0u) { return; }
   let tile = tile_at(choices.expert, n, params.outputs, params.first, params.count);
   if (!any(tile.inside)) { return; }
-  add_routed(lane, choices.at / PER_ROW * COLUMNS, choices.count, tile);
+  add_all_routed(lane, choices.at / PER_ROW * COLUMNS, choices.count, tile);
   let j = lane.index;
   write_routed(j, choices.at.x, n, tile, activate(lane, products0));
   if (ROWS > 1u) {
@@ -145,11 +168,10 @@ fn routed(lane: Lane, index: u32, n: u32) {
 }
 
 fn shared_expert(lane: Lane, t: u32, n: u32) {
-  if (t >= step_rows()) { return; }
-  let count = min(ROWS, step_rows() - t);
+  let count = min(ROWS, row_count() - t);
   let tile = tile_at(0u, n, params.shared_outputs, 0u, params.shared_outputs);
   let rows = t + min(vec4u(0u, 1u, 2u, 3u), vec4u(count - 1u));
-  add_shared(lane, rows * COLUMNS, count, tile);
+  add_all_shared(lane, rows * COLUMNS, count, tile);
   let j = lane.index;
   write_shared(j, rows.x, n, tile, activate(lane, products0));
   if (ROWS > 1u) {
@@ -159,13 +181,19 @@ fn shared_expert(lane: Lane, t: u32, n: u32) {
   }
 }
 
+// A plan of one row has one, whatever the step says.
+fn row_count() -> u32 {
+  if (ROWS == 1u) { return 1u; }
+  return step_rows();
+}
+
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let index = flat(group, grid);
   let blocks = (params.outputs + 3u) / 4u;
   // The shared expert's rows lie among the first, which are full.
   let shared_blocks = (params.shared_outputs + 3u) / 4u;
-  let first_routed = select(0u, (step_rows() + ROWS - 1u) / ROWS * shared_blocks, SHARED);
+  let first_routed = select(0u, (row_count() + ROWS - 1u) / ROWS * shared_blocks, SHARED);
   if (index < first_routed) {
     if (SHARED) { shared_expert(lane, index / shared_blocks * ROWS, index % shared_blocks * 4u); }
   } else {

@@ -56,14 +56,19 @@ fn load_pairs(lane: Lane, row: u32, head: u32) -> vec2f {
   return scales;
 }
 
-// Channel c of q and k after the rotation of channel j with j + half, j < half.
-fn rotated(c: u32, position: u32) -> vec2f {
-  if (!ROTATE || c >= 2u * params.half) { return pairs[c]; }
+// Cosine of channel c's angle, and its sine with the sign that the partner's part has.
+fn rotation(c: u32, position: u32) -> vec2f {
+  if (!ROTATE || c >= 2u * params.half) { return vec2f(1.0, 0.0); }
   let is_second = c >= params.half;
-  let j = select(c, c - params.half, is_second);
-  let angle = position * 2u * params.half + j;
-  let partner = pairs[select(c + params.half, j, is_second)];
-  return pairs[c] * rope[angle] + partner * select(-rope[angle + params.half], rope[angle + params.half], is_second);
+  let angle = position * 2u * params.half + select(c, c - params.half, is_second);
+  return vec2f(rope[angle], select(-rope[angle + params.half], rope[angle + params.half], is_second));
+}
+
+// Channel c of q and k after the rotation of channel j with j + half, j < half.
+fn rotated(c: u32, turn: vec2f) -> vec2f {
+  if (!ROTATE || c >= 2u * params.half) { return pairs[c]; }
+  let partner = pairs[select(c + params.half, c - params.half, c >= params.half)];
+  return pairs[c] * turn.x + partner * turn.y;
 }
 
 @compute @workgroup_size(LANES)
@@ -85,6 +90,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     var ahead1 = vec4f();
     var ahead2 = vec4f();
     var ahead3 = vec4f();
+    var turn = vec2f();
     if (ONE_EACH && lane.index < SIZE) {
       let i = base + lane.index * CHANNELS4;
       ahead0 = state[i];
@@ -93,8 +99,8 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
         ahead2 = state[i + 2u];
         ahead3 = state[i + 3u];
       }
+      turn = rotation(lane.index, position);
     }
-    let scales = load_pairs(lane, row, head);
     // A sequence begins from an empty state, whatever the slot holds.
     let factor = select(decay[head], 0.0, position == 0u);
     let v = at(row, 2u, head) + 4u * column;
@@ -107,12 +113,14 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
       v2 = value4(v + 8u);
       v3 = value4(v + 12u);
     }
+    let scales = load_pairs(lane, row, head);
     var sum0 = vec4f();
     var sum1 = vec4f();
     var sum2 = vec4f();
     var sum3 = vec4f();
     for (var c = lane.index; c < SIZE; c += LANES) {
-      let qk = rotated(c, position) * scales;
+      if (!ONE_EACH) { turn = rotation(c, position); }
+      let qk = rotated(c, turn) * scales;
       let i = base + c * CHANNELS4;
       if (!ONE_EACH) {
         ahead0 = state[i];

@@ -35,26 +35,44 @@ fn other_weights4(at: u32, block: u32) -> vec4f {
   return scaled(codes, other_factors[factor_at(block)], block);
 }
 
-fn add_one(lane: Lane, sources: vec4u, tile: Tile) {
-  for (var i = lane.index; i < COLUMNS; i += LANES) {
-    let at = tile.rows * COLUMNS + i;
-    let block = factor_indices(tile, i, COLUMNS);
-    let w = mat4x4f(weights4(at.x, block.x), weights4(at.y, block.y), weights4(at.z, block.z), weights4(at.w, block.w));
-    add_products(sources, i, w);
+fn add_one(sources: vec4u, tile: Tile, i: u32) {
+  let at = tile.rows * COLUMNS + i;
+  let block = factor_indices(tile, i, COLUMNS);
+  let w = mat4x4f(weights4(at.x, block.x), weights4(at.y, block.y), weights4(at.z, block.z), weights4(at.w, block.w));
+  add_products(sources, i, w);
+}
+
+fn add_other(sources: vec4u, tile: Tile, i: u32) {
+  let at = tile.rows * COLUMNS + i;
+  let block = factor_indices(tile, i, COLUMNS);
+  let w = mat4x4f(
+    other_weights4(at.x, block.x),
+    other_weights4(at.y, block.y),
+    other_weights4(at.z, block.z),
+    other_weights4(at.w, block.w),
+  );
+  add_products(sources, i, w);
+}
+
+fn add_all_of_one(lane: Lane, sources: vec4u, tile: Tile) {
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_one(sources, tile, i);
+    if (UNROLL > 1u) { add_one(sources, tile, i + LANES); }
+    if (UNROLL > 2u) {
+      add_one(sources, tile, i + 2u * LANES);
+      add_one(sources, tile, i + 3u * LANES);
+    }
   }
 }
 
-fn add_other(lane: Lane, sources: vec4u, tile: Tile) {
-  for (var i = lane.index; i < COLUMNS; i += LANES) {
-    let at = tile.rows * COLUMNS + i;
-    let block = factor_indices(tile, i, COLUMNS);
-    let w = mat4x4f(
-      other_weights4(at.x, block.x),
-      other_weights4(at.y, block.y),
-      other_weights4(at.z, block.z),
-      other_weights4(at.w, block.w),
-    );
-    add_products(sources, i, w);
+fn add_all_of_other(lane: Lane, sources: vec4u, tile: Tile) {
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_other(sources, tile, i);
+    if (UNROLL > 1u) { add_other(sources, tile, i + LANES); }
+    if (UNROLL > 2u) {
+      add_other(sources, tile, i + 2u * LANES);
+      add_other(sources, tile, i + 3u * LANES);
+    }
   }
 }
 
@@ -69,7 +87,8 @@ fn finish(lane: Lane, is_other: bool, row: u32, n: u32, tile: Tile, partial: vec
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let rows = step_rows();
+  var rows = 1u; // as many as a plan of one row has, whatever the step says
+  if (ROWS > 1u) { rows = step_rows(); }
   // Neighbouring workgroups take the same weights to other rows.
   let row_tiles = (rows + ROWS - 1u) / ROWS;
   let row = flat(group, grid) % row_tiles * ROWS;
@@ -81,7 +100,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   if (n >= outputs) { return; }
   let tile = tile_at(0u, n, outputs, 0u, outputs);
   let sources = min(row + vec4u(0u, 1u, 2u, 3u), vec4u(rows - 1u)) * COLUMNS;
-  if (is_other) { add_other(lane, sources, tile); } else { add_one(lane, sources, tile); }
+  if (is_other) { add_all_of_other(lane, sources, tile); } else { add_all_of_one(lane, sources, tile); }
   let scales = to_scales(sum_lanes4(lane, squares), 4u * COLUMNS);
   finish(lane, is_other, row, n, tile, sums0, scales.x);
   if (ROWS > 1u) {

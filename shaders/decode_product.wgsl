@@ -81,6 +81,12 @@ fn finish(lane: Lane, row: u32, n: u32, tile: Tile, partial: vec4f, scale: f32) 
   out[at] = value;
 }
 
+// A plan of one row has one, whatever the step says.
+fn row_count() -> u32 {
+  if (ROWS == 1u) { return 1u; }
+  return select(step_rows(), step_outputs(), OUTPUTS);
+}
+
 fn source_row(row: u32) -> u32 {
   if (OUTPUTS) { return step_output(row); }
   return row;
@@ -95,7 +101,7 @@ fn sources_at(row: u32, rows: u32) -> vec4u {
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let rows = select(step_rows(), step_outputs(), OUTPUTS);
+  let rows = row_count();
   // Neighbouring workgroups take the same weights to other rows.
   let row_tiles = (rows + ROWS - 1u) / ROWS;
   let row = flat(group, grid) % row_tiles * ROWS;
@@ -104,7 +110,14 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let tile = tile_at(0u, n, params.outputs, params.first, params.count);
   let sources = sources_at(row, rows);
   if (GATED) { find_group_scales(lane, sources); }
-  for (var i = lane.index; i < COLUMNS; i += LANES) { add_products(sources, i, weights(tile, i)); }
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_products(sources, i, weights(tile, i));
+    if (UNROLL > 1u) { add_products(sources, i + LANES, weights(tile, i + LANES)); }
+    if (UNROLL > 2u) {
+      add_products(sources, i + 2u * LANES, weights(tile, i + 2u * LANES));
+      add_products(sources, i + 3u * LANES, weights(tile, i + 3u * LANES));
+    }
+  }
   var scales = vec4f(1.0);
   if (NORM) { scales = to_scales(sum_lanes4(lane, squares), 4u * COLUMNS); }
   finish(lane, row, n, tile, sums0, scales.x);

@@ -2,7 +2,7 @@
 import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { decodeProduct } from "./decode_products.ts";
+import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { byTiles, gemm, productsByTiles } from "./prefill_dense.ts";
 import { combineExperts, expertProducts, PREFILL_TILE_ROWS } from "./prefill_experts.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
@@ -68,7 +68,11 @@ export function decodeGateUp(
   const rowsAtOnce = recording.capacity.rows === 1 ? 1 : TILE_ROWS;
   const sharedOutputs = shared?.gate.values.shape[0] ?? 0;
   const upParts = own(up.values).parts;
-  const { nothing } = recording.memory;
+  const { memory: { nothing }, device, capacity } = recording;
+  // Many rows keep a device busy with the fewest threads to a sum; fewer have the bits of one.
+  const LANES = productsByTiles(capacity.rows)
+    ? device.lanes
+    : lanesFor(device, ids.shape[1]! * Math.ceil(outputs / 4), width / 4);
   own(gate.values).parts.forEach(({ buffer, first, count }, i) => {
     const added = i === 0 ? shared : null; // once, with the first part
     const sharedBlocks = added === null ? 0 : Math.ceil(sharedOutputs / 4);
@@ -78,7 +82,7 @@ export function decodeGateUp(
         constants: {
           ...scaling(recording, gate).constants,
           ...constants,
-          ...{ COLUMNS: width / 4, SHARED: added !== null },
+          ...{ LANES, COLUMNS: width / 4, SHARED: added !== null },
         },
         weight: weightType(gate),
         workgroups: ({ rows }) =>

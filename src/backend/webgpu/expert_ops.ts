@@ -27,6 +27,7 @@ export function route(
     {
       constants: {
         LANES: lanesFor(recording.device, 1, experts),
+        ROWS: recording.capacity.rows,
         EXPERTS: experts,
         GROUPS: groups,
         GROUPS_KEPT: groups === 1 ? 1 : groupsKept,

@@ -52,6 +52,7 @@ const MOST_SPLITS = 8;
 
 /** Results are the same with any. */
 function shapeFor(rows: number, outputs: number): TileShape {
+  if (rows <= tileRows(SMALL)) return SMALL;
   return Math.ceil(rows / tileRows(LARGE)) * Math.ceil(outputs / tileColumns(LARGE)) < MANY_TILES ? SMALL : LARGE;
 }
 
