@@ -251,26 +251,34 @@ function linearAttention(sequences: number, rows: number): KernelCase {
   };
 }
 
-function softmaxAttention(sequences: number, start: number, rows: number): KernelCase {
+/** Positions of a page of the cache. */
+const PAGE = 256;
+
+function softmaxAttention(type: "f32" | "f16", sequences: number, start: number, rows: number): KernelCase {
   return {
-    name: `softmaxAttention, ${sequences} sequences, ${rows} rows each after ${start}`,
+    name: `softmaxAttention ${type}, ${sequences} sequences, ${rows} rows each after ${start}`,
     async prepare(make) {
       const [T, context] = [sequences * rows, start + rows];
       const rope = await make.filled("f32", [context, 2, MINI.rotaryDim / 2]);
       const how = await headsOf(make, rope, kvHeads);
       const qkv = await make.filled("f32", [T, (heads + 2 * kvHeads) * D]);
       const out = make.backend.tensor("out", "f32", [T, heads * D]);
-      const cache = () => make.filled("f32", [sequences, context, kvHeads, D]);
-      const size = 4 * sequences * context * kvHeads * D;
-      const caches = await make.copies(2 * size, async () => ({ keys: await cache(), values: await cache() }));
+      const perSlot = Math.ceil(context / PAGE);
+      const block = () => make.filled(type, [sequences * perSlot, kvHeads, PAGE, D]);
+      const size = (type === "f16" ? 2 : 4) * sequences * context * kvHeads * D;
+      const caches = await make.copies(2 * size, async () => ({ keys: await block(), values: await block() }));
       const build = (ops: Ops) => {
-        for (const { keys, values } of caches) ops.softmaxAttention(out, qkv, keys, values, how);
+        for (const cache of caches) ops.softmaxAttention(out, qkv, [cache], how);
       };
+      const pages = Array.from(
+        { length: sequences },
+        (_, slot) => Array.from({ length: perSlot }, (_, n) => slot * perSlot + n),
+      );
       const pairs = sequences * (rows * start + rows * (rows + 1) / 2);
       const bytes = 2 * size + 4 * T * (2 * heads + 2 * kvHeads) * D;
       return {
         build,
-        step: steps(segmentsOf(sequences, start, rows)),
+        step: { ...steps(segmentsOf(sequences, start, rows)), pages },
         times: caches.length,
         bytes,
         flops: 4 * pairs * heads * D,
@@ -297,7 +305,12 @@ export const FULL_SIZE_CASES: readonly KernelCase[] = [
   ]),
   ...[1, 32].map(head),
   ...([[1, 1], [32, 1], [1, 256]] as const).map(([sequences, rows]) => linearAttention(sequences, rows)),
-  ...([[1, 512, 1], [1, 4096, 1], [1, 32768, 1], [32, 512, 1], [1, 3840, 256]] as const).map((
-    [sequences, start, rows],
-  ) => softmaxAttention(sequences, start, rows)),
+  ...(["f32", "f16"] as const).flatMap((type) =>
+    ([[1, 63, 1], [1, 1023, 1], [1, 4095, 1], [1, 32_767, 1], [1, 131_071, 1], [32, 1023, 1], [1, 3840, 256], [
+      1,
+      30_720,
+      2048,
+    ]] as const)
+      .map(([sequences, start, rows]) => softmaxAttention(type, sequences, start, rows))
+  ),
 ];

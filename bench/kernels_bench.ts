@@ -52,7 +52,7 @@ function smallCase({ name, steps, prepare }: OpCase): KernelCase {
 
 /** Median milliseconds of one time. */
 async function time(backend: Backend, { build, step, times }: Timed): Promise<number> {
-  const plan = backend.record(capacityOf([step]), build);
+  const plan = backend.record({ ...capacityOf([step]), rounds: 1 }, build);
   await backend.run(plan, step, []); // compiles
   const all: number[] = [];
   const end = performance.now() + CASE_MILLIS;

@@ -45,7 +45,14 @@ async function load(folder: string): Promise<Loading> {
   using checkpoint = await openCheckpoint(folder);
   const options: StageOptions = {
     ...{ model: folder, layers: { start: 0, end: config.layers }, backend: "webgpu", gpu: "deno", decay: "serving" },
-    ...{ ropeScaling: null, quantize: flags.quantize as Quantize, slots: 1, context: 4096, maxRows: 2048 },
+    ...{
+      ropeScaling: null,
+      quantize: flags.quantize as Quantize,
+      kvCache: "f32",
+      slots: 1,
+      context: 4096,
+      maxRows: 2048,
+    },
   };
   await Deno.writeTextFile("/proc/self/clear_refs", "5"); // the peak begins anew
   const startBytes = await resident("VmRSS");

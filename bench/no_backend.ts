@@ -1,10 +1,11 @@
 /** A backend without a device: tensors have names and shapes and no memory, so that only the way to them costs anything. */
 import type { Backend } from "../src/backend/backend.ts";
-import { byteLength, type DataType, ELEMENT_BYTES, type Tensor } from "../src/backend/tensor.ts";
+import { byteLength, type DataType, ELEMENT_BYTES, type Tensor, type TensorShape } from "../src/backend/tensor.ts";
 
 export class NoBackend implements Backend {
   readonly device = "no device";
   readonly maxBytes = Infinity;
+  readonly pieceBytes = Infinity;
   readonly onHost = false;
   readonly gpuMillis = null;
   bytes = 0;
@@ -13,6 +14,10 @@ export class NoBackend implements Backend {
     const tensor = { label, dtype, shape };
     this.bytes += byteLength(tensor);
     return tensor;
+  }
+
+  allocate(wanted: readonly TensorShape[]): Promise<Tensor[]> {
+    return Promise.resolve(wanted.map(({ label, dtype, shape }) => this.tensor(label, dtype, shape)));
   }
 
   /** Forgets it. */

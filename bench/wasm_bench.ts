@@ -66,10 +66,23 @@ function linearAttention(T: number, [heads, D]: readonly [number, number]): Shap
   };
 }
 
+/** Positions of a page of the cache; contexts are a multiple of it. */
+const PAGE = 64;
+
 function attention(T: number, context: number, [heads, kvHeads, D]: readonly [number, number, number]): Shape {
   const bytes = 2 * 4 * context * kvHeads * D;
   const pieces = piecesOf(bytes, COLD_BYTES);
   const [keys, values] = [random(pieces * bytes / 8), random(pieces * bytes / 8)];
+  const pageBytes = 4 * PAGE * kvHeads * D;
+  const perSlot = context / PAGE;
+  const places = Array.from({ length: pieces * perSlot }, (_, i) => [keys + i * pageBytes, values + i * pageBytes])
+    .flat();
+  const cache = memory.copy("u32", [memory.copy("u32", places), PAGE, D, 0]);
+  const tables = Array.from(
+    { length: pieces },
+    (_, slot) => memory.copy("u32", Array.from({ length: perSlot }, (_, n) => slot * perSlot + n)),
+  );
+  const scratch = memory.alloc("f32", 64 * D);
   const [qkv, out] = [random(T * (heads + 2 * kvHeads) * D), memory.alloc("f32", T * heads * D)];
   const segments = Array.from({ length: pieces }, (_, slot) => memory.copy("u32", [slot, context - T, T, 0]));
   return {
@@ -78,7 +91,23 @@ function attention(T: number, context: number, [heads, kvHeads, D]: readonly [nu
     flops: 4 * T * heads * D * (context - T / 2),
     pieces,
     call: (piece) =>
-      kernels.attention(out, qkv, keys, values, segments[piece]!, 1, context, heads, kvHeads, D, 0, kvHeads),
+      kernels.attention(
+        ...[
+          out,
+          qkv,
+          cache,
+          tables[piece]!,
+          perSlot,
+          segments[piece]!,
+          1,
+          heads,
+          kvHeads,
+          D,
+          scratch,
+          0,
+          kvHeads,
+        ] as const,
+      ),
   };
 }
 

@@ -2,6 +2,8 @@
 import activation from "./lib/activation.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
 import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
+import cacheF16 from "./lib/cache_f16.wgsl" with { type: "text" };
+import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import productRows from "./lib/product_rows.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
@@ -12,6 +14,7 @@ import selectLargest from "./lib/select_largest.wgsl" with { type: "text" };
 import span from "./lib/span.wgsl" with { type: "text" };
 import step from "./lib/step.wgsl" with { type: "text" };
 import tile from "./lib/tile.wgsl" with { type: "text" };
+import units from "./lib/units.wgsl" with { type: "text" };
 import weightBf16 from "./lib/weight_bf16.wgsl" with { type: "text" };
 import weightF16 from "./lib/weight_f16.wgsl" with { type: "text" };
 import weightF32 from "./lib/weight_f32.wgsl" with { type: "text" };
@@ -51,7 +54,7 @@ import sortExperts from "./sort_experts.wgsl" with { type: "text" };
 import sumSplits from "./sum_splits.wgsl" with { type: "text" };
 import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 
-/** Parts with one text; `reduce` is chosen by the device, `weight` by the weight's type. */
+/** Parts with one text; `reduce` is chosen by the device, `weight` and `cache` by the type of what is read. */
 const PARTS = {
   step,
   activation,
@@ -63,6 +66,7 @@ const PARTS = {
   rowTile,
   span,
   attentionTile,
+  units,
 } as const;
 /** How four weights and their factor are read. */
 const WEIGHTS = {
@@ -74,7 +78,10 @@ const WEIGHTS = {
   q4: weightQ4,
 } as const;
 
-type Part = keyof typeof PARTS | "reduce" | "weight";
+/** How keys and values are read and written. */
+const CACHES = { f32: cacheF32, f16: cacheF16 } as const;
+
+type Part = keyof typeof PARTS | "reduce" | "weight" | "cache";
 
 /** Numbers become u32 constants. */
 export type Constants = Readonly<Record<string, number | boolean>>;
@@ -97,13 +104,14 @@ function shader<Binding extends string, Param extends string = never>(
 }
 
 type PartOfStack = "first" | "count";
+/** Pages of a cache. */
+type PartOfBlock = "first" | "count";
 
 export const SHADERS = {
-  append: shader<"step" | "qkv" | "keys" | "values", "query_columns" | "columns" | "context" | PartOfStack>(
-    "append",
-    append,
-    "step",
-  ),
+  append: shader<
+    "step" | "query_weight" | "key_weight" | "rope" | "qkv" | "keys" | "values",
+    "heads" | "kv_heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
+  >("append", append, "step", "reduce", "activation", "cache"),
   blockCandidates: shader<"step" | "logits" | "sums", "vocabulary">(
     "block_candidates",
     blockCandidates,
@@ -164,9 +172,9 @@ export const SHADERS = {
     "tile",
   ),
   flashAttention: shader<
-    "step" | "qkv" | "keys" | "values" | "carry" | "out",
-    "heads" | "kv_heads" | "context" | PartOfStack
-  >("flash_attention", flashAttention, "step", "span", "registerTile", "attentionTile"),
+    "step" | "qkv" | "keys" | "values" | "carry" | "out" | "progress",
+    "heads" | "kv_heads" | PartOfBlock
+  >("flash_attention", flashAttention, "step", "cache", "span", "registerTile", "attentionTile"),
   gateUp: shader<
     "step" | "x" | "gate" | "gate_factors" | "up" | "up_factors" | "out",
     "columns" | "outputs" | PartOfStack
@@ -195,7 +203,13 @@ export const SHADERS = {
     linearAttention,
     "step",
   ),
-  mergeAttention: shader<"step" | "carry" | "sums" | "out">("merge_attention", mergeAttention, "step"),
+  mergeAttention: shader<"step" | "carry" | "sums" | "out", "heads" | "first_row">(
+    "merge_attention",
+    mergeAttention,
+    "step",
+    "reduce",
+    "units",
+  ),
   mergeCandidates: shader<"step" | "logits" | "sums" | "ids" | "values" | "log_sum_exp", "vocabulary">(
     "merge_candidates",
     mergeCandidates,
@@ -219,9 +233,9 @@ export const SHADERS = {
   sortExperts: shader<"step" | "ids" | "places", "tiles">("sort_experts", sortExperts, "step", "reduce"),
   sumSplits: shader<"step" | "parts" | "bias" | "out", "columns">("sum_splits", sumSplits, "step"),
   softmaxAttention: shader<
-    "step" | "qkv" | "keys" | "values" | "carry" | "out",
-    "heads" | "kv_heads" | "context" | PartOfStack
-  >("softmax_attention", softmaxAttention, "step", "reduce"),
+    "step" | "qkv" | "keys" | "values" | "carry" | "sums",
+    "heads" | "kv_heads" | "first_row" | PartOfBlock
+  >("softmax_attention", softmaxAttention, "step", "reduce", "cache", "units"),
 } as const;
 
 /** Kernels that are no part of the model: they make random weights, and measure what a device can do. */
@@ -244,16 +258,19 @@ export interface Variant {
   readonly subgroups: boolean;
   /** Type of the weights that the kernel reads; null if it reads none. */
   readonly weight: keyof typeof WEIGHTS | null;
+  /** Type of the keys and values that the kernel reads or writes; null if there are none. */
+  readonly cache: keyof typeof CACHES | null;
   readonly constants: Constants;
 }
 
 /** The whole text of a kernel: enable lines, constants, shared parts, its file. */
-export function assemble(shader: Shader, { enables, subgroups, weight, constants }: Variant): string {
+export function assemble(shader: Shader, { enables, subgroups, weight, cache, constants }: Variant): string {
   const lines = Object.entries(constants).map(([name, value]) =>
     `const ${name} = ${typeof value === "number" ? `${value}u` : value};`
   );
   const parts = shader.parts.map((part) => {
     if (part === "reduce") return subgroups ? reduceSubgroup : reduce;
+    if (part === "cache") return CACHES[cache!];
     return part === "weight" ? WEIGHTS[weight!] : PARTS[part];
   });
   return [...enables, ...lines, ...parts, shader.text].join("\n");

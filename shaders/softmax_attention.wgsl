@@ -1,107 +1,197 @@
-// out[t, h] = Σ_p softmax_p(D^(-1/2) q[t, h] · keys[p, g]) values[p, g], g = h's kv head, p ≤ position of t in its slot (spec c.8).
-// One workgroup of LANES per row, head and one of SPLITS spans of the positions, online softmax: each lane scores one position, then teams of TEAM lanes, one for every
-// four channels, add up the values of every so many positions.
-// A cache in several parts takes one dispatch each: `carry` and the unscaled sums in out go from the FIRST to the LAST of them.
-// If SPLITS is above 1, merge_attention.wgsl adds up the spans: then the cache is in one part that is FIRST and not LAST.
-// SIZE: channels of a head, D; TEAM: a power of two from D / 4 on; LANES is at least TEAM.
+// Softmax attention of few rows over the positions of one unit: Σ_p exp(s_p - m) values[p, g], with m and the sum of the weights beside
+// it, s_p = D^(-1/2) q[t, h] · keys[p, g], g = h's kv head, p ≤ position of t (spec c.8). merge_attention.wgsl makes the whole of them.
+// One workgroup of LANES per unit (lib/units.wgsl), row and QUERIES heads, 1 to 4, that share a kv head, so that keys and values are read
+// once for all of them; nothing is done for units that lie in other blocks of pages than the one that is bound.
+// TILE = 4 LANES / TEAM positions at a time, online softmax: first TEAM lanes a key, 16 bytes a lane, then WIDE lanes a value.
+// SIZE: channels of a head, D; CHUNKS: 16 bytes of a cached row; TEAM, WIDE: powers of two, WIDE ≥ CHUNKS.
+// ROWS: the most rows at once; ALL_UNITS: the most units of a row.
 
 const CHANNELS4 = SIZE / 4u;
+const QUADS = CHUNKS * QUADS_OF_CHUNK; // of a row, the zeros at its end included
 const TEAMS = LANES / TEAM;
+const TILE = 4u * TEAMS;
+const WIDES = LANES / WIDE;
 const LOWEST = -3.4e38;
 
 struct Params {
   heads: u32,
   kv_heads: u32,
-  context: u32, // positions of a slot
-  first: u32, // position of the part, counted through all slots
-  count: u32, // positions of the part
+  first: u32, // page of the block
+  count: u32, // pages of the block
+  first_row: u32, // of the ROWS at once
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> qkv: array<vec4f>; // [T, heads + 2 kv_heads, D]
-@group(0) @binding(3) var<storage, read> keys: array<vec4f>; // [slots, context, kv_heads, D]
-@group(0) @binding(4) var<storage, read> values: array<vec4f>; // [slots, context, kv_heads, D]
-@group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [T, heads, SPLITS], largest score and sum of exponentials
-@group(0) @binding(6) var<storage, read_write> out: array<vec4f>; // [T, heads, SPLITS, D]
+@group(0) @binding(3) var<storage, read> keys: array<chunk>; // [pages, kv_heads, PAGE, CHUNKS]
+@group(0) @binding(4) var<storage, read> values: array<chunk>; // [pages, kv_heads, PAGE, CHUNKS]
+@group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [ROWS, ALL_UNITS, heads], m and the sum of the weights
+@group(0) @binding(6) var<storage, read_write> sums: array<vec4f>; // [ROWS, ALL_UNITS, heads, D]
 
-var<workgroup> query: array<vec4f, CHANNELS4>;
-var<workgroup> weights: array<f32, LANES>; // of one block of positions
-var<workgroup> team_sums: array<vec4f, LANES>;
+var<workgroup> queries: array<vec4f, QUERIES * QUADS>;
+var<workgroup> products: array<vec4f, 4u * LANES>; // [TILE, TEAM], of QUERIES heads; in the end [4, LANES]
+var<workgroup> weights: array<vec4f, TILE>;
 
-fn cached(position: u32, head: u32) -> u32 {
-  let kv_head = head / (params.heads / params.kv_heads);
-  return ((position - params.first) * params.kv_heads + kv_head) * CHANNELS4;
+// Σ q · k over one chunk, for each head.
+fn product(c: u32, key: chunk) -> vec4f {
+  var all = vec4f(product_of(0u, c, key), 0.0, 0.0, 0.0);
+  if (QUERIES > 1u) { all.y = product_of(1u, c, key); }
+  if (QUERIES > 2u) { all.z = product_of(2u, c, key); }
+  if (QUERIES > 3u) { all.w = product_of(3u, c, key); }
+  return all;
 }
 
-fn score(position: u32, head: u32) -> f32 {
-  let key = cached(position, head);
-  var product = vec4f();
-  if (CHANNELS4 % 4u == 0u) {
-    for (var c = 0u; c < CHANNELS4; c += 4u) {
-      product += query[c] * keys[key + c] + query[c + 1u] * keys[key + c + 1u];
-      product += query[c + 2u] * keys[key + c + 2u] + query[c + 3u] * keys[key + c + 3u];
-    }
-  } else {
-    for (var c = 0u; c < CHANNELS4; c++) { product += query[c] * keys[key + c]; }
+fn product_of(query: u32, c: u32, key: chunk) -> f32 {
+  let q = query * QUADS + c * QUADS_OF_CHUNK;
+  var sum = dot(queries[q], first_quad(key));
+  if (QUADS_OF_CHUNK > 1u) { sum += dot(queries[q + 1u], second_quad(key)); }
+  return sum;
+}
+
+// What every lane of the teams adds to the scores of the tile's positions; past `last` that one stands in.
+fn multiply_keys(lane: u32, tile: u32, last: u32) {
+  let part = lane % TEAM;
+  let team = lane / TEAM;
+  let row0 = min(tile + team, last) * CHUNKS;
+  let row1 = min(tile + team + TEAMS, last) * CHUNKS;
+  let row2 = min(tile + team + 2u * TEAMS, last) * CHUNKS;
+  let row3 = min(tile + team + 3u * TEAMS, last) * CHUNKS;
+  var sum0 = vec4f();
+  var sum1 = vec4f();
+  var sum2 = vec4f();
+  var sum3 = vec4f();
+  for (var c = part; c < CHUNKS; c += TEAM) {
+    let key0 = keys[row0 + c];
+    let key1 = keys[row1 + c];
+    let key2 = keys[row2 + c];
+    let key3 = keys[row3 + c];
+    sum0 += product(c, key0);
+    sum1 += product(c, key1);
+    sum2 += product(c, key2);
+    sum3 += product(c, key3);
   }
-  return product.x + product.y + product.z + product.w;
+  products[team * TEAM + part] = sum0;
+  products[(team + TEAMS) * TEAM + part] = sum1;
+  products[(team + 2u * TEAMS) * TEAM + part] = sum2;
+  products[(team + 3u * TEAMS) * TEAM + part] = sum3;
+}
+
+fn score(position: u32) -> vec4f {
+  var sum = products[position * TEAM];
+  for (var part = 1u; part < TEAM; part++) { sum += products[position * TEAM + part]; }
+  return sum;
+}
+
+// Adds weight × value to the sums, a column for each head.
+fn add(sums4: mat4x4f, value: vec4f, weight: vec4f) -> mat4x4f {
+  var all = sums4;
+  all[0] += weight.x * value;
+  if (QUERIES > 1u) { all[1] += weight.y * value; }
+  if (QUERIES > 2u) { all[2] += weight.z * value; }
+  if (QUERIES > 3u) { all[3] += weight.w * value; }
+  return all;
+}
+
+fn scaled(sums4: mat4x4f, factor: vec4f) -> mat4x4f {
+  return mat4x4f(sums4[0] * factor.x, sums4[1] * factor.y, sums4[2] * factor.z, sums4[3] * factor.w);
+}
+
+// Adds up one of the sums' two halves over all lanes that have the same channels, and writes it.
+fn write_half(lane: u32, half: u32, sums4: mat4x4f, to: u32) {
+  workgroupBarrier();
+  products[lane] = sums4[0];
+  products[LANES + lane] = sums4[1];
+  products[2u * LANES + lane] = sums4[2];
+  products[3u * LANES + lane] = sums4[3];
+  workgroupBarrier();
+  for (var i = lane; i < QUERIES * CHUNKS; i += LANES) {
+    let query = i / CHUNKS;
+    let channel = i % CHUNKS * QUADS_OF_CHUNK + half;
+    var sum = vec4f();
+    for (var other = 0u; other < WIDES; other++) { sum += products[query * LANES + other * WIDE + i % CHUNKS]; }
+    if (channel < CHANNELS4) { sums[(to + query) * CHANNELS4 + channel] = sum; }
+  }
 }
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let index = flat(group, grid);
-  let split = index % SPLITS;
-  let head = index / SPLITS % params.heads;
-  let t = index / SPLITS / params.heads;
-  if (t >= step_rows()) { return; }
-  let channel = lane.index % TEAM;
-  let team = lane.index / TEAM;
-  let q = (t * (params.heads + 2u * params.kv_heads) + head) * CHANNELS4;
-  let to = index * CHANNELS4;
-  for (var c = lane.index; c < CHANNELS4; c += LANES) { query[c] = qkv[q + c] / sqrt(f32(SIZE)); }
+  let rows = min(ROWS, step_rows() - params.first_row);
+  let sets = params.heads / QUERIES;
+  let head = flat(group, grid) % sets * QUERIES;
+  let row = flat(group, grid) / sets % rows;
+  let unit = flat(group, grid) / sets / rows;
+  let at = step_row(params.first_row + row);
+  let size = unit_size(at.position + 1u);
+  let begin = unit * size;
+  if (begin > at.position) { return; }
+  let page = step_page(at.pages, begin / PAGE) - params.first; // wraps around if it is in a block before
+  if (page >= params.count) { return; }
 
-  var largest = LOWEST;
-  var total = 0.0;
-  var sum = vec4f();
-  if (!FIRST) {
-    largest = carry[index].x;
-    total = carry[index].y;
-    if (team == 0u && channel < CHANNELS4) { sum = out[to + channel]; }
+  let kv_head = head / (params.heads / params.kv_heads);
+  let first = (page * params.kv_heads + kv_head) * PAGE + begin % PAGE; // cached row
+  let last = first + min(size - 1u, at.position - begin);
+  let q = ((params.first_row + row) * (params.heads + 2u * params.kv_heads) + head) * CHANNELS4;
+  for (var i = lane.index; i < QUERIES * QUADS; i += LANES) {
+    let channel = i % QUADS;
+    var value = vec4f();
+    if (channel < CHANNELS4) { value = qkv[q + i / QUADS * CHANNELS4 + channel] / sqrt(f32(SIZE)); }
+    queries[i] = value;
   }
   workgroupBarrier();
-  let slot = step_row(t).slot * params.context;
-  var begin = max(slot, params.first);
-  var end = min(slot + step_row(t).position + 1u, params.first + params.count);
-  if (SPLITS > 1u) {
-    let span = (end - begin + SPLITS - 1u) / SPLITS;
-    begin += split * span;
-    end = min(end, begin + span);
-  }
-  for (var block = begin; block < end; block += LANES) {
-    let position = block + lane.index;
-    var own = LOWEST;
-    if (position < end) { own = score(position, head); }
-    let before = largest;
-    largest = max(before, max_lanes(lane, own));
-    let weight = select(0.0, exp(own - largest), position < end);
-    weights[lane.index] = weight;
-    total = total * exp(before - largest) + sum_lanes(lane, weight);
+
+  let channel = lane.index % WIDE;
+  let wide = lane.index / WIDE;
+  var largest = vec4f(LOWEST);
+  var total = vec4f(); // of this lane's positions
+  var sum0 = mat4x4f();
+  var sum1 = mat4x4f();
+  for (var tile = first; tile <= last; tile += TILE) {
+    multiply_keys(lane.index, tile, last);
     workgroupBarrier();
-    sum *= exp(before - largest);
-    if (channel < CHANNELS4) {
-      for (var i = team; i < min(LANES, end - block); i += TEAMS) {
-        sum += weights[i] * values[cached(block + i, head) + channel];
-      }
+    var own = vec4f(LOWEST);
+    for (var i = lane.index; i < min(TILE, last + 1u - tile); i += LANES) {
+      weights[i] = score(i);
+      own = max(own, weights[i]);
+    }
+    let before = largest;
+    largest = max(before, max_lanes4(lane, own));
+    let fade = exp(before - largest);
+    total *= fade;
+    for (var i = lane.index; i < TILE; i += LANES) {
+      let weight = select(vec4f(), exp(weights[i] - largest), tile + i <= last);
+      weights[i] = weight;
+      total += weight;
     }
     workgroupBarrier();
+    sum0 = scaled(sum0, fade);
+    sum1 = scaled(sum1, fade);
+    if (channel < CHUNKS) {
+      for (var i = wide; i < min(TILE, last + 1u - tile); i += 4u * WIDES) {
+        let value0 = values[(tile + i) * CHUNKS + channel];
+        let value1 = values[min(tile + i + WIDES, last) * CHUNKS + channel];
+        let value2 = values[min(tile + i + 2u * WIDES, last) * CHUNKS + channel];
+        let value3 = values[min(tile + i + 3u * WIDES, last) * CHUNKS + channel];
+        sum0 = add(sum0, first_quad(value0), weights[i]);
+        sum0 = add(sum0, first_quad(value1), weights[i + WIDES]);
+        sum0 = add(sum0, first_quad(value2), weights[i + 2u * WIDES]);
+        sum0 = add(sum0, first_quad(value3), weights[i + 3u * WIDES]);
+        if (QUADS_OF_CHUNK > 1u) {
+          sum1 = add(sum1, second_quad(value0), weights[i]);
+          sum1 = add(sum1, second_quad(value1), weights[i + WIDES]);
+          sum1 = add(sum1, second_quad(value2), weights[i + 2u * WIDES]);
+          sum1 = add(sum1, second_quad(value3), weights[i + 3u * WIDES]);
+        }
+      }
+    }
   }
-
-  team_sums[lane.index] = sum;
-  workgroupBarrier();
-  for (var c = lane.index; c < CHANNELS4; c += LANES) {
-    var whole = team_sums[c];
-    for (var other = 1u; other < TEAMS; other++) { whole += team_sums[other * TEAM + c]; }
-    out[to + c] = select(whole, whole / total, LAST);
+  let whole = sum_lanes4(lane, total);
+  let to = (row * ALL_UNITS + unit) * params.heads + head;
+  write_half(lane.index, 0u, sum0, to);
+  if (QUADS_OF_CHUNK > 1u) { write_half(lane.index, 1u, sum1, to); }
+  if (lane.index == 0u) {
+    carry[to] = vec2f(largest.x, whole.x);
+    if (QUERIES > 1u) { carry[to + 1u] = vec2f(largest.y, whole.y); }
+    if (QUERIES > 2u) { carry[to + 2u] = vec2f(largest.z, whole.z); }
+    if (QUERIES > 3u) { carry[to + 3u] = vec2f(largest.w, whole.w); }
   }
-  if (!LAST && lane.index == 0u) { carry[index] = vec2f(largest, total); }
 }

@@ -10,6 +10,7 @@ import type {
   EngineOptions,
   GpuProvider,
   KernelChoice,
+  KvCacheType,
   LayerRange,
   Quantize,
   StepReport,
@@ -30,6 +31,7 @@ export type {
   DecayConvention,
   EngineInfo,
   KernelChoice,
+  KvCacheType,
   Quantize,
   SamplingParams,
   StageInfo,
@@ -53,12 +55,14 @@ export interface LoadOptions {
   readonly stages?: number;
   /** Their layers, `0-9,10-19`, instead of equal shares. */
   readonly layers?: string;
-  /** Positions that a sequence may have; the model's own, up to 32,768, by default. */
+  /** Positions that a sequence may have; the model's own, up to 131,072, by default. Memory is taken as sequences grow. */
   readonly maxContext?: number;
   /** Sequences in flight; others wait. 1 by default. */
   readonly maxSequences?: number;
   /** How matrices are held on the device; as in the checkpoint by default. */
   readonly quantize?: Quantize;
+  /** In what keys and values are kept; f32, the exact one, by default. */
+  readonly kvCache?: KvCacheType;
   readonly decay?: DecayConvention;
   /** `yarn:4` stretches the context by 4. */
   readonly ropeScaling?: string;
@@ -83,8 +87,8 @@ export interface EngineSettings extends LoadOptions {
 /** The model that comes with Ringlet. */
 export const EMBEDDED_MODEL: string = fileURLToPath(new URL("../models/ring-nano", import.meta.url));
 
-/** Keeps the default KV cache of the full-size model at 0.5 GiB. */
-const DEFAULT_CONTEXT = 32768;
+/** What Ring-mini-linear-2.0 was trained on. */
+const DEFAULT_CONTEXT = 131072;
 
 /**
  * Rows of one prefill step where they are not measured: sequences that decode meanwhile wait for a step, so that beside
@@ -128,8 +132,9 @@ export async function measureDevice(options: LoadOptions): Promise<Ceilings> {
 
 /** What the steps of a model must move and compute. */
 export async function modelWork(settings: EngineSettings): Promise<ModelWork> {
-  const { model = EMBEDDED_MODEL, ropeScaling = null, randomWeights = false, quantize = "none" } = settings;
-  return await workOf({ model, ropeScaling, randomWeights, quantize });
+  const { model = EMBEDDED_MODEL, ropeScaling = null, randomWeights = false } = settings;
+  const { quantize = "none", kvCache = "f32" } = settings;
+  return await workOf({ model, ropeScaling, randomWeights, quantize, kvCache });
 }
 
 /** Rows of one prefill step that suit the device, the model and the number of sequences; measured at the first start on a GPU. */
@@ -202,6 +207,7 @@ async function engineOptions(
     decay: options.decay ?? "serving",
     ropeScaling: options.ropeScaling ?? null,
     quantize: options.quantize ?? "none",
+    kvCache: options.kvCache ?? "f32",
     slots: options.maxSequences ?? 1,
     context: maxContext,
     maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),

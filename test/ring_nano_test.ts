@@ -46,6 +46,7 @@ async function openEngine({ name }: TestedBackend, stages: number): Promise<Engi
     decay: "serving",
     ropeScaling: null,
     quantize: "none",
+    kvCache: "f32",
     slots: 1,
     context: 1024,
     maxRows: 256,

@@ -7,6 +7,9 @@
 //   values, type (0 f32, 1 bf16, 2 f16, 3 f8_e4m3, 4 q8, 5 q4), N, K, bias[n] or 0,
 //   factors[e, ceil(N / block rows), ceil(K / block columns)] or 0, block rows, block columns (a multiple of 4);
 //   of q8 and q4 a block is 1 by 32, and the factors are f16[e,N,K / 32] or f16[e,N,K / 32,2], a scale and a minimum
+// cache: four words that describe a layer's keys and values in pages: places[pages,2], where the keys and the values of
+//   each begin; the positions of a page, a power of two from 64 on; the elements of a row, d or more; 1 if they are f16,
+//   0 if f32. Both are [kv_heads, positions, width]
 // segments[s,4]: slot, position of the first row, rows, index of the first row
 #ifndef KERNELS_H
 #define KERNELS_H
@@ -43,17 +46,16 @@ void linear_attention(float *out, const float *qkv, float *state, const float *d
 void group_norm_gate(float *x, const float *gate, const float *weight, float eps, uint32_t w, uint32_t groups,
                      uint32_t begin, uint32_t end);
 
-// keys[slot,position,width] and values[slot,position,width]: the second and third part of qkv[t, q_width + 2 width];
-// a slot has `context` positions
-void append(float *keys, float *values, const float *qkv, const uint32_t *segments, uint32_t count, uint32_t q_width,
-            uint32_t width, uint32_t context);
+// Writes the k and v of qkv[t, heads + 2 kv_heads, d] into the cache, in pages tables[s,most] of each segment
+void append(const uint32_t *cache, const uint32_t *tables, uint32_t most, const float *qkv, const uint32_t *segments,
+            uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d);
 
 // out[t,heads,d] = softmax(d^(-1/2) q · keys) @ values over the positions up to the row's own; q head h reads kv head
-// h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], keys and values[slot,context,kv_heads,d], d ≤ 256;
-// begin, end: of kv heads
-void attention(float *out, const float *qkv, const float *keys, const float *values, const uint32_t *segments,
-               uint32_t count, uint32_t context, uint32_t heads, uint32_t kv_heads, uint32_t d, uint32_t begin,
-               uint32_t end);
+// h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], d ≤ 256; keys and values in pages tables[s,most] of each
+// segment; scratch[64,d]; begin, end: of kv heads
+void attention(float *out, const float *qkv, const uint32_t *cache, const uint32_t *tables, uint32_t most,
+               const uint32_t *segments, uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d, float *scratch,
+               uint32_t begin, uint32_t end);
 
 // x[i] = sigmoid(x[i])
 void sigmoid(float *x, uint32_t begin, uint32_t end);

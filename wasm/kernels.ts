@@ -91,36 +91,37 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
-   * keys[slot,position,width] and values[slot,position,width]: the second and third part of qkv[t, q_width + 2 width];
-   * a slot has `context` positions
+   * Writes the k and v of qkv[t, heads + 2 kv_heads, d] into the cache, in pages tables[s,most] of each segment
    */
   append(
-    keys: Ptr<"f32">,
-    values: Ptr<"f32">,
+    cache: Ptr<"u32">,
+    tables: Ptr<"u32">,
+    most: number,
     qkv: Ptr<"f32">,
     segments: Ptr<"u32">,
     count: number,
-    qWidth: number,
-    width: number,
-    context: number,
+    heads: number,
+    kvHeads: number,
+    d: number,
   ): void;
 
   /**
    * out[t,heads,d] = softmax(d^(-1/2) q · keys) @ values over the positions up to the row's own; q head h reads kv head
-   * h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], keys and values[slot,context,kv_heads,d], d ≤ 256;
-   * begin, end: of kv heads
+   * h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], d ≤ 256; keys and values in pages tables[s,most] of each
+   * segment; scratch[64,d]; begin, end: of kv heads
    */
   attention(
     out: Ptr<"f32">,
     qkv: Ptr<"f32">,
-    keys: Ptr<"f32">,
-    values: Ptr<"f32">,
+    cache: Ptr<"u32">,
+    tables: Ptr<"u32">,
+    most: number,
     segments: Ptr<"u32">,
     count: number,
-    context: number,
     heads: number,
     kvHeads: number,
     d: number,
+    scratch: Ptr<"f32">,
     begin: number,
     end: number,
   ): void;

@@ -52,45 +52,94 @@ static void write_out(const struct queries *qs, uint32_t d) {
   }
 }
 
-// keys and values: of position 0, rows `stride` elements apart
-static void attend(struct queries *qs, const float *keys, const float *values, uint32_t stride, uint32_t d) {
-  const uint32_t count = qs->scores.count, last = qs->position[count - 1];
-  const float scale = 1 / __builtin_sqrtf((float)d);
-  clear(qs, d);
-  for (uint32_t first = 0; first <= last; first += KEYS) {
-    const uint32_t n = min_u32(KEYS, last + 1 - first);
-    const struct weights w = plain_weights(keys + first * stride, stride, d);
-    multiply(&qs->scores, &w, 0, n, 0, qs->scratch);
-    for (uint32_t q = 0; q < count; q++) weigh(qs, q, first, n, d, scale);
-    mix(qs->mixed, d, qs->weights, KEYS, 1, values + first * stride, stride, count, n, d);
-  }
-  write_out(qs, d);
+// A layer's keys and values in pages: words of `cache` in kernels.h.
+struct cache {
+  const uint32_t *places; // [pages, 2]
+  uint32_t size, width, halves;
+};
+
+// Rows of `which` (0 keys, 1 values) of one kv head, from that position on in its page.
+INLINE struct weights cached(const struct cache *c, const uint32_t *table, uint32_t position, uint32_t which, uint32_t g,
+                             uint32_t d) {
+  const uint32_t page = table[position / c->size], bytes = (c->halves ? 2 : 4) * c->width;
+  const uint8_t *rows = (const uint8_t *)c->places[2 * page + which] + (g * c->size + position % c->size) * bytes;
+  return (struct weights){rows, bytes, c->halves ? F16 : F32, d, 0, 0, 1, d, 1, 0};
 }
 
-void append(float *keys, float *values, const float *qkv, const uint32_t *segments, uint32_t count, uint32_t q_width,
-            uint32_t width, uint32_t context) {
-  for (const uint32_t *s = segments; s < segments + 4 * count; s += 4) {
-    const uint32_t slot = s[0], start = s[1], rows = s[2], row = s[3];
+// The nearest float16, ties to even, the largest finite ones at most.
+INLINE uint16_t half_of(float x) {
+  union {
+    float value;
+    uint32_t bits;
+  } f = {x < -65504 ? -65504 : x > 65504 ? 65504 : x};
+  const uint32_t sign = f.bits >> 16 & 0x8000;
+  f.bits &= 0x7fffffff;
+  if (f.bits < 113u << 23) { // subnormal: the sum has steps of 2^-24
+    f.value += 0.5f;
+    return sign | (f.bits - (126u << 23));
+  }
+  return sign | (f.bits - (112u << 23) + 0xfff + (f.bits >> 13 & 1)) >> 13;
+}
+
+INLINE void store_cached(const struct weights *to, const float *x, uint32_t d) {
+  if (to->type == F32) {
+    for (uint32_t i = 0; i < d; i += 4) store((float *)to->values + i, load(x + i));
+  } else {
+    for (uint32_t i = 0; i < d; i++) ((uint16_t *)to->values)[i] = half_of(x[i]);
+  }
+}
+
+void append(const uint32_t *cache, const uint32_t *tables, uint32_t most, const float *qkv, const uint32_t *segments,
+            uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d) {
+  const struct cache *c = (const struct cache *)cache;
+  for (uint32_t n = 0; n < count; n++) {
+    const uint32_t start = segments[4 * n + 1], rows = segments[4 * n + 2], row = segments[4 * n + 3];
     for (uint32_t r = 0; r < rows; r++) {
-      const float *k = qkv + (row + r) * (q_width + 2 * width) + q_width, *v = k + width;
-      float *key = keys + (slot * context + start + r) * width, *value = values + (slot * context + start + r) * width;
-      for (uint32_t i = 0; i < width; i += 4) {
-        store(key + i, load(k + i));
-        store(value + i, load(v + i));
+      const float *k = qkv + ((row + r) * (heads + 2 * kv_heads) + heads) * d, *v = k + kv_heads * d;
+      for (uint32_t g = 0; g < kv_heads; g++) {
+        const struct weights key = cached(c, tables + n * most, start + r, 0, g, d);
+        const struct weights value = cached(c, tables + n * most, start + r, 1, g, d);
+        store_cached(&key, k + g * d, d);
+        store_cached(&value, v + g * d, d);
       }
     }
   }
 }
 
-void attention(float *out, const float *qkv, const float *keys, const float *values, const uint32_t *segments,
-               uint32_t count, uint32_t context, uint32_t heads, uint32_t kv_heads, uint32_t d, uint32_t begin,
-               uint32_t end) {
+// Values as f32 rows, `*stride` elements apart; those that are not are widened into scratch[n,d].
+INLINE const float *widened(const struct weights *values, uint32_t n, float *scratch, uint32_t *stride) {
+  *stride = values->type == F32 ? values->stride / 4 : values->k;
+  if (values->type == F32) return (const float *)values->values;
+  for (uint32_t i = 0; i < n; i++) widen_row(scratch + i * values->k, values, i, F16);
+  return scratch;
+}
+
+// Tiles of KEYS positions lie in one page each.
+static void attend(struct queries *qs, const struct cache *c, const uint32_t *table, uint32_t g, uint32_t d,
+                   float *scratch) {
+  const uint32_t count = qs->scores.count, last = qs->position[count - 1];
+  const float scale = 1 / __builtin_sqrtf((float)d);
+  clear(qs, d);
+  for (uint32_t first = 0; first <= last; first += KEYS) {
+    const uint32_t n = min_u32(KEYS, last + 1 - first);
+    const struct weights keys = cached(c, table, first, 0, g, d), values = cached(c, table, first, 1, g, d);
+    multiply(&qs->scores, &keys, 0, n, 0, qs->scratch);
+    for (uint32_t q = 0; q < count; q++) weigh(qs, q, first, n, d, scale);
+    uint32_t stride;
+    const float *rows = widened(&values, n, scratch, &stride);
+    mix(qs->mixed, d, qs->weights, KEYS, 1, rows, stride, count, n, d);
+  }
+  write_out(qs, d);
+}
+
+void attention(float *out, const float *qkv, const uint32_t *cache, const uint32_t *tables, uint32_t most,
+               const uint32_t *segments, uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d, float *scratch,
+               uint32_t begin, uint32_t end) {
   const uint32_t group = heads / kv_heads;
   struct queries qs;
-  for (const uint32_t *s = segments; s < segments + 4 * count; s += 4) {
-    const uint32_t slot = s[0], start = s[1], rows = s[2], row = s[3];
+  for (uint32_t n = 0; n < count; n++) {
+    const uint32_t start = segments[4 * n + 1], rows = segments[4 * n + 2], row = segments[4 * n + 3];
     for (uint32_t g = begin; g < end; g++) {
-      const uint32_t cache = (slot * context * kv_heads + g) * d;
       for (uint32_t first = 0; first < rows * group; first += QUERIES) {
         qs.scores.count = min_u32(QUERIES, rows * group - first);
         for (uint32_t q = 0; q < qs.scores.count; q++) {
@@ -99,7 +148,7 @@ void attention(float *out, const float *qkv, const float *keys, const float *val
           qs.out[q] = out + ((row + r) * heads + head) * d;
           qs.position[q] = start + r;
         }
-        attend(&qs, keys + cache, values + cache, kv_heads * d, d);
+        attend(&qs, (const struct cache *)cache, tables + n * most, g, d, scratch);
       }
     }
   }

@@ -41,4 +41,15 @@ fn max_lanes(lane: Lane, value: f32) -> f32 {
   return lane_values[0].x;
 }
 
+fn max_lanes4(lane: Lane, value: vec4f) -> vec4f {
+  workgroupBarrier();
+  lane_values[lane.index] = value;
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane.index < half) { lane_values[lane.index] = max(lane_values[lane.index], lane_values[lane.index + half]); }
+  }
+  workgroupBarrier();
+  return lane_values[0];
+}
+
 fn sum_lanes(lane: Lane, value: f32) -> f32 { return sum_lanes4(lane, vec4f(value, 0.0, 0.0, 0.0)).x; }

@@ -48,4 +48,16 @@ fn max_lanes(lane: Lane, value: f32) -> f32 {
   return largest;
 }
 
+fn max_lanes4(lane: Lane, value: vec4f) -> vec4f {
+  var largest = subgroupMax(value);
+  if (SUBGROUPS > 1u) {
+    workgroupBarrier();
+    subgroup_values[lane.index / lane.subgroup_size] = largest;
+    workgroupBarrier();
+    largest = subgroup_values[0];
+    for (var i = 1u; i * lane.subgroup_size < LANES; i++) { largest = max(largest, subgroup_values[i]); }
+  }
+  return largest;
+}
+
 fn sum_lanes(lane: Lane, value: f32) -> f32 { return sum_lanes4(lane, vec4f(value, 0.0, 0.0, 0.0)).x; }

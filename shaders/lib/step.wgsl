@@ -1,11 +1,12 @@
 // The step, all that changes from run to run, and a workgroup's number in a grid that was folded to fit.
 
-@group(0) @binding(0) var<storage, read> step: array<vec4u>; // header [2], rows [T], segments [S], outputs [R / 4]
+@group(0) @binding(0) var<storage, read> step: array<vec4u>; // header [2], rows [T], segments [S], outputs [R / 4], pages
 
 struct Row {
   token: u32,
   position: u32,
   slot: u32,
+  pages: u32, // word at which the pages of its sequence begin
 }
 
 struct Segment {
@@ -23,7 +24,7 @@ fn step_outputs() -> u32 { return step[0].z; }
 
 fn step_row(t: u32) -> Row {
   let row = step[2u + t];
-  return Row(row.x, row.y, row.z);
+  return Row(row.x, row.y, row.z, row.w);
 }
 
 fn step_segment(s: u32) -> Segment {
@@ -33,6 +34,9 @@ fn step_segment(s: u32) -> Segment {
 
 // The row of the r-th output.
 fn step_output(r: u32) -> u32 { return step[step[1].y + r / 4u][r % 4u]; }
+
+// The page of a sequence's n-th stretch of positions.
+fn step_page(pages: u32, n: u32) -> u32 { return step[(pages + n) / 4u][(pages + n) % 4u]; }
 
 // A dimension of a grid has at most 65,535 workgroups, so that more of them are folded into y.
 fn flat(group: vec3u, grid: vec3u) -> u32 { return group.x + group.y * grid.x; }

@@ -1,6 +1,6 @@
 /** Who computes: the operations of the model, recorded once into a plan and run for every step. */
 import type { Segment } from "../pipeline/messages.ts";
-import type { DataType, Tensor, Weight } from "./tensor.ts";
+import type { DataType, Tensor, TensorShape, Weight } from "./tensor.ts";
 
 /** A weight with its bias `[N]`, where the checkpoint has one. */
 export interface Linear {
@@ -81,6 +81,15 @@ export interface CandidateTensors {
 }
 
 /**
+ * Some pages of one layer's keys and values, [pages, kvHeads, positions of a page, D'], f32 or f16. A layer's blocks number their pages
+ * one after the other. Positions of a page are a power of two from 64 on; D' is D, for f16 rounded up to a multiple of 8.
+ */
+export interface CacheBlock {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/**
  * The operations, in the order in which a stage records them. T rows are a step's tokens, R its output rows; H hidden, N output
  * width, I expert width, E experts, K experts a token, V vocabulary. Tensors hold the most rows that a step may have.
  * Accumulation is f32 and never depends on which other rows are in the step; it may differ between plans for few rows and for many.
@@ -101,9 +110,10 @@ export interface Ops {
   linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void;
   /**
    * Appends k and v to the caches, then causal attention over the slot's positions, scale D^(-1/2); q head h reads kv head
-   * floor(h / (heads / kvHeads)): out[T, heads · D], qkv[T, (heads + 2 kvHeads) · D] (clobbered), keys and values [slots, context, kvHeads, D]
+   * floor(h / (heads / kvHeads)): out[T, heads · D], qkv[T, (heads + 2 kvHeads) · D] (clobbered). Where a sequence's positions lie
+   * is the step's to say ({@linkcode StepInput.pages}), and no result depends on it.
    */
-  softmaxAttention(out: Tensor, qkv: Tensor, keys: Tensor, values: Tensor, how: Heads): void;
+  softmaxAttention(out: Tensor, qkv: Tensor, cache: readonly CacheBlock[], how: Heads): void;
   /** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden): out[T, I], gate and up [I, H] */
   gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void;
   /** Chooses experts from the scores of norm(hidden) @ map^T: map[E, H] */
@@ -131,6 +141,10 @@ export interface Capacity {
   readonly rows: number;
   readonly segments: number;
   readonly outputs: number;
+  /** Pages of a sequence; none by default. */
+  readonly pages?: number;
+  /** How often the pages of a sequence, in their order, may pass through the blocks of a cache from first to last; once by default. */
+  readonly rounds?: number;
 }
 
 /** A recorded sequence of operations, made and run by one backend. */
@@ -153,6 +167,8 @@ export interface Copy {
 /** What changes from step to step. */
 export interface StepInput {
   readonly segments: readonly Segment[];
+  /** Of each segment, the page of every stretch of positions of its sequence, from the first one to that of its last row. */
+  readonly pages?: readonly (readonly number[])[];
   /** [R] rows, ascending */
   readonly outputs: Uint32Array;
   /** Token ids [T] for a plan that embeds, hidden rows [T, H] for one that receives. */
@@ -204,12 +220,16 @@ export interface Backend extends Disposable {
   readonly bytes: number;
   /** Bytes that it can hold at most; Infinity if it cannot tell. */
   readonly maxBytes: number;
+  /** Bytes of the largest tensor that lies in one piece, as blocks of a cache must. */
+  readonly pieceBytes: number;
   /** Whether its memory is the computer's. */
   readonly onHost: boolean;
   /** Milliseconds that the device worked on the last run; null unless it was opened to measure them. */
   readonly gpuMillis: number | null;
   /** A tensor of zeros. If the device has no room for it, this or what comes next throws OutOfMemoryError. */
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor;
+  /** The same while steps run: all of them, or none where the device has no room; then it rejects with OutOfMemoryError and stays usable. */
+  allocate(wanted: readonly TensorShape[]): Promise<Tensor[]>;
   /** Writes `bytes` from the element `offset` on; both ends fall on multiples of 4 bytes. Resolves when `bytes` may be reused. */
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void>;
   /** Fills a tensor where it lies. Throws TypeError for u32. */

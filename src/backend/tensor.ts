@@ -16,13 +16,16 @@ export const ELEMENT_BYTES: Readonly<Record<DataType, number>> = {
   ...{ q8: 1, q4: 0.5 },
 };
 
-/** A tensor of some backend. Only the backend that made it can use it. */
-export interface Tensor {
+/** What a tensor holds, and what messages call it. */
+export interface TensorShape {
   readonly label: string;
   readonly dtype: DataType;
   /** Row-major. */
   readonly shape: readonly number[];
 }
+
+/** A tensor of some backend. Only the backend that made it can use it. */
+export type Tensor = TensorShape;
 
 /** Rows and columns of the weights that share one factor. */
 export type Block = readonly [rows: number, columns: number];
@@ -50,6 +53,6 @@ export function sliceBytes({ shape, dtype }: Tensor): number {
 }
 
 /** Bytes of a tensor, without padding. */
-export function byteLength(tensor: Tensor): number {
+export function byteLength(tensor: TensorShape): number {
   return elements(tensor.shape) * ELEMENT_BYTES[tensor.dtype];
 }

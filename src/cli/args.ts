@@ -71,6 +71,10 @@ export function modelCommand(name: string) {
         .choices(["none", "q8", "q4"] as const).default("none" as const).helpGroup("Model:"),
     )
     .addOption(
+      new Option("--kv-cache <type>", "keys and values in f32, or in f16 with half the memory")
+        .choices(["f32", "f16"] as const).default("f32" as const).helpGroup("Model:"),
+    )
+    .addOption(
       new Option("--max-context <n>", "tokens that a sequence may have").argParser(integer(1)).helpGroup("Model:"),
     )
     .addOption(
@@ -124,8 +128,21 @@ export type GenerationFlags = ReturnType<ReturnType<typeof generationCommand>["o
 
 /** What of the flags `load()` wants. */
 export function toLoadOptions(flags: ModelFlags): LoadOptions {
-  const { model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, quantize, maxSequences } = flags;
-  return given({ model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, quantize, maxSequences });
+  const { model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, quantize, kvCache, maxSequences } =
+    flags;
+  return given({
+    model,
+    backend,
+    gpu,
+    stages,
+    layers,
+    maxContext,
+    decay,
+    ropeScaling,
+    quantize,
+    kvCache,
+    maxSequences,
+  });
 }
 
 /** What of the flags a request wants. */

@@ -142,7 +142,8 @@ function toText({ ceilings, model, peakMemoryBytes, results }: Report): string {
     `${device}${stages}: reads ${operations(bandwidth)}B/s, computes ${operations(flops)}FLOP/s in f32` +
     (dispatchMillis === null ? "" : `, needs ${digits(1e3 * dispatchMillis)} us for an empty dispatch`),
     `${model.name}: ${operations(model.parameters)} parameters, ${sum(({ weightBytes }) => weightBytes)} of weights, ` +
-    `${sum(({ stateBytes }) => stateBytes)} of state for ${model.slots} x ${model.context} tokens, ` +
+    `${sum(({ stateBytes }) => stateBytes)} of linear state and up to ${sum(({ cacheBytes }) => cacheBytes)} of keys ` +
+    `and values for ${model.slots} x ${model.context} tokens, ` +
     `open in ${digits(model.openMillis / 1e3)} s` +
     (peakMemoryBytes === null ? "" : `, ${bytes(peakMemoryBytes)} of the host's memory at most`),
     "",

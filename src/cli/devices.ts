@@ -1,6 +1,6 @@
 /** `ringlet devices`: what could run a model, and whether one fits. */
 import { basename } from "node:path";
-import type { DeviceChoices, DeviceInfo, KernelChoice, Measurement, ModelSize } from "../mod.ts";
+import type { DeviceChoices, DeviceInfo, KernelChoice, KvCacheType, Measurement, ModelSize } from "../mod.ts";
 import { given, maxSequences, modelCommand, toLoadOptions } from "./args.ts";
 import type { Host } from "./host.ts";
 import { bytes } from "./progress.ts";
@@ -31,12 +31,13 @@ export function devicesCommand(host: Host) {
     .addHelpText("after", help)
     .action(async (flags) => {
       const directory = flags.model ?? host.embeddedModel;
+      const { maxContext, maxSequences, quantize, kvCache, ropeScaling } = flags;
       const size = await host.modelSize(
         directory,
-        given({ maxContext: flags.maxContext, maxSequences: flags.maxSequences, quantize: flags.quantize }),
+        given({ maxContext, maxSequences, quantize, kvCache, ropeScaling }),
       );
       const cpu = { threads: navigator.hardwareConcurrency, availableBytes: Deno.systemMemoryInfo().available };
-      const needs = size.weightBytes + size.stateBytes + size.activationBytes;
+      const needs = size.weightBytes + size.stateBytes + size.cacheBytes + size.activationBytes;
       // Software adapters compute in the computer's own memory; WebGPU does not tell how much a hardware one has.
       const fitsMemory = needs <= cpu.availableBytes;
       const fitsWasm = fitsMemory && needs <= (flags.stages ?? 1) * WASM_STAGE_BYTES;
@@ -45,7 +46,7 @@ export function devicesCommand(host: Host) {
         fits: gpu.error ? false : gpu.hardware ? null : fitsMemory,
       }));
       const chosen = await host.deviceChoices({ ...toLoadOptions(flags), model: directory }, flags.measure ?? false);
-      const model = { name: basename(directory), ...size };
+      const model = { name: basename(directory), kvCache, ...size };
       const report = { gpus, cpu: { ...cpu, fits: fitsWasm }, model, chosen };
       host.terminal.write(
         flags.json ? `${JSON.stringify(report, null, 2)}\n` : toText(report, flags.maxSequences ?? 1),
@@ -56,22 +57,23 @@ export function devicesCommand(host: Host) {
 interface Report {
   readonly gpus: readonly (DeviceInfo & { readonly fits: boolean | null })[];
   readonly cpu: { readonly threads: number; readonly availableBytes: number; readonly fits: boolean };
-  readonly model: ModelSize & { readonly name: string };
+  readonly model: ModelSize & { readonly name: string; readonly kvCache: KvCacheType };
   readonly chosen: DeviceChoices | null;
 }
 
 function toText({ gpus, cpu, model, chosen }: Report, sequences: number): string {
-  const needs = `${bytes(model.weightBytes)} of weights, ${bytes(model.stateBytes)} of state`;
+  const { name, context, kvCache } = model;
   return [
     ...gpus.flatMap((gpu) => [...describe(gpu), ""]),
     `wasm: CPU, ${cpu.threads} threads`,
     `  memory    ${bytes(cpu.availableBytes)} available, ${bytes(WASM_STAGE_BYTES)} at most for a stage`,
     `  the model ${verdict(cpu.fits)}`,
     "",
-    ...(chosen ? [...choices(chosen, model.name), ""] : []),
-    `${model.name} needs ${needs} and up to ${
-      bytes(model.activationBytes)
-    } for a step, for ${sequences} x ${model.context} tokens`,
+    ...(chosen ? [...choices(chosen, name), ""] : []),
+    `${name} needs ${bytes(model.weightBytes)} of weights and up to ${bytes(model.activationBytes)} for a step,`,
+    `  and for ${sequences === 1 ? "one sequence" : `${sequences} sequences`}` +
+    ` ${bytes(model.stateBytes)} of linear state, however long they are,` +
+    ` and ${bytes(model.cacheBytes)} of keys and values in ${kvCache} at ${context} tokens`,
     "",
   ].join("\n");
 }

@@ -1,27 +1,21 @@
 /** Softmax attention of one layer (spec c.8): fused projection, causal attention over the KV cache, output projection. */
-import type { Backend, Heads, Linear, Norm, Ops } from "../backend/backend.ts";
+import type { CacheBlock, Heads, Linear, Norm, Ops } from "../backend/backend.ts";
 import type { Tensor } from "../backend/tensor.ts";
 import type { Activations } from "./activations.ts";
-import type { ModelConfig } from "./config.ts";
 import type { Weights } from "./weights.ts";
 
 /** What a layer needs besides its weights. */
 export interface AttentionOptions {
-  readonly slots: number;
-  readonly context: number;
   /** [context, 2, R / 2] */
   readonly rope: Tensor;
 }
 
-/** One softmax layer's weights and cache. */
+/** One softmax layer's weights. */
 export interface SoftmaxAttention {
   readonly inputNorm: Norm;
   readonly queryKeyValue: Linear;
   readonly dense: Linear;
   readonly heads: Heads;
-  /** [slots, context, kvHeads, D] */
-  readonly keys: Tensor;
-  readonly values: Tensor;
 }
 
 /** Norms of query and key heads, where the model has them. */
@@ -36,13 +30,13 @@ export async function loadHeadNorms(
   };
 }
 
-/** Loads layer `layer` and makes its cache. */
+/** Loads layer `layer`. */
 export async function loadSoftmaxAttention(
   loader: Weights,
   layer: number,
-  { slots, context, rope }: AttentionOptions,
+  { rope }: AttentionOptions,
 ): Promise<SoftmaxAttention> {
-  const { config, backend } = loader;
+  const { config } = loader;
   const { heads, kvHeads, headDim } = config;
   const prefix = `model.layers.${layer}.attention`;
   return {
@@ -50,26 +44,18 @@ export async function loadSoftmaxAttention(
     queryKeyValue: await loader.linear(`${prefix}.query_key_value`, config.qkvBias),
     dense: await loader.linear(`${prefix}.dense`, config.denseBias),
     heads: { heads, kvHeads, headDim, silu: false, ...await loadHeadNorms(loader, prefix), rope },
-    ...makeCache(backend, layer, [slots, context, kvHeads, headDim]),
-  };
-}
-
-function makeCache(backend: Backend, layer: number, shape: readonly number[]): { keys: Tensor; values: Tensor } {
-  return {
-    keys: backend.tensor(`keys of layer ${layer}`, "f32", shape),
-    values: backend.tensor(`values of layer ${layer}`, "f32", shape),
   };
 }
 
 /** hidden += dense(attention(hidden)) */
-export function recordSoftmaxAttention(ops: Ops, layer: SoftmaxAttention, activations: Activations): void {
+export function recordSoftmaxAttention(
+  ops: Ops,
+  layer: SoftmaxAttention,
+  cache: readonly CacheBlock[],
+  activations: Activations,
+): void {
   const { hidden, softmaxQkv, mixed } = activations;
   ops.project([softmaxQkv], hidden, layer.inputNorm, [layer.queryKeyValue]);
-  ops.softmaxAttention(mixed, softmaxQkv, layer.keys, layer.values, layer.heads);
+  ops.softmaxAttention(mixed, softmaxQkv, cache, layer.heads);
   ops.projectAdd(hidden, mixed, layer.dense);
-}
-
-/** Bytes of KV cache of one layer. */
-export function cacheBytes({ kvHeads, headDim }: ModelConfig, slots: number, context: number): number {
-  return 2 * 4 * slots * context * kvHeads * headDim;
 }

@@ -22,6 +22,7 @@ export interface LinearAttention {
 }
 
 interface LinearOptions {
+  readonly slots: number;
   readonly decay: DecayConvention;
   readonly snapshots?: number;
 }

@@ -1,12 +1,13 @@
 /** One stage's forward pass: its layers, recorded once for each size of step and replayed. */
 import { setImmediate } from "node:timers/promises";
-import type { Backend, Norm, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
-import type { Weight } from "../backend/tensor.ts";
+import type { Backend, CacheBlock, Norm, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
+import type { Tensor, Weight } from "../backend/tensor.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
-import type { Candidates, DecayConvention, LayerRange, Quantize, Step } from "../pipeline/messages.ts";
+import type { Candidates, DecayConvention, KvCacheType, LayerRange, Quantize, Step } from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
-import { cacheBytes, loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
+import { loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
+import { cacheBytes, KvCache } from "./kv_cache.ts";
 import {
   type LinearAttention,
   linearStateBytes,
@@ -15,7 +16,7 @@ import {
 } from "./linear_attention.ts";
 import { WeightLoader } from "./loader.ts";
 import { loadMlp, type Mlp, recordMlp } from "./moe.ts";
-import { ropeTable } from "./rope.ts";
+import { RopeTable } from "./rope_table.ts";
 import { type KeptState, Snapshots } from "./snapshots.ts";
 import type { Weights } from "./weights.ts";
 
@@ -23,6 +24,7 @@ export interface ModelOptions {
   readonly layers: LayerRange;
   readonly decay: DecayConvention;
   readonly quantize: Quantize;
+  readonly kvCache: KvCacheType;
   /** Sequences in flight. */
   readonly slots: number;
   /** Positions of a slot. */
@@ -51,6 +53,8 @@ interface Parts {
   readonly layers: readonly Layer[];
   /** Only on the last stage. */
   readonly head: Head | null;
+  readonly rope: RopeTable;
+  readonly cache: KvCache;
 }
 
 const EMBEDDING = "model.word_embeddings.weight";
@@ -64,6 +68,7 @@ export class Model implements Disposable {
   readonly #activations: Activations;
   readonly #snapshots: Snapshots;
   readonly #plans = new Map<string, Plan>();
+  #plannedBlocks = 0;
   #outputs = 0;
 
   private constructor(backend: Backend, config: ModelConfig, options: ModelOptions, parts: Parts) {
@@ -108,7 +113,10 @@ export class Model implements Disposable {
   /** Runs a row through the smallest and the largest plan, to leave nothing for the first step to do; before any sequence. */
   async warm(): Promise<void> {
     const rows = this.#parts.embedding ? new Uint32Array(1) : new Float32Array(this.#config.hidden);
-    const step = { segments: [{ slot: 0, start: 0, rows: 1 }], outputs: Uint32Array.of(0), rows };
+    const segments = [{ slot: 0, start: 0, rows: 1 }];
+    const { pages } = await this.#parts.cache.place(segments);
+    await this.#parts.rope.reach(1);
+    const step = { segments, pages, outputs: Uint32Array.of(0), rows };
     const read = { tensor: this.#activations.hidden, elements: 1 };
     for (const most of [1, this.#options.maxRows]) await this.#backend.run(this.#plan(most, 1), step, [read]);
   }
@@ -118,9 +126,9 @@ export class Model implements Disposable {
     return this.#backend.gpuMillis;
   }
 
-  /** Bytes of the linear states and KV caches of all slots, and of snapshots. */
+  /** Bytes of the linear states of all slots, and of snapshots. */
   get stateBytes(): number {
-    return stateBytes(this.#config, this.#options);
+    return stateBytes(this.#config, this.#options).stateBytes;
   }
 
   /** Whether this stage gives candidates and not hidden rows. */
@@ -136,11 +144,13 @@ export class Model implements Disposable {
     const { segments, outputs } = step;
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     this.#outputs = outputs.length;
-    const input: StepInput = { segments, outputs, rows, ...this.#snapshots.copies(segments) };
+    const { pages, rounds } = await this.#parts.cache.place(segments);
+    await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows)));
+    const input: StepInput = { segments, pages, outputs, rows, ...this.#snapshots.copies(segments) };
     const reads = this.last
       ? this.#candidateReads()
       : [{ tensor: this.#activations.hidden, elements: count * this.#config.hidden }];
-    const results = await this.#backend.run(this.#plan(count, outputs.length), input, reads);
+    const results = await this.#backend.run(this.#plan(count, outputs.length, rounds), input, reads);
     this.#snapshots.keep(segments);
     return this.last ? this.#candidates(results) : new Float32Array(results[0]!);
   }
@@ -175,15 +185,20 @@ export class Model implements Disposable {
   }
 
   /** The plan for steps of this size, from powers of two so that few are recorded. */
-  #plan(rows: number, outputs: number): Plan {
+  #plan(rows: number, outputs: number, rounds = 1): Plan {
     const { maxRows, slots } = this.#options;
+    const { cache } = this.#parts;
+    if (this.#plannedBlocks !== cache.blockCount) this.#plans.clear(); // they lack the new block; kernels stay compiled
+    this.#plannedBlocks = cache.blockCount;
     const most = maxOutputs(this.#config.vocab, maxRows);
     const capacity = {
       rows: Math.min(maxRows, bucket(rows)),
       segments: Math.min(slots, bucket(rows)),
       outputs: Math.min(most, bucket(outputs)),
+      pages: cache.pagesOfSequence,
+      rounds: bucket(rounds),
     };
-    const key = `${capacity.rows} ${capacity.outputs}`;
+    const key = `${capacity.rows} ${capacity.outputs} ${capacity.rounds}`;
     const plan = this.#plans.get(key) ??
       this.#backend.record(capacity, (ops) => this.#record(ops, capacity.outputs > 0));
     this.#plans.set(key, plan);
@@ -210,18 +225,28 @@ export class Model implements Disposable {
   }
 }
 
-/** Bytes of the linear states and KV caches of some layers. */
+/** Bytes that sequences take besides weights. */
+export interface StateBytes {
+  /** Linear states, whatever the context. */
+  readonly stateBytes: number;
+  /** Keys and values, if every slot is full; they are taken as sequences grow. */
+  readonly cacheBytes: number;
+}
+
+/** Of some layers. */
 export function stateBytes(
   config: ModelConfig,
-  { layers, slots, context, snapshots = 0 }: Pick<ModelOptions, "layers" | "slots" | "context" | "snapshots">,
-): number {
-  let bytes = 0;
-  for (let i = layers.start; i < layers.end; i++) {
-    bytes += isSoftmaxLayer(config, i)
-      ? cacheBytes(config, slots, context)
-      : linearStateBytes(config, slots + snapshots);
-  }
-  return bytes;
+  { layers: { start, end }, kvCache, slots, context, snapshots = 0 }: Pick<
+    ModelOptions,
+    "layers" | "kvCache" | "slots" | "context" | "snapshots"
+  >,
+): StateBytes {
+  const softmax =
+    Array.from({ length: end - start }, (_, i) => isSoftmaxLayer(config, start + i)).filter(Boolean).length;
+  return {
+    stateBytes: (end - start - softmax) * linearStateBytes(config, slots + snapshots),
+    cacheBytes: softmax * cacheBytes(config, kvCache, slots * context),
+  };
 }
 
 const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));
@@ -229,29 +254,30 @@ const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.
 async function loadParts(loader: Weights, options: ModelOptions): Promise<Parts> {
   const { config, backend } = loader;
   const { start, end } = options.layers;
-  const table = ropeTable(config, options.context);
-  const rope = backend.tensor("rope", "f32", [options.context, 2, config.rotaryDim / 2]);
-  await backend.write(rope, 0, new Uint8Array(table.buffer));
+  const rope = new RopeTable(backend, config, options.context);
+  const cache = await KvCache.create(backend, config, options);
   const [first, last] = [start === 0, end === config.layers];
   const embedding = first || (last && config.tied) ? await loader.matrix(EMBEDDING) : null;
   const layers: Layer[] = [];
-  for (let i = start; i < end; i++) layers.push(await loadLayer(loader, i, { ...options, rope }));
-  return { embedding: first ? embedding : null, layers, head: last ? await loadHead(loader, embedding) : null };
+  for (let i = start; i < end; i++) layers.push(await loadLayer(loader, i, { ...options, rope: rope.tensor }, cache));
+  const head = last ? await loadHead(loader, embedding) : null;
+  return { embedding: first ? embedding : null, layers, head, rope, cache };
 }
 
 async function loadLayer(
   loader: Weights,
   layer: number,
-  options: ModelOptions & { readonly rope: SoftmaxAttention["keys"] },
+  options: ModelOptions & { readonly rope: Tensor },
+  cache: KvCache,
 ): Promise<Layer> {
   const attention = isSoftmaxLayer(loader.config, layer)
-    ? softmax(await loadSoftmaxAttention(loader, layer, options))
+    ? softmax(await loadSoftmaxAttention(loader, layer, options), () => cache.blocks(layer))
     : linear(await loadLinearAttention(loader, layer, options));
   return { ...attention, mlp: await loadMlp(loader, layer) };
 }
 
-const softmax = (layer: SoftmaxAttention): Omit<Layer, "mlp"> => ({
-  record: (ops, activations) => recordSoftmaxAttention(ops, layer, activations),
+const softmax = (layer: SoftmaxAttention, blocks: () => readonly CacheBlock[]): Omit<Layer, "mlp"> => ({
+  record: (ops, activations) => recordSoftmaxAttention(ops, layer, blocks(), activations),
   kept: null,
 });
 

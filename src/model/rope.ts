@@ -63,17 +63,17 @@ export function stretchedContext({ factor, original }: { readonly factor: number
 }
 
 /**
- * Cosines and sines of positions 0 to P-1, [P, 2, R/2], scaled. Computed in float64 since angles reach 10^5 and more,
+ * Cosines and sines of `positions` positions from `first` on, [positions, 2, R/2], scaled. Computed in float64 since angles reach 10^5 and more,
  * where a device's own sine is not to be trusted.
  */
-export function ropeTable(config: ModelConfig, positions: number): Float32Array<ArrayBuffer> {
+export function ropeTable(config: ModelConfig, positions: number, first = 0): Float32Array<ArrayBuffer> {
   const { inverse, scale } = ropeFrequencies(config);
   const half = inverse.length;
   const table = new Float32Array(positions * 2 * half);
   for (let position = 0; position < positions; position++) {
     const row = position * 2 * half;
     for (let j = 0; j < half; j++) {
-      const angle = position * inverse[j]!;
+      const angle = (first + position) * inverse[j]!;
       table[row + j] = scale * Math.cos(angle);
       table[row + half + j] = scale * Math.sin(angle);
     }

@@ -1,8 +1,8 @@
 /** What a step must move and compute at the least (docs/MODEL.md g): arithmetic alone, no device. */
 import { elements } from "../backend/tensor.ts";
-import type { Segment } from "../pipeline/messages.ts";
-import { cacheBytes } from "./attention.ts";
+import type { KvCacheType, Segment } from "../pipeline/messages.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
+import { cacheBytes } from "./kv_cache.ts";
 import { linearStateBytes } from "./linear_attention.ts";
 import { expectedTensors, type NamedShape } from "./tensor_names.ts";
 
@@ -50,9 +50,10 @@ function useOf(name: string, tied: boolean): Use {
 export class ModelWork {
   readonly #config: ModelConfig;
   readonly #shares: Readonly<Record<Use, Share>>;
+  readonly #kvCache: KvCacheType;
 
   /** `bytesOf` says how many bytes a weight takes on the device. */
-  constructor(config: ModelConfig, bytesOf: (tensor: NamedShape) => number) {
+  constructor(config: ModelConfig, bytesOf: (tensor: NamedShape) => number, kvCache: KvCacheType = "f32") {
     const share = (): Share => ({ bytes: 0, elements: 0 });
     const shares = { always: share(), experts: share(), embedding: share(), head: share() };
     for (const tensor of expectedTensors(config)) {
@@ -62,6 +63,7 @@ export class ModelWork {
     }
     this.#config = config;
     this.#shares = shares;
+    this.#kvCache = kvCache;
   }
 
   get parameters(): number {
@@ -78,7 +80,7 @@ export class ModelWork {
     return {
       weightBytes: this.#weightBytes(rows, outputs),
       stateBytes: 2 * linear * linearStateBytes(this.#config, segments.length),
-      cacheBytes: softmax * cacheBytes(this.#config, 1, cached + rows),
+      cacheBytes: softmax * cacheBytes(this.#config, this.#kvCache, cached + rows),
       flops: this.#weightFlops(rows, outputs) +
         5 * linear * heads * headDim ** 2 * rows + 4 * softmax * heads * headDim * pairs,
     };

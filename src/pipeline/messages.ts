@@ -69,6 +69,8 @@ export type DecayConvention = "serving" | "hf" | "mlx";
  * and routers stay as they are.
  */
 export type Quantize = "none" | "q8" | "q4";
+/** In what keys and values are kept: f32 exactly as they are computed, f16 in half the memory. */
+export type KvCacheType = "f32" | "f16";
 export type BackendName = "webgpu" | "wasm";
 export type GpuProvider = "deno" | "wgpu-native" | "dawn";
 
@@ -92,6 +94,8 @@ export interface StageOptions {
   readonly ropeScaling: string | null;
   /** In what the matrices are held. */
   readonly quantize: Quantize;
+  /** In what the softmax layers keep keys and values. */
+  readonly kvCache: KvCacheType;
   /** Sequences that may be in flight. */
   readonly slots: number;
   /** Positions a slot can hold. */
@@ -115,8 +119,10 @@ export interface StageInfo {
   /** The device's own name, `NVIDIA H100 80GB HBM3`, or `CPU (WASM SIMD)`. */
   readonly device: string;
   readonly weightBytes: number;
-  /** Linear states and KV cache of all slots, and snapshots. */
+  /** Linear states of all slots, whatever the context, and snapshots. */
   readonly stateBytes: number;
+  /** KV cache of all slots at full context; it grows with the sequences. */
+  readonly cacheBytes: number;
   /** V, tokens of the model's vocabulary. */
   readonly vocabulary: number;
 }

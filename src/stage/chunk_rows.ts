@@ -36,7 +36,7 @@ export async function timeChunks(
   const layer = Math.min(config.firstDense, config.layers - 1); // the first that has experts
   const { model } = await openRandomModel(config, {
     ...{ model: "", layers: { start: layer, end: layer + 1 }, backend: "webgpu", gpu, quantize, randomWeights: true },
-    ...{ decay: "serving", ropeScaling: null, slots: 1, context: most, maxRows: most, profile: true },
+    ...{ decay: "serving", ropeScaling: null, kvCache: "f32", slots: 1, context: most, maxRows: most, profile: true },
   }, () => {});
   using _model = model;
   const input = layer === 0 ? new Uint32Array(most) : hiddenRows(most * config.hidden);

@@ -11,7 +11,7 @@ const WORTHWHILE_SHARE = 0.1;
 const shown = (bytes: number) => bytes < 1e8 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
 /**
- * Compares what a stage takes with what its device is known to hold, and where it computes on the CPU with the memory that is free.
+ * Compares what a stage takes at once, without the keys and values of sequences to come, with what its device is known to hold, and where it computes on the CPU with the memory that is free.
  * @throws {RangeError} naming what to change
  */
 export function checkRoom(
@@ -45,12 +45,12 @@ function refusal(
   stages: readonly string[] = ["more --stages"],
 ): RangeError {
   const { weightBytes, stateBytes, activationBytes } = size;
-  const { layers, slots, context } = options;
+  const { layers, slots } = options;
   return new RangeError(
     `Cannot hold layers ${layers.start}-${layers.end - 1} on ${device}: ${why}, and they take ` +
-      `${shown(weightBytes)} of weights, ${
-        shown(stateBytes)
-      } of states and caches for ${slots} x ${context} tokens and ` +
+      `${shown(weightBytes)} of weights, ${shown(stateBytes)} of states for ${slots} sequence${
+        slots > 1 ? "s" : ""
+      } and ` +
       `${shown(activationBytes)} for a step; use ${advice(part, size, options, stages)}`,
   );
 }
@@ -64,7 +64,7 @@ function advice(
 ): string {
   const changes = {
     weights: quantize === "q4" ? [] : ["--quantize q4"],
-    states: ["a smaller --max-context", ...(slots > 1 ? ["fewer --max-sequences"] : [])],
+    states: slots > 1 ? ["fewer --max-sequences"] : [],
   };
   const [other, otherBytes] = part === "weights" ? ["states", stateBytes] as const : ["weights", weightBytes] as const;
   const worthwhile = otherBytes > WORTHWHILE_SHARE * (weightBytes + stateBytes) ? changes[other] : [];

@@ -52,7 +52,8 @@ export async function openStage(
     await weights.verify();
     await model.warm();
     opened.move(); // from here on the model disposes of its backend
-    const bytes = { weightBytes: size.weightBytes, stateBytes: size.stateBytes };
+    const { weightBytes, stateBytes, cacheBytes } = size;
+    const bytes = { weightBytes, stateBytes, cacheBytes };
     return { model, info: { layers, backend: name, device: backend.device, ...bytes, vocabulary: config.vocab } };
   } catch (error) {
     throw explained(error, backend, size, options);

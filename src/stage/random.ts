@@ -39,7 +39,9 @@ export async function openRandomModel(
     await model.warm();
     opened.move();
     const { device } = backend;
-    const info = { layers, backend: name, device, weightBytes, stateBytes: size.stateBytes, vocabulary: config.vocab };
+    const { stateBytes, cacheBytes } = size;
+    const bytes = { weightBytes, stateBytes, cacheBytes };
+    const info = { layers, backend: name, device, ...bytes, vocabulary: config.vocab };
     return { model, info };
   } catch (error) {
     throw explained(error, backend, size, options);

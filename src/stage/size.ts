@@ -5,17 +5,16 @@ import { storedBytes, storedWeight } from "../formats/stored_weight.ts";
 import { activationBytes } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadConfig } from "../model/load_config.ts";
-import { stateBytes } from "../model/model.ts";
+import { type StateBytes, stateBytes } from "../model/model.ts";
 import { heldBytes, heldType, isStoredAs } from "../model/quantization_policy.ts";
+import { withRopeScaling } from "../model/rope.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
-import type { LayerRange, Quantize, StageOptions } from "../pipeline/messages.ts";
+import type { KvCacheType, LayerRange, Quantize, StageOptions } from "../pipeline/messages.ts";
 
 /** Bytes that some layers take on a device. What a backend needs besides for its plans is not among them. */
-export interface StageSize {
+export interface StageSize extends StateBytes {
   /** As they are held. */
   readonly weightBytes: number;
-  /** Linear states and KV caches of all sequences at full context. */
-  readonly stateBytes: number;
   /** What a step writes and reads again. */
   readonly activationBytes: number;
 }
@@ -24,6 +23,8 @@ export interface SizeOptions {
   readonly maxContext?: number;
   readonly maxSequences?: number;
   readonly quantize?: Quantize;
+  readonly kvCache?: KvCacheType;
+  readonly ropeScaling?: string;
 }
 
 /** Rows of a step, as on a GPU that has one sequence; elsewhere there are fewer. */
@@ -37,26 +38,27 @@ export interface ModelSize extends StageSize {
 /** The size of the model in `folder` for so many sequences of so many positions (by default the model's own). */
 export async function modelSize(
   folder: string,
-  { maxContext, maxSequences: slots = 1, quantize = "none" }: SizeOptions = {},
+  { maxContext, maxSequences: slots = 1, quantize = "none", kvCache = "f32", ropeScaling }: SizeOptions = {},
 ): Promise<ModelSize> {
-  const config = await loadConfig(folder);
+  const own = await loadConfig(folder);
+  const config = ropeScaling === undefined ? own : withRopeScaling(own, ropeScaling);
   using checkpoint = await openCheckpoint(folder);
   const context = maxContext ?? config.maxPositions;
   const layers = { start: 0, end: config.layers };
-  const options = { layers, quantize, slots, context, maxRows: Math.min(MAX_ROWS, context) };
+  const options = { layers, quantize, kvCache, slots, context, maxRows: Math.min(MAX_ROWS, context) };
   return { ...stageSize(config, options, weightBytes(checkpoint, config, options)), context };
 }
 
 /** The size of some layers with weights of so many bytes. */
 export function stageSize(
   config: ModelConfig,
-  options: Pick<StageOptions, "layers" | "slots" | "context" | "maxRows">,
+  options: Pick<StageOptions, "layers" | "kvCache" | "slots" | "context" | "maxRows">,
   weightBytes: number,
 ): StageSize {
   const { layers, maxRows } = options;
   return {
     weightBytes,
-    stateBytes: stateBytes(config, options),
+    ...stateBytes(config, options),
     activationBytes: activationBytes(config, maxRows, layers.end === config.layers),
   };
 }

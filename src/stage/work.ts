@@ -10,11 +10,11 @@ export type { ModelWork, StepShape, StepWork } from "../model/work.ts";
 
 /** The work of the model in `model`, or of one by its configuration alone with random weights. */
 export async function modelWork(
-  options: Pick<StageOptions, "model" | "ropeScaling" | "randomWeights" | "quantize">,
+  options: Pick<StageOptions, "model" | "ropeScaling" | "randomWeights" | "quantize" | "kvCache">,
 ): Promise<ModelWork> {
-  const { quantize } = options;
+  const { quantize, kvCache } = options;
   const config = await stageConfig(options);
-  if (options.randomWeights) return new ModelWork(config, randomBytesOf(quantize));
+  if (options.randomWeights) return new ModelWork(config, randomBytesOf(quantize), kvCache);
   using checkpoint = await openCheckpoint(options.model);
-  return new ModelWork(config, bytesOf(checkpoint, config, quantize));
+  return new ModelWork(config, bytesOf(checkpoint, config, quantize), kvCache);
 }

@@ -51,7 +51,7 @@ export class CaseMaker {
   }
 
   /** Zeros. */
-  empty(label: string, shape: readonly number[], type: "f32" | "u32" = "f32"): Tensor {
+  empty(label: string, shape: readonly number[], type: "f32" | "u32" | "f16" = "f32"): Tensor {
     return this.backend.tensor(label, type, shape);
   }
 

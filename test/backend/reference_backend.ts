@@ -1,6 +1,7 @@
 /** The operations as plain float64 loops: what every kernel is compared with. Slow, obvious, and nothing else. */
 import type {
   Backend,
+  CacheBlock,
   CandidateTensors,
   Capacity,
   Heads,
@@ -15,7 +16,7 @@ import type {
   SharedGateUp,
   StepInput,
 } from "../../src/backend/backend.ts";
-import { type DataType, elements, type Tensor, type Weight } from "../../src/backend/tensor.ts";
+import { type DataType, elements, type Tensor, type TensorShape, type Weight } from "../../src/backend/tensor.ts";
 
 class ReferenceTensor implements Tensor {
   readonly data: Float64Array;
@@ -30,14 +31,18 @@ interface ReferencePlan extends Plan {
 
 const data = (tensor: Tensor): Float64Array => (tensor as ReferenceTensor).data;
 const last = (tensor: Tensor): number => tensor.shape.at(-1)!;
+/** The nearest float16, the largest finite ones at most. */
+const half = (x: number): number => Math.f16round(Math.min(65504, Math.max(-65504, x)));
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const silu = (x: number): number => x * sigmoid(x);
 
 /** Every row of a step with where it belongs. */
-function* rowsOf(step: StepInput): Generator<{ row: number; slot: number; position: number; begins: boolean }> {
+function* rowsOf(
+  step: StepInput,
+): Generator<{ row: number; segment: number; slot: number; position: number; begins: boolean }> {
   let row = 0;
-  for (const { slot, start, rows } of step.segments) {
-    for (let i = 0; i < rows; i++) yield { row: row++, slot, position: start + i, begins: start + i === 0 };
+  for (const [segment, { slot, start, rows }] of step.segments.entries()) {
+    for (let i = 0; i < rows; i++) yield { row: row++, segment, slot, position: start + i, begins: start + i === 0 };
   }
 }
 
@@ -205,29 +210,32 @@ class Recorder implements Ops {
     });
   }
 
-  softmaxAttention(out: Tensor, qkv: Tensor, keys: Tensor, values: Tensor, how: Heads): void {
+  softmaxAttention(out: Tensor, qkv: Tensor, cache: readonly CacheBlock[], how: Heads): void {
     const { heads, kvHeads, headDim: D } = how;
-    const [, context] = keys.shape as [number, number, number, number];
-    const at = (cache: Tensor, slot: number, position: number, g: number) => {
-      const start = ((slot * context + position) * kvHeads + g) * D;
-      return data(cache).subarray(start, start + D);
-    };
+    const [, , size, width] = cache[0]!.keys.shape as [number, number, number, number];
+    const all = cache.flatMap((block) => Array.from({ length: block.keys.shape[0]! }, (_, page) => ({ block, page })));
+    const stored = cache[0]!.keys.dtype === "f16" ? half : (x: number) => x;
     this.calls.push((step) => {
-      for (const { row, slot, position } of rowsOf(step)) {
+      for (const { row, segment, position } of rowsOf(step)) {
+        const at = (which: keyof CacheBlock, position: number, g: number) => {
+          const { block, page } = all[step.pages![segment]![Math.floor(position / size)]!]!;
+          const start = ((page * kvHeads + g) * size + position % size) * width;
+          return data(block[which]).subarray(start, start + D);
+        };
         const { q, k, v } = prepare(qkv, row, position, how);
         for (let g = 0; g < kvHeads; g++) {
-          at(keys, slot, position, g).set(k[g]!);
-          at(values, slot, position, g).set(v[g]!);
+          at("keys", position, g).set(k[g]!.map(stored));
+          at("values", position, g).set(v[g]!.map(stored));
         }
         for (let h = 0; h < heads; h++) {
           const g = Math.floor(h / (heads / kvHeads));
           const logits = Float64Array.from(
             { length: position + 1 },
-            (_, p) => dot(q[h]!, at(keys, slot, p, g)) / Math.sqrt(D),
+            (_, p) => dot(q[h]!, at("keys", p, g)) / Math.sqrt(D),
           );
           const probs = scores(logits, "softmax");
           const target = rowOf(out, row).subarray(h * D, (h + 1) * D).fill(0);
-          probs.forEach((p, at_) => target.forEach((_, d) => target[d]! += p * at(values, slot, at_, g)[d]!));
+          probs.forEach((p, at_) => target.forEach((_, d) => target[d]! += p * at("values", at_, g)[d]!));
         }
       }
     });
@@ -326,11 +334,16 @@ export class ReferenceBackend implements Backend {
   readonly maxBytes = Infinity;
   readonly onHost = true;
   readonly gpuMillis = null;
+  readonly pieceBytes = Infinity;
 
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {
     const tensor = new ReferenceTensor(label, dtype, shape);
     this.bytes += tensor.data.byteLength;
     return tensor;
+  }
+
+  allocate(wanted: readonly TensorShape[]): Promise<Tensor[]> {
+    return Promise.resolve(wanted.map(({ label, dtype, shape }) => this.tensor(label, dtype, shape)));
   }
 
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {

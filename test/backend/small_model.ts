@@ -1,6 +1,7 @@
 /** A layer of each kind and a head on seeded weights, small enough to run many times. */
 import type { LinearAttention, Ops, Router, StepInput } from "../../src/backend/backend.ts";
 import type { Tensor } from "../../src/backend/tensor.ts";
+import { cacheOf, withPages } from "./attention_cases.ts";
 import { type CaseMaker, hiddenStep } from "./case_maker.ts";
 
 const WIDTH = 32;
@@ -21,10 +22,7 @@ export function smallModel(
   const [qkv, gate, mixed] = [f32("qkv", 3 * heads * D), f32("gate", heads * D), f32("mixed", heads * D)];
   const [dense, experts, logits] = [f32("dense", I), f32("experts", K, I), f32("logits", VOCABULARY)];
   const state = make.empty("state", [slots, heads, D, D]);
-  const [keys, values] = ["keys", "values"].map((label) => make.empty(label, [slots, CONTEXT, heads, D])) as [
-    Tensor,
-    Tensor,
-  ];
+  const cache = cacheOf(make, { blocks: blocksOf(slots) }, [heads, D]);
   const routing = { ids: make.empty("ids", [rows, K], "u32"), weights: f32("weights", K) };
   const how: LinearAttention = {
     ...{ heads, kvHeads: heads, headDim: D, silu: false, queryNorm: make.norm(D), keyNorm: make.norm(D) },
@@ -45,7 +43,7 @@ export function smallModel(
     ops.linearAttention(mixed, qkv, gate, state, how);
     ops.projectAdd(hidden, mixed, back);
     ops.project([qkv], hidden, norm, [softmax]);
-    ops.softmaxAttention(mixed, qkv, keys, values, how);
+    ops.softmaxAttention(mixed, qkv, cache, how);
     ops.projectAdd(hidden, mixed, back);
     ops.route(routing, hidden, norm, map, router);
     ops.expertsGateUp(experts, hidden, norm, routing, expertUp, expertUp);
@@ -57,15 +55,22 @@ export function smallModel(
   return { build, logits };
 }
 
-/** A step over sequences, each with the rows that belong to its slot wherever it runs; every row is an output. */
-export function sequencesStep(segments: readonly (readonly [slot: number, start: number, rows: number])[]): StepInput {
+/** A page for each slot. */
+const blocksOf = (slots: number) => [1, slots - 1];
+
+/** A step over sequences of one of `slots` slots each, each with the rows that belong to its slot wherever it runs; every row is an output. */
+export function sequencesStep(
+  segments: readonly (readonly [slot: number, start: number, rows: number])[],
+  slots: number,
+): StepInput {
   const rows = segments.flatMap(([slot, start, count]) => {
     const all = hiddenStep(WIDTH, [[slot, 0, CONTEXT]], [], slot + 7).rows as Float32Array;
     return [...all.subarray(start * WIDTH, (start + count) * WIDTH)];
   });
-  return {
+  const step = {
     segments: segments.map(([slot, start, rows]) => ({ slot, start, rows })),
     outputs: Uint32Array.from({ length: rows.length / WIDTH }, (_, row) => row),
     rows: Float32Array.from(rows),
   };
+  return withPages([step], { blocks: blocksOf(slots) }, 1)[0]!;
 }

@@ -5,6 +5,7 @@ import type { Weight, WeightType } from "../../src/backend/tensor.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
 import { type KernelsExports, url } from "../../wasm/kernels.ts";
 import { Memory } from "../../wasm/memory.ts";
+import { cacheOf } from "./attention_cases.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
 import { CASES, checkCase } from "./cases.ts";
 import { decode, ReferenceBackend } from "./reference_backend.ts";
@@ -31,10 +32,10 @@ async function smallModels(rows: number, slots: number) {
   const make = new CaseMaker(backend, 3);
   const { build, logits } = smallModel(make, rows, slots);
   await make.written();
-  const planOf = (most: number) => backend.record({ rows: most, segments: slots, outputs: most }, build);
+  const planOf = (most: number) => backend.record({ rows: most, segments: slots, outputs: most, pages: 1 }, build);
   /** The logits' bits of every row, by segment. */
   const run = async (plan: ReturnType<typeof planOf>, segments: readonly Segment[]): Promise<Uint32Array[]> => {
-    const step = sequencesStep(segments);
+    const step = sequencesStep(segments, slots);
     const [all] = await backend.run(plan, step, [{ tensor: logits, elements: step.outputs.length * VOCABULARY }]);
     let row = 0;
     return segments.map(([, , count]) => new Uint32Array(all!).slice(row * VOCABULARY, (row += count) * VOCABULARY));
@@ -193,13 +194,10 @@ Deno.test("record() refuses widths that its kernels cannot compute", async () =>
   });
   assert.throws(await indices, { message: "Cannot multiply by 'ids' as it is of type u32" });
   const attend = refused((make, ops) => {
-    const [out, qkv, cache] = [
-      make.empty("out", [1, 260]),
-      make.empty("qkv", [1, 780]),
-      make.empty("cache", [1, 4, 1, 260]),
-    ];
+    const [out, qkv] = [make.empty("out", [1, 260]), make.empty("qkv", [1, 780])];
+    const cache = cacheOf(make, { blocks: [1] }, [1, 260]);
     const how = { heads: 1, kvHeads: 1, headDim: 260, silu: false, queryNorm: null, keyNorm: null, rope: null };
-    ops.softmaxAttention(out, qkv, cache, cache, how);
+    ops.softmaxAttention(out, qkv, cache, how);
   });
   assert.throws(await attend, { message: "Cannot attend with heads of 260 channels: use a multiple of 4 up to 256" });
 });

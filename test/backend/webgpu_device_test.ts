@@ -223,18 +223,23 @@ testOnGpu("write() refuses bytes past a tensor's end", async () => {
 testOnGpu("run() refuses steps that do not fit the plan, saying why, and stays usable", async () => {
   using backend = await open();
   const [hidden, logits] = [backend.tensor("hidden", "f32", [2, 8]), backend.tensor("logits", "f32", [1, 8])];
-  const [table, state] = [backend.tensor("table", "f32", [8, 8]), backend.tensor("keys", "f32", [2, 16, 1, 8])];
+  const [table, state] = [backend.tensor("table", "f32", [8, 8]), backend.tensor("state", "f32", [2, 1, 8, 8])];
+  const block = () => ["keys", "values"].map((label) => backend.tensor(label, "f32", [2, 1, 64, 8]));
+  const cache = [block(), block()].map(([keys, values]) => ({ keys: keys!, values: values! }));
   const qkv = backend.tensor("qkv", "f32", [2, 24]);
   const norm = { weight: backend.tensor("norm", "f32", [8]), eps: 1e-6 };
   const how = { heads: 1, kvHeads: 1, headDim: 8, silu: false, queryNorm: null, keyNorm: null, rope: null };
-  const plan = backend.record({ rows: 2, segments: 1, outputs: 1 }, (ops) => {
+  const linear = { ...how, logDecay: [-1], groupNorm: norm, groups: 1 };
+  const plan = backend.record({ rows: 2, segments: 1, outputs: 1, pages: 2 }, (ops) => {
     ops.embed(hidden, { values: table, scales: null });
-    ops.softmaxAttention(hidden, qkv, state, state, how);
+    ops.linearAttention(hidden, qkv, hidden, state, linear);
+    ops.softmaxAttention(hidden, qkv, cache, how);
     ops.head(logits, hidden, norm, { values: table, scales: null });
   });
-  const run = (slot: number, start: number, tokens: number[], outputs: number[] = []) =>
+  const run = (slot: number, start: number, tokens: number[], outputs: number[] = [], pages = [0]) =>
     backend.run(plan, {
       segments: [{ slot, start, rows: tokens.length }],
+      pages: [pages],
       outputs: Uint32Array.from(outputs),
       rows: Uint32Array.from(tokens),
     }, []);
@@ -242,7 +247,9 @@ testOnGpu("run() refuses steps that do not fit the plan, saying why, and stays u
   await assert.rejects(run(0, 0, [1, 2, 3]), refused("it has 3 rows, the plan is for 2"));
   await assert.rejects(run(0, 0, [1], [0, 0]), refused("it has 2 outputs, the plan is for 1"));
   await assert.rejects(run(2, 0, [1]), refused("slot 2 is none of the 2"));
-  await assert.rejects(run(0, 15, [1, 2]), refused("slot 0 would reach position 17, the context ends at 16"));
+  await assert.rejects(run(0, 63, [1, 2]), refused("slot 0 would reach position 65, its pages end at 64"));
+  await assert.rejects(run(0, 0, [1], [], [4]), refused("page 4 is none of the 4"));
+  await assert.rejects(run(0, 0, [1], [], [0, 1, 2]), refused("it has 3 pages of a sequence, the plan is for 2"));
   await assert.rejects(run(0, 0, [1], [1]), refused("row 1 is an output, there are 1"));
   await assert.rejects(run(0, 0, [1, 8]), refused("token 8 is none of the 8"));
 });

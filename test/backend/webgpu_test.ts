@@ -4,9 +4,9 @@ import type { Backend, LinearAttention, Ops, Router, StepInput } from "../../src
 import type { Tensor } from "../../src/backend/tensor.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { cacheOf, withPages } from "./attention_cases.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
 import { CASES, checkCase } from "./cases.ts";
-import { LONG_SLOTS } from "./edge_cases.ts";
 import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
 
 for (const { name, features, missing } of VARIANTS) {
@@ -16,7 +16,7 @@ for (const { name, features, missing } of VARIANTS) {
   }, missing);
 }
 
-/** Cases whose activations fit into so many bytes, and whose weights, states or caches do not. */
+/** Cases whose activations fit into so many bytes, and whose weights or states do not. */
 const SPLIT_CASES: readonly (readonly [maxBindingBytes: number, cases: RegExp])[] = [
   [512, /^embed \w+ \[5, 37, 20\]/],
   [1152, /^embed q[48]/],
@@ -26,7 +26,6 @@ const SPLIT_CASES: readonly (readonly [maxBindingBytes: number, cases: RegExp])[
   [9856, /^experts (f32|bf16|f16) 41 rows/],
   [4144, /^head and candidates \w+ rows 0,2 of 3/],
   [221_184, /^linearAttention 2 heads of 128/],
-  [133_120, /^softmaxAttention 4 heads of 64/],
 ];
 
 /** Collects the tensors that a backend makes. */
@@ -43,7 +42,7 @@ function tensorsOf(backend: Backend): Tensor[] {
 
 const isSplit = (tensor: Tensor) => tensor instanceof GpuTensor && tensor.parts.length > 1;
 
-testOnGpu("every operation gives the same results over weights, states and caches in parts", async () => {
+testOnGpu("every operation gives the same results over weights and states in parts", async () => {
   for (const [maxBindingBytes, pattern] of SPLIT_CASES) {
     using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes });
     const chosen = CASES.filter(({ name }) => pattern.test(name));
@@ -58,16 +57,8 @@ testOnGpu("every operation gives the same results over weights, states and cache
 
 const WIDTH = 32;
 
-testOnGpu("softmaxAttention() carries its sums over the parts of one slot", async () => {
-  const [few, many] = LONG_SLOTS;
-  for (const [opCase, maxBindingBytes, parts] of [[few!, 3072, 14], [many!, 15_360, 3]] as const) {
-    using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes });
-    const made = tensorsOf(backend);
-    await checkCase(backend, opCase);
-    const keys = made.find(({ label }) => label === "keys") as GpuTensor;
-    assert.equal(keys.parts.length, parts, `parts of ${maxBindingBytes / 64} of the 640 positions`);
-  }
-});
+/** A page for each slot. */
+const BLOCKS = [1, 2];
 
 /** A layer of each kind and a head, recorded for several capacities over the same tensors. */
 function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void; logits: Tensor } {
@@ -77,7 +68,7 @@ function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void;
   const [qkv, gate, mixed] = [f32("qkv", 3 * heads * D), f32("gate", heads * D), f32("mixed", heads * D)];
   const [dense, experts, logits] = [f32("dense", I), f32("experts", K, I), f32("logits", V)];
   const state = make.empty("state", [3, heads, D, D]);
-  const [keys, values] = [make.empty("keys", [3, 64, heads, D]), make.empty("values", [3, 64, heads, D])];
+  const cache = cacheOf(make, { blocks: BLOCKS }, [heads, D]);
   const routing = { ids: make.empty("ids", [rows, K], "u32"), weights: f32("weights", K) };
   const [norm, wide] = [make.norm(WIDTH), [3 * heads * D, WIDTH]];
   const how: LinearAttention = {
@@ -102,7 +93,7 @@ function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void;
     ops.linearAttention(mixed, qkv, gate, state, how);
     ops.projectAdd(hidden, mixed, back);
     ops.project([qkv], hidden, norm, [softmax]);
-    ops.softmaxAttention(mixed, qkv, keys, values, how);
+    ops.softmaxAttention(mixed, qkv, cache, how);
     ops.projectAdd(hidden, mixed, back);
     ops.route(routing, hidden, norm, map, router);
     ops.expertsGateUp(experts, hidden, norm, routing, expertUp, expertUp, beside);
@@ -124,11 +115,12 @@ function stepOf(segments: readonly (readonly [slot: number, start: number, rows:
     ...ROWS.get(slot)!.subarray(start * WIDTH, (start + count) * WIDTH),
   ]);
   let end = 0;
-  return {
+  const step = {
     segments: segments.map(([slot, start, rows]) => ({ slot, start, rows })),
     outputs: Uint32Array.from(segments, ([, , rows]) => (end += rows) - 1),
     rows: Float32Array.from(rows),
   };
+  return withPages([step], { blocks: BLOCKS }, 1)[0]!;
 }
 
 for (const { name, features, missing } of VARIANTS) {
@@ -138,8 +130,8 @@ for (const { name, features, missing } of VARIANTS) {
     const { build, logits } = smallModel(make, 16);
     await make.written();
     const plans = {
-      one: backend.record({ rows: 1, segments: 1, outputs: 1 }, build),
-      many: backend.record({ rows: 8, segments: 3, outputs: 3 }, build),
+      one: backend.record({ rows: 1, segments: 1, outputs: 1, pages: 1 }, build),
+      many: backend.record({ rows: 8, segments: 3, outputs: 3, pages: 1 }, build),
     };
     const run = async (plan: keyof typeof plans, ...segments: [number, number, number][]) => {
       const elements = segments.length * 50;
@@ -164,7 +156,7 @@ const testManyRows = (rows: number, outputs: number) => async () => {
   const make = new CaseMaker(backend, 3);
   const { build, logits } = smallModel(make, rows);
   await make.written();
-  const plan = backend.record({ rows, segments: 3, outputs }, build);
+  const plan = backend.record({ rows, segments: 3, outputs, pages: 1 }, build);
   const run = async (...segments: [number, number, number][]) => {
     const [rows] = await backend.run(plan, stepOf(segments), [{ tensor: logits, elements: segments.length * 50 }]);
     return segments.map((_, i) => new Uint32Array(rows!).slice(i * 50, (i + 1) * 50));

@@ -12,6 +12,7 @@ const STAGE: StageInfo = {
   device: "CPU",
   weightBytes: 2e6,
   stateBytes: 3e6,
+  cacheBytes: 4e6,
   vocabulary: 100,
 };
 

@@ -24,12 +24,13 @@ Deno.test("devices prints adapters, features, limits and whether the model fits"
   assert.match(out, /llvmpipe \(NVIDIA, software\)[^]+the model fits/);
   assert.match(
     out,
-    /ring-nano needs 26\.5 MB of weights, 1\.0 MB of state and up to 500\.0 kB for a step, for 1 x 8192 tokens/,
+    /ring-nano needs 26\.5 MB of weights and up to 500\.0 kB for a step,\n +and for one sequence 1\.0 MB of linear state, however long they are, and 16\.8 MB of keys and values in f32 at 8192 tokens/,
   );
 });
 
 Deno.test("devices --json has every limit, and tells what does not fit", async () => {
-  const modelSize = () => Promise.resolve({ weightBytes: 1e15, stateBytes: 0, activationBytes: 0, context: 1 });
+  const modelSize = () =>
+    Promise.resolve({ weightBytes: 1e15, stateBytes: 0, cacheBytes: 0, activationBytes: 0, context: 1 });
   const { out } = await ringlet(["devices", "--json"], { host: { ...host, modelSize } });
   const { gpus, cpu, model } = JSON.parse(out);
   assert.deepEqual(gpus[0].limits, hardware.limits);

@@ -7,7 +7,15 @@ import { type Script, ScriptedModel } from "../server/scripted_model.ts";
 
 const info: Model["info"] = {
   stages: [
-    { layers: { start: 0, end: 10 }, backend: "wasm", device: "CPU", weightBytes: 1, stateBytes: 1, vocabulary: 4 },
+    {
+      layers: { start: 0, end: 10 },
+      backend: "wasm",
+      device: "CPU",
+      weightBytes: 1,
+      stateBytes: 1,
+      cacheBytes: 1,
+      vocabulary: 4,
+    },
   ],
   context: 64,
   slots: 2,
@@ -85,7 +93,10 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     listDevices: () => Promise.resolve([]),
     deviceChoices: () => Promise.resolve(null),
     modelSize: () =>
-      Promise.resolve({ weightBytes: 26_500_000, stateBytes: 1_000_000, activationBytes: 5e5, context: 8192 }),
+      Promise.resolve({
+        ...{ weightBytes: 26_500_000, stateBytes: 1_000_000, cacheBytes: 16_777_216, activationBytes: 5e5 },
+        context: 8192,
+      }),
     ...host,
   });
   return { code, out, err, model, loaded };

@@ -3,12 +3,20 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { openCheckpoint } from "../../src/formats/safetensors.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { Model } from "../../src/model/model.ts";
-import type { Candidates, DecayConvention, LayerRange, Quantize, Step } from "../../src/pipeline/messages.ts";
+import type {
+  Candidates,
+  DecayConvention,
+  KvCacheType,
+  LayerRange,
+  Quantize,
+  Step,
+} from "../../src/pipeline/messages.ts";
 
 export interface StagesOptions {
   readonly layers?: readonly LayerRange[];
   readonly decay?: DecayConvention;
   readonly quantize?: Quantize;
+  readonly kvCache?: KvCacheType;
   readonly slots?: number;
   readonly context?: number;
   readonly maxRows?: number;
@@ -30,14 +38,16 @@ export class Stages implements Disposable {
   static async open(
     folder: string,
     backend: () => Promise<Backend>,
-    { layers, decay = "serving", quantize = "none", slots = 1, context = 256, maxRows = 256, snapshots = 0 }:
+    { layers, decay = "serving", quantize = "none", kvCache = "f32", slots = 1, context = 256, ...rest }:
       StagesOptions = {},
+    StagesOptions = {},
   ): Promise<Stages> {
+    const { maxRows = 256, snapshots = 0 } = rest;
     const config = await loadConfig(folder);
     using checkpoint = await openCheckpoint(folder);
     const models: Model[] = [];
     for (const range of layers ?? [{ start: 0, end: config.layers }]) {
-      const options = { layers: range, decay, quantize, slots, context, maxRows, snapshots };
+      const options = { layers: range, decay, quantize, kvCache, slots, context, maxRows, snapshots };
       models.push(await Model.load(await backend(), config, checkpoint, options));
     }
     return new Stages(models, config.layers);

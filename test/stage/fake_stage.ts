@@ -15,6 +15,7 @@ export const STAGE_OPTIONS: StageOptions = {
   decay: "serving",
   ropeScaling: null,
   quantize: "none",
+  kvCache: "f32",
   slots: 1,
   context: 100,
   maxRows: 16,
@@ -27,6 +28,7 @@ export const STAGE_INFO: StageInfo = {
   device: "fake",
   weightBytes: 0,
   stateBytes: 0,
+  cacheBytes: 0,
   vocabulary: VOCABULARY,
 };
 

@@ -15,7 +15,7 @@ import { deviceOf, testOnGpu } from "../backend/webgpu_device.ts";
 import { STAGE_OPTIONS } from "./fake_stage.ts";
 
 const OPTIONS: StageOptions = { ...STAGE_OPTIONS, model: EMBEDDED_MODEL, layers: { start: 0, end: 10 } };
-const SIZE = { weightBytes: 32.8e9, stateBytes: 4.8e9, activationBytes: 0.3e9 };
+const SIZE = { weightBytes: 32.8e9, stateBytes: 4.8e9, cacheBytes: 1e15, activationBytes: 0.3e9 };
 const CPU = { device: "CPU", maxBytes: 2 ** 32, onHost: true };
 
 function why(
@@ -34,16 +34,15 @@ function why(
 }
 
 Deno.test("checkRoom() names what takes most first, and more stages only where they bring more memory", () => {
-  const takes =
-    "and they take 32.8 GB of weights, 4.8 GB of states and caches for 1 x 100 tokens and 0.3 GB for a step";
+  const takes = "and they take 32.8 GB of weights, 4.8 GB of states for 1 sequence and 0.3 GB for a step";
   assert.equal(
     why(CPU, SIZE),
-    `Cannot hold layers 0-9 on CPU: it holds 4.3 GB, ${takes}; use --quantize q4, a smaller --max-context, or more --stages`,
+    `Cannot hold layers 0-9 on CPU: it holds 4.3 GB, ${takes}; use --quantize q4 or more --stages`,
   );
   const llvmpipe = { device: "llvmpipe", maxBytes: Infinity, onHost: true };
   assert.equal(
     why(llvmpipe, SIZE, OPTIONS, 24e9),
-    `Cannot hold layers 0-9 on llvmpipe: 24.0 GB of memory are free, ${takes}; use --quantize q4 or a smaller --max-context`,
+    `Cannot hold layers 0-9 on llvmpipe: 24.0 GB of memory are free, ${takes}; use --quantize q4`,
   );
   assert.match(
     why(llvmpipe, { ...SIZE, stateBytes: 1e7 }, { ...OPTIONS, quantize: "q4" }, 24e9)!,
@@ -52,12 +51,15 @@ Deno.test("checkRoom() names what takes most first, and more stages only where t
   const many = { ...OPTIONS, slots: 32, quantize: "q4" } as const;
   assert.match(
     why(CPU, { ...SIZE, stateBytes: 1e12 }, many)!,
-    /for 32 x 100 tokens .*; use a smaller --max-context, fewer --max-sequences, or more --stages$/,
+    /for 32 sequences .*; use fewer --max-sequences or more --stages$/,
   );
 });
 
 Deno.test("checkRoom() lets pass what fits, and what it cannot know", () => {
-  assert.equal(why(CPU, { weightBytes: 2 ** 31, stateBytes: 2 ** 30, activationBytes: 2 ** 30 }), null);
+  assert.equal(
+    why(CPU, { weightBytes: 2 ** 31, stateBytes: 2 ** 30, cacheBytes: 2 ** 40, activationBytes: 2 ** 30 }),
+    null,
+  );
   assert.equal(why({ device: "H100", maxBytes: Infinity, onHost: false }, SIZE, OPTIONS, 1), null);
 });
 
@@ -65,7 +67,7 @@ Deno.test("openStage() checks the room before it loads anything", async () => {
   const told: number[] = [];
   const tooMuch = { ...OPTIONS, slots: 10_000, context: 2 ** 20 };
   await assert.rejects(openStage(tooMuch, (loaded) => told.push(loaded)), {
-    message: /^Cannot hold layers 0-9 on .*; use a smaller --max-context, fewer --max-sequences/,
+    message: /^Cannot hold layers 0-9 on .*; use fewer --max-sequences/,
   });
   assert.deepEqual(told, []);
 });
@@ -93,7 +95,7 @@ const faulty = (label: string, fault: "full" | "spoils") => async () =>
 for (
   const [label, change] of [
     ["model.layers.3.mlp.experts.up_proj", "--quantize q4 or more --stages"],
-    ["state of layer 3", "a smaller --max-context, --quantize q4, or more --stages"],
+    ["state of layer 3", "--quantize q4 or more --stages"],
   ]
 ) {
   Deno.test(`openStage() says what to change where there is no room for ${label}`, async () => {
@@ -123,7 +125,7 @@ testOnGpu("openStage() says what to change when a GPU has no room, before it has
   const told: number[] = [];
   const open = () => WebGpuBackend.open({ gpu: "deno", device });
   await assert.rejects(openStage({ ...OPTIONS, backend: "webgpu" }, (loaded) => told.push(loaded), open), {
-    message: /: it has no room for state of layer 3, and they take .*; use a smaller --max-context, --quantize q4/,
+    message: /: it has no room for state of layer 3, and they take .*; use --quantize q4/,
   });
   assert.deepEqual(told, []);
 });

@@ -1,12 +1,15 @@
 /** Both kinds of attention as calls of kernels. */
 import type { Ptr } from "../../../wasm/memory.ts";
-import type { Heads, LinearAttention, Norm } from "../backend.ts";
+import type { CacheBlock, Heads, LinearAttention, Norm } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
 import { f32, NONE } from "./binding.ts";
 import type { Recording } from "./recording.ts";
 
 /** Bound of arrays on the kernels' stack: kernels.h. */
 const MAX_HEAD_DIM = 256;
+
+/** Positions that attention takes at once: kernels_attention.h. */
+const KEYS = 64;
 
 /** SiLU, norms and rotation of qkv[T, heads + 2 kvHeads, D], in place. */
 function prepareHeads(recording: Recording, qkv: Tensor, how: Heads): void {
@@ -54,14 +57,20 @@ export function recordLinearAttention(
 
 export function recordSoftmaxAttention(
   recording: Recording,
-  [out, qkv, keys, values]: readonly [out: Tensor, qkv: Tensor, keys: Tensor, values: Tensor],
+  [out, qkv]: readonly [out: Tensor, qkv: Tensor],
+  blocks: readonly CacheBlock[],
   how: Heads,
 ): void {
   prepareHeads(recording, qkv, how);
-  const { calls, kernels, step } = recording;
+  const { calls, kernels, step, bindings, scratch } = recording;
   const { heads, kvHeads, headDim: D } = how;
-  const context = keys.shape[1]!;
-  const [y, x, k, v, segments] = [f32(out), f32(qkv), f32(keys), f32(values), step.segments];
-  calls.push(() => kernels.append(k, v, x, segments, step.segmentCount, heads * D, kvHeads * D, context));
-  calls.push(() => kernels.attention(y, x, k, v, segments, step.segmentCount, context, heads, kvHeads, D, 0, kvHeads));
+  const [y, x, cache] = [f32(out), f32(qkv), bindings.cache(blocks)];
+  const { segments, pages, mostPages } = step;
+  const widened = scratch.get("widened values", "f32", KEYS * D);
+  calls.push(() => kernels.append(cache, pages, mostPages, x, segments, step.segmentCount, heads, kvHeads, D));
+  calls.push(() =>
+    kernels.attention(
+      ...[y, x, cache, pages, mostPages, segments, step.segmentCount, heads, kvHeads, D, widened, 0, kvHeads] as const,
+    )
+  );
 }

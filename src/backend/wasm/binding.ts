@@ -1,8 +1,8 @@
 /** From tensors, weights and decays to what the kernels read: pointers, and descriptors in linear memory. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
-import type { LinearAttention } from "../backend.ts";
-import type { DataType, Tensor, Weight } from "../tensor.ts";
+import type { CacheBlock, LinearAttention } from "../backend.ts";
+import { byteLength, type DataType, type Tensor, type Weight } from "../tensor.ts";
 
 /** A tensor in linear memory. */
 export class WasmTensor implements Tensor {
@@ -67,10 +67,20 @@ export function decayTable(how: LinearAttention): number[] {
   return how.logDecay.flatMap((g) => [...powers.map((i) => Math.exp(g * i)), ...powers.map((i) => -Math.expm1(g * i))]);
 }
 
+/** Where the keys and the values of every page begin: [pages, 2] */
+function placesOf(blocks: readonly CacheBlock[]): number[] {
+  return blocks.flatMap(({ keys, values }) => {
+    const count = keys.shape[0]!;
+    const bytes = byteLength(keys) / count;
+    return Array.from({ length: count }, (_, i) => [pointer(keys) + i * bytes, pointer(values) + i * bytes]).flat();
+  });
+}
+
 /** Descriptors made once for each weight, whatever the number of plans that use it. */
 export class Bindings {
   readonly #memory: Memory<KernelsExports>;
   readonly #matrices = new Map<Weight | Tensor, Ptr<"u32">>();
+  readonly #caches = new Map<Tensor, Ptr<"u32">>();
   readonly #decays = new Map<LinearAttention, Ptr<"f32">>();
 
   constructor(memory: Memory<KernelsExports>) {
@@ -81,6 +91,18 @@ export class Bindings {
     const key = bias ?? weight; // a bias belongs to one weight
     const ptr = this.#matrices.get(key) ?? this.#memory.copy("u32", matrixWords(weight, bias));
     this.#matrices.set(key, ptr);
+    return ptr;
+  }
+
+  /** A layer's cache as the four words that kernels.h calls a cache; made anew when it has got another block. */
+  cache(blocks: readonly CacheBlock[]): Ptr<"u32"> {
+    const { keys } = blocks.at(-1)!;
+    const known = this.#caches.get(keys);
+    if (known !== undefined) return known;
+    const places = this.#memory.copy("u32", placesOf(blocks));
+    const [size, width] = keys.shape.slice(-2) as [number, number];
+    const ptr = this.#memory.copy("u32", [places, size, width, Number(keys.dtype === "f16")]);
+    this.#caches.set(keys, ptr);
     return ptr;
   }
 

@@ -2,6 +2,7 @@
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory } from "../../../wasm/memory.ts";
 import type {
+  CacheBlock,
   CandidateTensors,
   Heads,
   Linear,
@@ -56,8 +57,8 @@ export class Recorder implements Ops {
     recordLinearAttention(this.#recording, [out, qkv, gate, state], how);
   }
 
-  softmaxAttention(out: Tensor, qkv: Tensor, keys: Tensor, values: Tensor, how: Heads): void {
-    recordSoftmaxAttention(this.#recording, [out, qkv, keys, values], how);
+  softmaxAttention(out: Tensor, qkv: Tensor, cache: readonly CacheBlock[], how: Heads): void {
+    recordSoftmaxAttention(this.#recording, [out, qkv], cache, how);
   }
 
   gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void {

@@ -14,6 +14,9 @@ export class StepTables {
   readonly positions: Ptr<"u32">;
   /** [segments, 4] */
   readonly segments: Ptr<"u32">;
+  /** [segments, most], the pages of each one's sequence */
+  readonly pages: Ptr<"u32">;
+  readonly mostPages: number;
   /** [outputs], rows whose logits are wanted */
   readonly outputs: Ptr<"u32">;
   /** Hidden rows of a plan that receives. */
@@ -30,16 +33,19 @@ export class StepTables {
     this.tokens = memory.alloc("u32", capacity.rows);
     this.positions = memory.alloc("u32", capacity.rows);
     this.segments = memory.alloc("u32", capacity.segments * SEGMENT_WORDS);
+    this.mostPages = capacity.pages ?? 0;
+    this.pages = memory.alloc("u32", capacity.segments * this.mostPages);
     this.outputs = memory.alloc("u32", capacity.outputs);
   }
 
   /** Writes the tables of a step. Throws RangeError if it is larger than the plan's capacity. */
-  set({ segments, outputs, rows }: StepInput): void {
+  set({ segments, pages = [], outputs, rows }: StepInput): void {
     this.rowCount = segments.reduce((sum, segment) => sum + segment.rows, 0);
     this.segmentCount = segments.length;
     this.outputCount = outputs.length;
     this.#check();
     this.#writeSegments(segments);
+    this.#writePages(pages);
     this.#memory.view("u32", this.outputs, outputs.length).set(outputs);
     if (rows instanceof Float32Array) this.received = rows;
     else this.#memory.view("u32", this.tokens, rows.length).set(rows);
@@ -52,6 +58,15 @@ export class StepTables {
       `Cannot run ${this.rowCount} rows in ${this.segmentCount} segments with ${this.outputCount} outputs ` +
         `by a plan for ${rows}, ${segments} and ${outputs}`,
     );
+  }
+
+  #writePages(pages: NonNullable<StepInput["pages"]>): void {
+    const most = this.mostPages;
+    const table = this.#memory.view("u32", this.pages, pages.length * most);
+    pages.forEach((own, i) => {
+      if (own.length > most) throw new RangeError(`Cannot run ${own.length} pages of a sequence by a plan for ${most}`);
+      table.set(own, i * most);
+    });
   }
 
   #writeSegments(segments: StepInput["segments"]): void {

@@ -13,7 +13,15 @@ import {
   type Slice,
   type StepInput,
 } from "../backend.ts";
-import { byteLength, type DataType, ELEMENT_BYTES, elements, sliceBytes, type Tensor } from "../tensor.ts";
+import {
+  byteLength,
+  type DataType,
+  ELEMENT_BYTES,
+  elements,
+  sliceBytes,
+  type Tensor,
+  type TensorShape,
+} from "../tensor.ts";
 import { Bindings, pointer, WasmTensor } from "./binding.ts";
 import { fill } from "./fill.ts";
 import { Recorder } from "./recorder.ts";
@@ -34,6 +42,7 @@ export class WasmBackend implements Backend {
   readonly maxBytes = MAX_BYTES;
   readonly onHost = true;
   readonly gpuMillis = null;
+  readonly pieceBytes = MAX_BYTES;
   readonly #memory: Memory<KernelsExports>;
   readonly #shared: Shared;
   #bytes = 0;
@@ -65,6 +74,19 @@ export class WasmBackend implements Backend {
     } catch {
       throw new OutOfMemoryError(label, bytes, this.device, this.#bytes);
     }
+  }
+
+  allocate(wanted: readonly TensorShape[]): Promise<Tensor[]> {
+    const [mark, used] = [this.#memory.mark(), this.#bytes];
+    return Promise.try(() => {
+      try {
+        return wanted.map(({ label, dtype, shape }) => this.tensor(label, dtype, shape));
+      } catch (error) {
+        this.#memory.release(mark);
+        this.#bytes = used;
+        throw error;
+      }
+    });
   }
 
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {

@@ -1,18 +1,15 @@
-/** Linear and softmax attention, from the fused projection to the heads' outputs. */
+/** Linear attention, from the fused projection to the heads' outputs. */
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
 import { decodeLinearAttention } from "./decode_attention.ts";
 import type { Part } from "./memory.ts";
-import { byChunks, bySpans, chunkedAttention, flashAttention } from "./prefill_attention.ts";
+import { byChunks, chunkedAttention } from "./prefill_attention.ts";
 import { byTiles, productsByTiles } from "./prefill_dense.ts";
 import { own, type Recording, whole } from "./recording.ts";
 
 /** Rows that linear attention treats at once (spec c.6). */
 const CHUNK = 32;
-
-/** Spans of positions that the softmax attention of one row and head is shared out to. */
-const MOST_SPLITS = 32;
 
 /** Workgroup memory that a slice of the state may take, in vec4s: 8 KiB. */
 const SLICE = 512;
@@ -81,64 +78,6 @@ function decayPowers({ memory, device }: Recording, logDecay: readonly number[])
   return buffer;
 }
 
-export function softmaxAttention(
-  recording: Recording,
-  out: Tensor,
-  qkv: Tensor,
-  keys: Tensor,
-  values: Tensor,
-  how: Heads,
-): void {
-  const { heads, kvHeads, headDim } = how;
-  const { capacity, device } = recording;
-  const [slots, context] = keys.shape as [number, number];
-  headNormRope(recording, qkv, how);
-  recording.bounds({ slots, context });
-  const keyParts = wholeParts(keys, kvHeads, "one position");
-  const valueParts = wholeParts(values, kvHeads, "one position");
-  keyParts.forEach(({ buffer, first, count }, i) =>
-    recording.dispatch(
-      SHADERS.append,
-      { workgroups: ({ rows }) => rows },
-      { qkv: whole(qkv), keys: buffer, values: valueParts[i]!.buffer },
-      { query_columns: heads * headDim / 4, columns: kvHeads * headDim / 4, context, first, count },
-    )
-  );
-  if (bySpans(recording, how)) {
-    return flashAttention(recording, out, qkv, { keys: keyParts, values: valueParts, context }, how);
-  }
-  const TEAM = 2 ** Math.ceil(Math.log2(headDim / 4));
-  // Few rows leave most of a device idle unless each row's positions are shared out.
-  const SPLITS = keyParts.length > 1 ? 1 : device.software ? 2 : MOST_SPLITS;
-  const carry = recording.scratch("carry", 2 * capacity.rows * heads * SPLITS);
-  const sums = SPLITS === 1 ? whole(out) : recording.scratch("sums", capacity.rows * heads * SPLITS * headDim);
-  keyParts.forEach(({ buffer, first, count }, i) =>
-    recording.dispatch(
-      SHADERS.softmaxAttention,
-      {
-        constants: {
-          LANES: Math.max(TEAM, device.wideLanes),
-          SIZE: headDim,
-          TEAM,
-          FIRST: i === 0,
-          LAST: SPLITS === 1 && i === keyParts.length - 1,
-          SPLITS,
-        },
-        workgroups: ({ rows }) => rows * heads * SPLITS,
-      },
-      { qkv: whole(qkv), keys: buffer, values: valueParts[i]!.buffer, carry, out: sums },
-      { heads, kv_heads: kvHeads, context, first, count },
-    )
-  );
-  if (SPLITS === 1) return;
-  recording.dispatch(
-    SHADERS.mergeAttention,
-    { constants: { HEADS: heads, SPLITS, CHANNELS4: headDim / 4 }, workgroups: ({ rows }) => rows * heads },
-    { carry, sums, out: whole(out) },
-    {},
-  );
-}
-
 /** SiLU, norm and rotation of the heads, in place. */
 function headNormRope(recording: Recording, qkv: Tensor, how: Heads): void {
   const { heads, kvHeads, headDim, silu, queryNorm, keyNorm, rope } = how;
@@ -170,7 +109,8 @@ function headNormRope(recording: Recording, qkv: Tensor, how: Heads): void {
   );
 }
 
-function checkHeads({ headDim, queryNorm, keyNorm }: Heads): void {
+/** @throws {RangeError | TypeError} for heads that kernels cannot read */
+export function checkHeads({ headDim, queryNorm, keyNorm }: Heads): void {
   if (headDim % 4 !== 0) throw new RangeError(`Cannot use heads of ${headDim} channels: kernels read 4 at a time`);
   if ((queryNorm === null) !== (keyNorm === null)) {
     throw new TypeError("Cannot use a norm for queries or keys only: the kernel has both or none");

@@ -120,14 +120,15 @@ export class Kernels {
     this.#memory = memory;
   }
 
-  /** The kernel of a shader for some constants and one type of weights. Compile errors surface in {@linkcode Device.settled}. */
+  /** The kernel of a shader for some constants, one type of weights and one of keys and values. Compile errors surface in {@linkcode Device.settled}. */
   get<B extends string, P extends string>(
     shader: Shader<B, P>,
     constants: Constants,
     weight: Variant["weight"] = null,
+    cache: Variant["cache"] = null,
   ): Kernel<B, P> {
     const { enables, subgroups, minSubgroup } = this.#device;
-    const variant = { enables, subgroups, weight, constants: { SUBGROUP: minSubgroup, ...constants } };
+    const variant = { enables, subgroups, weight, cache, constants: { SUBGROUP: minSubgroup, ...constants } };
     const text = assemble(shader, variant);
     const kernel = this.#kernels.get(text) ?? this.#compile(shader.name, text);
     this.#kernels.set(text, kernel);

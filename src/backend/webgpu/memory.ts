@@ -1,6 +1,6 @@
 /** Buffers: tensors, split by rows where they are larger than a binding may be, and the small things beside them. */
 import { OutOfMemoryError } from "../backend.ts";
-import { byteLength, type DataType, ELEMENT_BYTES, elements, type Tensor } from "../tensor.ts";
+import { byteLength, type DataType, ELEMENT_BYTES, elements, type Tensor, type TensorShape } from "../tensor.ts";
 import type { Device } from "./device.ts";
 
 /** Consecutive rows of a tensor in one buffer. A row is the last axis; rows count through all axes before it. */
@@ -112,6 +112,29 @@ export class Memory {
       parts.push({ buffer: this.buffer(label, count * rowBytes), first, count });
     }
     return new GpuTensor(label, dtype, shape, parts);
+  }
+
+  /**
+   * Tensors of zeros in one piece each, all or none.
+   * @throws {OutOfMemoryError} if the device has no room for them
+   */
+  async allocate(wanted: readonly TensorShape[]): Promise<GpuTensor[]> {
+    const { gpu, name } = this.#device;
+    const sizes = wanted.map((tensor) => Math.ceil(byteLength(tensor) / ALIGNMENT) * ALIGNMENT);
+    gpu.pushErrorScope("out-of-memory");
+    const buffers = wanted.map(({ label }, i) =>
+      gpu.createBuffer({ label, size: sizes[i]!, usage: STORAGE | COPY_SRC | COPY_DST })
+    );
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    if (await gpu.popErrorScope() !== null) {
+      for (const buffer of buffers) buffer.destroy();
+      throw new OutOfMemoryError(wanted[0]!.label, bytes, name, this.#bytes);
+    }
+    this.#bytes += bytes;
+    return wanted.map(({ label, dtype, shape }, i) => {
+      const count = elements(shape.slice(0, -1));
+      return new GpuTensor(label, dtype, shape, [{ buffer: buffers[i]!, first: 0, count }]);
+    });
   }
 
   /** Writes `bytes` from byte `begin` on. Resolves when few enough copies are pending. */

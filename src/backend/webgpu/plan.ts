@@ -2,11 +2,29 @@
 import type { Capacity, Plan, StepInput } from "../backend.ts";
 import type { BoundKernel } from "./kernel.ts";
 
-/** Rows, segments and outputs of one step: what the number of workgroups depends on. */
+/** What the number of workgroups of one step depends on. */
 export interface Counts {
   readonly rows: number;
   readonly segments: number;
   readonly outputs: number;
+  /** Pages of the longest sequence. */
+  readonly pages: number;
+  /** Of every block of pages, whether nothing of the step lies there, or what it reads, or what it writes too. */
+  readonly blocks: readonly ("none" | "read" | "written")[];
+}
+
+/** Whether two steps need the same workgroups. */
+export function isEqual(a: Counts, b: Counts): boolean {
+  return a.rows === b.rows && a.segments === b.segments && a.outputs === b.outputs && a.pages === b.pages &&
+    a.blocks.every((use, i) => use === b.blocks[i]);
+}
+
+/** The pages that a plan's caches have. */
+export interface Pages {
+  /** Positions of a page. */
+  readonly size: number;
+  /** Of every block, its first page, and one more for the end. */
+  readonly bounds: readonly number[];
 }
 
 export interface Dispatch extends BoundKernel {
@@ -25,8 +43,8 @@ const MAX_GRID = 65535;
 const HEADER = 2;
 
 /** vec4s that the step buffer of a capacity has. */
-function stepSize({ rows, segments, outputs }: Capacity): number {
-  return HEADER + rows + segments + Math.ceil(outputs / 4);
+function stepSize({ rows, segments, outputs, pages = 0 }: Capacity): number {
+  return HEADER + rows + segments + Math.ceil(outputs / 4) + Math.ceil(segments * pages / 4);
 }
 
 /** Bytes of the step buffer of a capacity. */
@@ -43,6 +61,8 @@ export interface Recorded {
   /** Slots and positions that the recorded states, caches and tables have. */
   readonly slots: number;
   readonly context: number;
+  /** null if nothing recorded has a cache. */
+  readonly pages: Pages | null;
 }
 
 /** A plan of one backend. */
@@ -82,27 +102,32 @@ export class WebGpuPlan implements Plan {
   }
 
   /** Lays the step out as shaders/lib/step.wgsl reads it; returns the words used. */
-  #encode({ segments, outputs, rows }: StepInput, counts: Counts): number {
+  #encode({ segments, pages, outputs, rows }: StepInput, counts: Counts): number {
     const words = this.#words;
     const segmentsAt = HEADER + counts.rows;
     const outputsAt = segmentsAt + counts.segments;
     words.set([counts.rows, counts.segments, counts.outputs, 0, segmentsAt, outputsAt, 0, 0]);
     const tokens = this.#recorded.input?.type === "tokens" ? rows : null;
     let row = 0;
+    let end = 4 * outputsAt + outputs.length;
     segments.forEach(({ slot, start, rows }, s) => {
       words.set([row, rows, slot, start], 4 * (segmentsAt + s));
-      for (let i = 0; i < rows; i++, row++) words.set([tokens?.[row] ?? 0, start + i, slot, 0], 4 * (HEADER + row));
+      for (let i = 0; i < rows; i++, row++) words.set([tokens?.[row] ?? 0, start + i, slot, end], 4 * (HEADER + row));
+      words.set(pages?.[s] ?? [], end);
+      end += pages?.[s]?.length ?? 0;
     });
     words.set(outputs, 4 * outputsAt);
-    return 4 * outputsAt + outputs.length;
+    return end;
   }
 
-  #check({ segments, outputs, rows }: StepInput): Counts {
+  #check(step: StepInput): Counts {
+    const { segments, outputs, rows } = step;
     const { capacity, input, slots, context } = this.#recorded;
     const counts = {
       rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
       segments: segments.length,
       outputs: outputs.length,
+      ...this.#checkPages(step),
     };
     for (const unit of ["rows", "segments", "outputs"] as const) {
       if (counts[unit] > capacity[unit]) refuse(`it has ${counts[unit]} ${unit}, the plan is for ${capacity[unit]}`);
@@ -125,6 +150,30 @@ export class WebGpuPlan implements Plan {
       if (unknown !== undefined) refuse(`token ${unknown} is none of the ${input.vocabulary}`);
     }
     return counts;
+  }
+
+  #checkPages({ segments, pages = [] }: StepInput): Pick<Counts, "pages" | "blocks"> {
+    const { pages: recorded, capacity } = this.#recorded;
+    if (recorded === null) return { pages: 0, blocks: [] };
+    const { size, bounds } = recorded;
+    const blocks: Counts["blocks"][number][] = bounds.slice(1).map(() => "none");
+    segments.forEach(({ slot, start, rows }, s) => {
+      const own = pages[s] ?? [];
+      if (own.length * size < start + rows) {
+        refuse(`slot ${slot} would reach position ${start + rows}, its pages end at ${own.length * size}`);
+      }
+      own.forEach((page, n) => {
+        const block = bounds.findLastIndex((first) => first <= page);
+        if (blocks[block] === undefined) refuse(`page ${page} is none of the ${bounds.at(-1)}`);
+        if ((n + 1) * size > start) blocks[block] = "written";
+        else if (blocks[block] === "none") blocks[block] = "read";
+      });
+    });
+    const longest = Math.max(0, ...pages.map((own) => own.length));
+    if (longest > (capacity.pages ?? 0)) {
+      refuse(`it has ${longest} pages of a sequence, the plan is for ${capacity.pages}`);
+    }
+    return { pages: longest, blocks };
   }
 }
 

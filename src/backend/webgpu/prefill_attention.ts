@@ -6,6 +6,7 @@ import type { Part } from "./memory.ts";
 import type { Counts } from "./plan.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { type Recording, whole } from "./recording.ts";
+import type { Cache } from "./softmax_attention.ts";
 
 /** Rows of a span. */
 const SPAN = 64;
@@ -17,7 +18,7 @@ const MAX_CHANNELS = 128;
 const TILES: Constants = { LANES: 256, ACROSS: 16, DOWN: 16, SPAN };
 
 /** Spans that steps may have: every segment's last one may be short. */
-const spansOf = ({ rows, segments }: Counts): number => Math.floor(rows / SPAN) + segments;
+const spansOf = ({ rows, segments }: Pick<Counts, "rows" | "segments">): number => Math.floor(rows / SPAN) + segments;
 
 const chunkStates = ({ capacity }: Recording, { heads, headDim }: Heads): number =>
   spansOf(capacity) * heads * headDim ** 2;
@@ -77,28 +78,30 @@ function decayPowers({ memory, device }: Recording, logDecay: readonly number[])
   return buffer;
 }
 
-/** {@linkcode Ops.softmaxAttention} behind the rotation and the appending. Parts are counted in positions. */
+/** {@linkcode Ops.softmaxAttention} behind the rotation and the appending. */
 export function flashAttention(
   recording: Recording,
   out: Tensor,
   qkv: Tensor,
-  { keys, values, context }: {
-    readonly keys: readonly Part[];
-    readonly values: readonly Part[];
-    readonly context: number;
-  },
+  { type, page, quads, blocks }: Cache,
   { heads, kvHeads, headDim }: Heads,
 ): void {
-  const carry = recording.scratch("carry", 2 * recording.capacity.rows * heads);
-  keys.forEach(({ buffer, first, count }, i) =>
-    recording.dispatch(
-      SHADERS.flashAttention,
-      {
-        constants: { ...TILES, SIZE: headDim, FIRST: i === 0, LAST: i === keys.length - 1 },
-        workgroups: (counts) => spansOf(counts) * heads,
-      },
-      { qkv: whole(qkv), keys: buffer, values: values[i]!.buffer, carry, out: whole(out) },
-      { heads, kv_heads: kvHeads, context, first, count },
-    )
-  );
+  const { rows, rounds = 1 } = recording.capacity;
+  const carry = recording.scratch("carry of spans", 2 * 16 * rows * heads);
+  const progress = recording.scratch("progress", rows * heads);
+  for (let round = 0; round < rounds; round++) {
+    blocks.forEach(({ keys, values, first, count }, i) => {
+      const FIRST = round === 0 && i === 0;
+      recording.dispatch(
+        SHADERS.flashAttention,
+        {
+          constants: { ...TILES, SIZE: headDim, PAGE: page, QUADS: quads, FIRST },
+          cache: type,
+          workgroups: (counts) => FIRST || counts.blocks[i] !== "none" ? spansOf(counts) * heads : 0,
+        },
+        { qkv: whole(qkv), keys, values, carry, out: whole(out), progress },
+        { heads, kv_heads: kvHeads, first, count },
+      );
+    });
+  }
 }

@@ -6,12 +6,13 @@ import type { GatedNorm } from "./decode_products.ts";
 import type { Device } from "./device.ts";
 import type { Kernels } from "./kernel.ts";
 import { GpuTensor, type Memory } from "./memory.ts";
-import { type Counts, type Dispatch, type RowInput, stepBytes, WebGpuPlan } from "./plan.ts";
+import { type Counts, type Dispatch, type Pages, type RowInput, stepBytes, WebGpuPlan } from "./plan.ts";
 
 /** What one dispatch needs besides its shader and what it binds. */
 export interface DispatchOptions {
   readonly constants?: Constants;
   readonly weight?: Variant["weight"];
+  readonly cache?: Variant["cache"];
   readonly workgroups: (counts: Counts) => number;
 }
 
@@ -22,40 +23,50 @@ export class Recording {
   readonly #kernels: Kernels;
   readonly #step: GPUBuffer;
   readonly #dispatches: Dispatch[] = [];
-  readonly #scratch = new Map<string, GPUBuffer>();
+  readonly #scratch: Map<string, GPUBuffer>;
   #input: RowInput | null = null;
   #slots = Infinity;
   #context = Infinity;
+  #pages: Pages | null = null;
   #ungated: { readonly out: Tensor; readonly how: GatedNorm; readonly finish: () => void } | null = null;
   #normed: { readonly hidden: Tensor; readonly norm: Norm; readonly rows: "rows" | "outputs" } | null = null;
 
-  constructor(device: Device, memory: Memory, kernels: Kernels, capacity: Capacity) {
+  /** `scratch` is shared by all plans of a backend, as only one runs at a time. */
+  constructor(
+    device: Device,
+    memory: Memory,
+    kernels: Kernels,
+    capacity: Capacity,
+    scratch: Map<string, GPUBuffer> = new Map<string, GPUBuffer>(),
+  ) {
     this.device = device;
     this.memory = memory;
     this.capacity = capacity;
     this.#kernels = kernels;
-    this.#step = memory.buffer("step", stepBytes(capacity));
+    this.#scratch = scratch;
+    this.#step = this.scratch("step", stepBytes(capacity) / 4);
   }
 
   /** Appends one dispatch. Every kernel reads the step. */
   dispatch<B extends string, P extends string>(
     shader: Shader<B, P>,
-    { constants = {}, weight = null, workgroups }: DispatchOptions,
+    { constants = {}, weight = null, cache = null, workgroups }: DispatchOptions,
     buffers: Readonly<Record<Exclude<B, "step">, GPUBuffer>>,
     params: Readonly<Record<P, number>>,
   ): void {
     this.#finishUngated();
     const { LANES = this.device.lanes, TEAM = LANES } = constants;
-    const kernel = this.#kernels.get(shader, { ...constants, LANES, TEAM }, weight);
+    const kernel = this.#kernels.get(shader, { ...constants, LANES, TEAM }, weight, cache);
     const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params);
     this.#dispatches.push({ ...bound, workgroups });
   }
 
-  /** f32 or u32 memory of this plan only; what one operation leaves there, the next of that label overwrites. */
+  /** At least so many f32 or u32 within a step; what one operation leaves there, the next of that label overwrites. */
   scratch(label: string, elements: number): GPUBuffer {
-    const key = `${label} ${elements}`;
-    const buffer = this.#scratch.get(key) ?? this.memory.buffer(label, 4 * elements);
-    this.#scratch.set(key, buffer);
+    const known = this.#scratch.get(label);
+    if (known !== undefined && known.size >= 4 * elements) return known;
+    const buffer = this.memory.buffer(label, 4 * elements);
+    this.#scratch.set(label, buffer);
     return buffer;
   }
 
@@ -117,6 +128,11 @@ export class Recording {
     this.#context = Math.min(this.#context, context);
   }
 
+  /** Says what pages there are; those of all layers are alike. */
+  paged(pages: Pages): void {
+    this.#pages = pages;
+  }
+
   finish(): WebGpuPlan {
     this.#finishUngated();
     return new WebGpuPlan({
@@ -126,6 +142,7 @@ export class Recording {
       input: this.#input,
       slots: this.#slots,
       context: this.#context,
+      pages: this.#pages,
     });
   }
 }

@@ -1,7 +1,7 @@
 /** The WebGPU backend: tensors in buffers, operations as dispatches that a plan replays. */
 import type { Backend, Capacity, Ops, Plan, RandomValues, Read, StepInput } from "../backend.ts";
-import { type DataType, ELEMENT_BYTES, type Tensor } from "../tensor.ts";
-import { linearAttention, softmaxAttention } from "./attention_ops.ts";
+import { type DataType, ELEMENT_BYTES, type Tensor, type TensorShape } from "../tensor.ts";
+import { linearAttention } from "./attention_ops.ts";
 import { candidates } from "./candidate_ops.ts";
 import { encodeCopies } from "./copies.ts";
 import { embed, gateUp, head, project, projectAdd, receive } from "./dense_ops.ts";
@@ -10,9 +10,10 @@ import { expertsDownAdd, expertsGateUp, route } from "./expert_ops.ts";
 import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
-import { type Counts, WebGpuPlan } from "./plan.ts";
+import { type Counts, isEqual, WebGpuPlan } from "./plan.ts";
 import { type Encoded, Readback, type ReadNow, type Source } from "./readback.ts";
 import { own, Recording } from "./recording.ts";
+import { softmaxAttention } from "./softmax_attention.ts";
 import { Timer } from "./timer.ts";
 
 export interface WebGpuOptions extends DeviceOptions {
@@ -25,6 +26,7 @@ export class WebGpuBackend implements Backend {
   readonly #device: Device;
   readonly #memory: Memory;
   readonly #kernels: Kernels;
+  readonly #scratch = new Map<string, GPUBuffer>();
   readonly #readback: Readback;
   readonly #timer: Timer | null;
   #gpuMillis: number | null = null;
@@ -64,6 +66,10 @@ export class WebGpuBackend implements Backend {
   /** WebGPU does not tell how much memory a device has. */
   readonly maxBytes = Infinity;
 
+  get pieceBytes(): number {
+    return this.#device.maxBindingBytes;
+  }
+
   get onHost(): boolean {
     return this.#device.software;
   }
@@ -81,6 +87,11 @@ export class WebGpuBackend implements Backend {
     return this.#memory.tensor(label, dtype, shape);
   }
 
+  async allocate(wanted: readonly TensorShape[]): Promise<Tensor[]> {
+    await this.#device.settled();
+    return await this.#memory.allocate(wanted);
+  }
+
   async write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
     await this.#device.settled();
     await this.#memory.write(own(tensor), offset * ELEMENT_BYTES[tensor.dtype], bytes);
@@ -92,7 +103,7 @@ export class WebGpuBackend implements Backend {
   }
 
   record(capacity: Capacity, build: (ops: Ops) => void): Plan {
-    const recording = new Recording(this.#device, this.#memory, this.#kernels, capacity);
+    const recording = new Recording(this.#device, this.#memory, this.#kernels, capacity, this.#scratch);
     build(opsOf(recording));
     return recording.finish();
   }
@@ -164,9 +175,7 @@ interface StepLike {
 
 function isLike(last: StepLike | null, { plan, counts, reads, copies }: StepLike): boolean {
   if (copies || last?.plan !== plan || last.reads.length !== reads.length) return false;
-  const { rows, segments, outputs } = last.counts;
-  return rows === counts.rows && segments === counts.segments && outputs === counts.outputs &&
-    last.reads.every((read, i) => isSame(read, reads[i]!));
+  return isEqual(last.counts, counts) && last.reads.every((read, i) => isSame(read, reads[i]!));
 }
 
 function isSame(a: Read, b: Read): boolean {

@@ -1,0 +1,157 @@
+/** Softmax attention over a cache in pages: rows made ready, then few rows by units of positions, or many by spans. */
+import { type Constants, SHADERS } from "../../../shaders/mod.ts";
+import type { CacheBlock, Heads } from "../backend.ts";
+import { ELEMENT_BYTES, type Tensor } from "../tensor.ts";
+import { checkHeads } from "./attention_ops.ts";
+import { bySpans, flashAttention } from "./prefill_attention.ts";
+import { type Recording, whole } from "./recording.ts";
+
+/** A layer's cache as kernels bind it. */
+export interface Cache {
+  readonly type: "f32" | "f16";
+  /** Positions of a page. */
+  readonly page: number;
+  /** vec4s of a row of one head, the zeros at its end included. */
+  readonly quads: number;
+  readonly blocks: readonly BoundBlock[];
+}
+
+interface BoundBlock {
+  readonly keys: GPUBuffer;
+  readonly values: GPUBuffer;
+  /** Its pages. */
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Rows of few that go together: they share scratch memory for what their units give. */
+const ROWS = 32;
+
+/** Units that a row's positions are shared out to while a unit is smaller than a page, and the least of a unit (shaders/lib/units.wgsl). */
+const UNITS = { hardware: 64, software: 4 } as const;
+const LEAST_UNIT = 32;
+
+export function softmaxAttention(
+  recording: Recording,
+  out: Tensor,
+  qkv: Tensor,
+  blocks: readonly CacheBlock[],
+  how: Heads,
+): void {
+  checkHeads(how);
+  const cache = bind(recording, blocks, how);
+  append(recording, qkv, cache, how);
+  if (bySpans(recording, how)) flashAttention(recording, out, qkv, cache, how);
+  else attendByUnits(recording, out, qkv, cache, how);
+}
+
+/** @throws {RangeError} for pages that kernels cannot read */
+function bind(recording: Recording, all: readonly CacheBlock[], { headDim }: Heads): Cache {
+  const { dtype: type, shape } = all[0]!.keys;
+  const [page, width] = shape.slice(-2) as [number, number];
+  if (type !== "f32" && type !== "f16") throw new TypeError(`Cannot keep keys as ${type}: use f32 or f16`);
+  if (width < headDim || width * ELEMENT_BYTES[type] % 16 !== 0) {
+    throw new RangeError(`Cannot keep ${headDim} channels in rows of ${width}: kernels read 16 bytes at a time`);
+  }
+  if (page < 64 || (page & (page - 1)) !== 0) {
+    throw new RangeError(`Cannot use pages of ${page} positions: use a power of two from 64 on`);
+  }
+  let end = 0;
+  const blocks = all.map(({ keys, values }): BoundBlock => {
+    const [first, count] = [end, keys.shape[0]!];
+    end += count;
+    return { keys: whole(keys, type), values: whole(values, type), first, count };
+  });
+  recording.paged({ size: page, bounds: [...blocks.map(({ first }) => first), end] });
+  return { type, page, quads: width / 4, blocks };
+}
+
+/** Norm and rotation of q in place and of k into the cache, v into the cache. */
+function append(recording: Recording, qkv: Tensor, cache: Cache, how: Heads): void {
+  const { heads, kvHeads, headDim, silu, queryNorm, keyNorm, rope } = how;
+  if (rope !== null) recording.bounds({ context: rope.shape[0]! });
+  const { nothing } = recording.memory;
+  cache.blocks.forEach(({ keys, values, first, count }, i) =>
+    recording.dispatch(
+      SHADERS.append,
+      {
+        constants: {
+          ...{ SIZE: headDim, PAGE: cache.page, QUADS: cache.quads },
+          ...{ SILU: silu, NORM: queryNorm !== null, ROTATE: rope !== null },
+        },
+        cache: cache.type,
+        workgroups: ({ rows, blocks }) => blocks[i] === "written" ? rows * (heads + 2 * kvHeads) : 0,
+      },
+      {
+        query_weight: queryNorm === null ? nothing : whole(queryNorm.weight),
+        key_weight: keyNorm === null ? nothing : whole(keyNorm.weight),
+        rope: rope === null ? nothing : whole(rope),
+        ...{ qkv: whole(qkv), keys, values },
+      },
+      {
+        ...{ heads, kv_heads: kvHeads, half: rope?.shape.at(-1) ?? 0, first, count },
+        ...{ query_epsilon: queryNorm?.eps ?? 0, key_epsilon: keyNorm?.eps ?? 0 },
+      },
+    )
+  );
+}
+
+function attendByUnits(
+  recording: Recording,
+  out: Tensor,
+  qkv: Tensor,
+  { type, page, quads, blocks }: Cache,
+  { heads, kvHeads, headDim }: Heads,
+): void {
+  const { capacity, device } = recording;
+  const units = device.software ? UNITS.software : UNITS.hardware;
+  const mostUnits = (pages: number) => Math.max(Math.min(units, pages * page / LEAST_UNIT), pages);
+  const ALL_UNITS = mostUnits(capacity.pages ?? 0);
+  const rowBytes = 4 * ALL_UNITS * heads * headDim;
+  const most = Math.max(1, Math.min(ROWS, capacity.rows, Math.floor(device.maxBindingBytes / rowBytes)));
+  const carry = recording.scratch("carry", 2 * most * ALL_UNITS * heads);
+  const sums = recording.scratch("sums", most * rowBytes / 4);
+  const CHUNKS = quads * 4 * ELEMENT_BYTES[type] / 16;
+  const WIDE = powerFrom(CHUNKS);
+  const QUERIES = [4, 3, 2, 1].find((count) => heads / kvHeads % count === 0)!;
+  const shared: Constants = { SIZE: headDim, PAGE: page, UNITS: units, ROWS: most, ALL_UNITS };
+  const constants = {
+    ...shared,
+    LANES: Math.max(WIDE, device.wideLanes),
+    CHUNKS,
+    WIDE,
+    TEAM: Math.min(8, WIDE),
+    QUERIES,
+  };
+  const COLUMNS = Math.min(8, powerFrom(headDim / 4));
+  for (let first_row = 0; first_row < capacity.rows; first_row += most) {
+    const rowsOf = ({ rows }: { readonly rows: number }) => Math.max(0, Math.min(most, rows - first_row));
+    blocks.forEach(({ keys, values, first, count }, i) =>
+      recording.dispatch(
+        SHADERS.softmaxAttention,
+        {
+          constants,
+          cache: type,
+          workgroups: (counts) =>
+            counts.blocks[i] === "none" ? 0 : rowsOf(counts) * heads / QUERIES * mostUnits(counts.pages),
+        },
+        { qkv: whole(qkv), keys, values, carry, sums },
+        { heads, kv_heads: kvHeads, first, count, first_row },
+      )
+    );
+    recording.dispatch(
+      SHADERS.mergeAttention,
+      {
+        constants: { ...shared, LANES: Math.max(COLUMNS, device.wideLanes), COLUMNS },
+        workgroups: (counts) => rowsOf(counts) * heads * Math.ceil(headDim / 4 / COLUMNS),
+      },
+      { carry, sums, out: whole(out) },
+      { heads, first_row },
+    );
+  }
+}
+
+/** The least power of two that is `count` or more. */
+function powerFrom(count: number): number {
+  return 2 ** Math.ceil(Math.log2(count));
+}

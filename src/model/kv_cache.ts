@@ -1,0 +1,146 @@
+/** Keys and values of a stage's softmax layers, in pages: nothing that is there moves when a sequence grows. */
+import { type Backend, type CacheBlock, OutOfMemoryError } from "../backend/backend.ts";
+import { byteLength, ELEMENT_BYTES, type TensorShape } from "../backend/tensor.ts";
+import type { KvCacheType, Segment } from "../pipeline/messages.ts";
+import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
+import { Pages } from "./pages.ts";
+
+export interface KvCacheOptions {
+  readonly layers: { readonly start: number; readonly end: number };
+  readonly kvCache: KvCacheType;
+  readonly slots: number;
+  readonly context: number;
+}
+
+/**
+ * Positions of a page, and the most pages of a slot: a page of 256 wastes 2 MiB at most for a sequence of Ring-mini-linear-2.0 in f16, and is
+ * all that one workgroup of decode attention reads of a long one, whose share of the work to merge is 1/64. Contexts above 131,072 have
+ * larger pages, so that what units give for a row takes no more memory.
+ */
+const PAGE = 256;
+const MOST_PAGES = 512;
+
+/** Pages of the first block; each one after it is as large as all before, up to so many bytes in all layers. */
+const FIRST_PAGES = 32;
+const MOST_BLOCK_BYTES = 2 ** 30;
+
+/** The caches of all softmax layers; a page number means the same in each. */
+export class KvCache {
+  readonly #backend: Backend;
+  readonly #shapes: (pages: number) => TensorShape[];
+  readonly #layers: ReadonlyMap<number, CacheBlock[]>;
+  readonly #pages: Pages;
+  readonly #mostPages: number;
+  readonly #blockPages: number;
+
+  /**
+   * Makes the first block.
+   * @throws {RangeError} if the device cannot hold one page of a layer, or has no room for the block
+   */
+  static async create(backend: Backend, config: ModelConfig, options: KvCacheOptions): Promise<KvCache> {
+    const cache = new KvCache(backend, config, options);
+    if (cache.#layers.size > 0) await cache.#allocate(Math.min(cache.#blockPages, cache.#mostPages, FIRST_PAGES));
+    return cache;
+  }
+
+  private constructor(backend: Backend, config: ModelConfig, options: KvCacheOptions) {
+    const { layers: { start, end }, kvCache, slots, context } = options;
+    const softmax = Array.from({ length: end - start }, (_, i) => start + i).filter((i) => isSoftmaxLayer(config, i));
+    const size = pageSize(context);
+    const shape = [config.kvHeads, size, rowWidth(config.headDim, kvCache)];
+    this.#backend = backend;
+    this.#shapes = (pages) =>
+      softmax.flatMap((layer) =>
+        ["keys", "values"].map((what) => ({
+          label: `${what} of layer ${layer}`,
+          dtype: kvCache,
+          shape: [pages, ...shape],
+        }))
+      );
+    this.#layers = new Map(softmax.map((layer) => [layer, []]));
+    this.#pages = new Pages(slots, size);
+    this.#mostPages = slots * Math.ceil(context / size);
+    const page = this.#shapes(1);
+    const bytes = page.length === 0 ? 1 : byteLength(page[0]!);
+    this.#blockPages = Math.min(
+      Math.floor(backend.pieceBytes / bytes),
+      Math.max(1, Math.floor(MOST_BLOCK_BYTES / (bytes * Math.max(1, page.length)))),
+    );
+    if (this.#blockPages === 0) {
+      const { device, pieceBytes } = backend;
+      throw new RangeError(
+        `Cannot hold keys of ${size} positions, ${bytes} bytes: ${device} binds at most ${pieceBytes}`,
+      );
+    }
+  }
+
+  /** The blocks that a layer has so far; plans that were recorded before there were so many lack the others. */
+  blocks(layer: number): readonly CacheBlock[] {
+    return this.#layers.get(layer)!;
+  }
+
+  /** How many of them each layer has. */
+  get blockCount(): number {
+    return this.#pages.blocks;
+  }
+
+  /** The most pages that a sequence can have by now. */
+  get pagesOfSequence(): number {
+    return Math.min(MOST_PAGES, this.#pages.count);
+  }
+
+  /**
+   * Finds room for a step; a segment at position 0 begins a new sequence in its slot, whose pages are free again. Returns each segment's
+   * pages, and how often they pass through the blocks.
+   * @throws {RangeError} if the device has no room for more pages; sequences that need none go on
+   */
+  async place(
+    segments: readonly Segment[],
+  ): Promise<{ readonly pages: readonly (readonly number[])[]; readonly rounds: number }> {
+    if (this.#layers.size === 0) return { pages: segments.map(() => []), rounds: 1 };
+    this.#pages.restart(segments);
+    for (let missing; (missing = this.#pages.missing(segments)) > 0;) await this.#grow(missing);
+    const pages = this.#pages.assign(segments);
+    return { pages, rounds: this.#pages.rounds(pages) };
+  }
+
+  async #grow(missing: number): Promise<void> {
+    const { count } = this.#pages;
+    const doubled = Math.min(this.#mostPages - count, count);
+    const pages = Math.min(this.#blockPages, Math.max(missing, doubled));
+    try {
+      await this.#allocate(pages);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      const held = `those of ${count * this.#pages.size} positions`;
+      const why = `${this.#backend.device} has no room for them`;
+      throw new RangeError(
+        `Cannot hold more keys and values than ${held}: ${why}; lower --max-context or --max-sequences`,
+      );
+    }
+  }
+
+  async #allocate(pages: number): Promise<void> {
+    const tensors = await this.#backend.allocate(this.#shapes(pages));
+    [...this.#layers.values()].forEach((blocks, i) =>
+      blocks.push({ keys: tensors[2 * i]!, values: tensors[2 * i + 1]! })
+    );
+    this.#pages.addBlock(pages);
+  }
+}
+
+/** Positions of a page: a power of two. */
+function pageSize(context: number): number {
+  return Math.max(PAGE, 2 ** Math.ceil(Math.log2(context / MOST_PAGES)));
+}
+
+/** Elements of one head's key: kernels read 16 bytes at a time. */
+function rowWidth(headDim: number, type: KvCacheType): number {
+  const unit = 16 / ELEMENT_BYTES[type];
+  return Math.ceil(headDim / unit) * unit;
+}
+
+/** Bytes of keys and values of so many positions in one layer. */
+export function cacheBytes({ kvHeads, headDim }: ModelConfig, type: KvCacheType, positions: number): number {
+  return 2 * ELEMENT_BYTES[type] * positions * kvHeads * rowWidth(headDim, type);
+}
