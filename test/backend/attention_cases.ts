@@ -143,11 +143,21 @@ interface SoftmaxDims extends CacheDims {
   readonly context?: number;
   /** What is added to all channels of v. */
   readonly bias?: number;
+  /** What q is multiplied by: scores whose exp overflows. */
+  readonly loud?: number;
 }
 
 function softmaxAttentionCase(dims: AttentionDims, cache: SoftmaxDims = {}): OpCase {
   const { heads: N, kvHeads: G, D } = dims;
-  const { type = "f32", page = 64, blocks = [6], steps: segments = INTERLEAVED, context = CONTEXT, bias = 0 } = cache;
+  const {
+    type = "f32",
+    page = 64,
+    blocks = [6],
+    steps: segments = INTERLEAVED,
+    context = CONTEXT,
+    bias = 0,
+    loud = 0,
+  } = cache;
   const [width, wide] = [32, (N + 2 * G) * D];
   const bare = segments.map((each, i) => hiddenStep(width, each, [], i + 1));
   const steps = withPages(bare, { page, blocks }, Math.ceil(context / page));
@@ -155,9 +165,12 @@ function softmaxAttentionCase(dims: AttentionDims, cache: SoftmaxDims = {}): OpC
   return {
     name: `softmaxAttention ${N} heads of ${D} over ${G}${dims.silu ? ", silu" : ""}${
       dims.plain ? ", no norm, no rotation" : ""
-    }, ${type} in pages of ${page}, ${blocks.join(" + ")}, up to ${rows} rows at once${bias ? ", v too large" : ""}`,
+    }, ${type} in pages of ${page}, ${blocks.join(" + ")}, up to ${rows} rows at once${bias ? ", v too large" : ""}${
+      loud ? ", loud" : ""
+    }`,
     steps,
     ...(type === "f16" && { bounds: F16_BOUNDS }),
+    ...(loud > 0 && { bounds: { out: 2 * loud * 1e-6 } }), // what f32 rounds of a score becomes a share of its weight
     prepare(make) {
       const hidden = make.empty("hidden", [rows, width]);
       const [qkv, out] = [make.empty("qkv", [rows, wide]), make.empty("out", [rows, N * D])];
@@ -166,10 +179,11 @@ function softmaxAttentionCase(dims: AttentionDims, cache: SoftmaxDims = {}): OpC
       const added = bias
         ? make.given("bias", [wide], Array.from({ length: wide }, (_, i) => i < (N + G) * D ? 0 : bias))
         : null;
+      const queryNorm = loud ? { weight: make.vector("norm", [D], 1, loud), eps: 1e-6 } : how.queryNorm;
       const build = (ops: Ops) => {
         ops.receive(hidden);
         ops.project([qkv], hidden, norm, [{ ...map, bias: added }]);
-        ops.softmaxAttention(out, qkv, held, how);
+        ops.softmaxAttention(out, qkv, held, { ...how, queryNorm });
       };
       return { build, results: [out, ...held.flatMap(({ keys, values }): Tensor[] => [keys, values])] };
     },
@@ -203,6 +217,7 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   softmaxAttentionCase({ heads: 6, kvHeads: 3, D: 32, R: 16 }, { steps: FEW, blocks: [3, 3] }),
   softmaxAttentionCase({ heads: 8, kvHeads: 1, D: 128, R: 64, silu: true }, { steps: FEW, type: "f16" }),
   softmaxAttentionCase({ heads: 2, kvHeads: 2, D: 4, R: 2 }, { steps: FEW, type: "f16" }),
+  softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 16, R: 8 }, { steps: FEW, loud: 60 }),
   softmaxAttentionCase({ heads: 5, kvHeads: 1, D: 16, R: 16 }, { steps: FEW, type: "f16", bias: 70_000 }),
   softmaxAttentionCase({ heads: 2, kvHeads: 2, D: 8, R: 2 }, {
     ...{ steps: longSlot(16, [0, 16, 150, 304]), context: 320, blocks: [3, 1, 6] },

@@ -22,12 +22,32 @@ const plant = (kernel: string, right: string, wrong: string, cases: RegExp): Pla
 
 const LINEAR = /^linearAttention (6|16) heads of 8/;
 const FEW = /^linearAttention of few rows, (4|6) heads/;
-const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8|over a long slot)/;
+const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8)/;
+const UNITS = /^softmaxAttention .* up to (3|16|17) rows/;
+const HALVES = /^softmaxAttention .* f16 .* up to (3|17) rows/;
+const BLOCKS = /^softmaxAttention 2 heads of 8/;
 
 /** What is wrong with one variant only is planted in that variant. */
 const IN_EVERY_VARIANT: readonly Planted[] = [
-  plant("append", "qkv[source + params.columns + i]", "qkv[source + i]", SOFTMAX),
-  plant("append", "row.slot * params.context", "row.slot + params.context", SOFTMAX),
+  plant(
+    "append",
+    "select(-rope[angle + params.half], rope[angle + params.half], is_second)",
+    "rope[angle + params.half]",
+    UNITS,
+  ),
+  plant("append", "if (is_query) { return vec4f(query_weight", "if (!is_query) { return vec4f(query_weight", UNITS),
+  plant("append", "NORM && !is_value", "NORM", UNITS),
+  plant("append", "+ position % PAGE", "", UNITS),
+  plant("append", "step_row(t).pages, position / PAGE", "step_row(t).pages, 0u", BLOCKS),
+  plant("append", "position / PAGE) - params.first", "position / PAGE)", BLOCKS),
+  plant("append", "silu(value.y)", "value.y", /^softmaxAttention 8 heads/),
+  plant(
+    "append",
+    "clamp(values, vec4f(-LARGEST_HALF), vec4f(LARGEST_HALF))",
+    "values",
+    /^softmaxAttention .* v too large/,
+  ),
+  plant("append", "if (i < CHANNELS4) {", "{", /^softmaxAttention 6 heads of 12/),
   plant("block_candidates", "logits[i] - largest", "logits[i] + largest", /^head .* 64 of 64/),
   plant("block_candidates", "(r + 1u) * params.vocabulary", "r * params.vocabulary", /^head .* of 5000/),
   plant("merge_candidates", "block.x - larger", "larger - block.x", /^head .* of 5000/),
@@ -50,18 +70,29 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("decode_linear_attention", "vec2f(query_weight[c], key_weight[c])", "vec2f(query_weight[c])", FEW),
   plant("decode_linear_attention", "qk.y * v1", "qk.y * v0", FEW),
   plant("decode_linear_attention", "sum1 += qk.x * s1", "sum1 += qk.x * s0", FEW),
-  plant("merge_attention", "exp(span.x - largest)", "1.0", /^softmaxAttention over a long slot/),
-  plant("merge_attention", "weight * span.y", "span.y", /^softmaxAttention over a long slot/),
-  plant("softmax_attention", "begin += split * span", "begin += split", /^softmaxAttention over a long slot/),
+  plant("merge_attention", "exp(unit.x - largest)", "1.0", BLOCKS),
+  plant("merge_attention", "weight * unit.y", "unit.y", BLOCKS),
+  plant("merge_attention", "other < SHARES", "other < 1u", BLOCKS),
+  plant("softmax_attention", "min(size - 1u, at.position - begin)", "size - 1u", UNITS),
+  plant("softmax_attention", "params.heads / params.kv_heads", "params.kv_heads", UNITS),
+  plant("softmax_attention", "total *= fade;", "", UNITS),
+  plant("softmax_attention", "sum0 = scaled(sum0, fade);", "", UNITS),
+  plant("softmax_attention", "step_page(at.pages, begin / PAGE)", "step_page(at.pages, 0u)", BLOCKS),
+  plant("softmax_attention", "begin / PAGE) - params.first", "begin / PAGE)", BLOCKS),
+  plant("softmax_attention", "tile + i <= last", "true", UNITS),
+  plant("softmax_attention", "product_of(3u, c, key)", "product_of(2u, c, key)", /^softmaxAttention 8 heads/),
+  plant("softmax_attention", "dot(queries[q + 1u], second_quad(key))", "dot(queries[q + 1u], first_quad(key))", HALVES),
+  plant("softmax_attention", "add(sum1, second_quad(value3)", "add(sum1, second_quad(value2)", HALVES),
+  plant("merge_attention", "(positions + unit_size(positions) - 1u) /", "positions /", BLOCKS),
   plant("decode_product", "1.0 + exp(-gate[source + i])", "1.0", FEW),
   plant("decode_product", "group_scales[i / (params.columns / GROUPS)]", "group_scales[0]", FEW),
   plant("gate_up", "silu(gate_sums[j]) * up_sums[j]", "gate_sums[j] * silu(up_sums[j])", /^gateUp bf16/),
   plant("gate_up", "up3 += x[source.w + i]", "up3 += x[source.z + i]", /^gateUp bf16/),
   plant("gated_group_norm", "sigmoid(gate[base + i])", "silu(gate[base + i])", LINEAR),
   plant("gated_group_norm", "index % params.groups", "index / params.groups", LINEAR),
-  plant("head_norm_rope", "- second * rope[angle + half]", "+ second * rope[angle + half]", SOFTMAX),
-  plant("head_norm_rope", "select(key_weight[c], query_weight[c], is_query)", "query_weight[c]", SOFTMAX),
-  plant("head_norm_rope", "select(j + half, j, j < half)", "j", SOFTMAX),
+  plant("head_norm_rope", "- second * rope[angle + half]", "+ second * rope[angle + half]", LINEAR),
+  plant("head_norm_rope", "select(key_weight[c], query_weight[c], is_query)", "query_weight[c]", LINEAR),
+  plant("head_norm_rope", "select(j + half, j, j < half)", "j", LINEAR),
   plant("chunk_states", "+ span.rows - 1u - row]", "+ span.rows - row]", LINEAR),
   plant("chunk_outputs", "power(i / 16u + 1u)", "power(i / 16u)", LINEAR),
   plant("chunk_outputs", "vec4u(b) <= rows", "vec4u(b) < rows", LINEAR),
@@ -72,6 +103,16 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("flash_attention", "params.heads / params.kv_heads", "params.kv_heads", SOFTMAX),
   plant("flash_attention", "total * factor +", "total +", SOFTMAX),
   plant("flash_attention", "rescaled(sums0, factor)", "sums0", SOFTMAX),
+  plant("flash_attention", "progress[progress_at] = through", "progress[progress_at] = begin", BLOCKS),
+  plant("flash_attention", "step_page(pages, through)", "step_page(pages, 0u)", BLOCKS),
+  plant("flash_attention", "cached = first + block % PAGE", "cached = first", /^softmaxAttention .* pages of 128/),
+  plant("flash_attention", "total = vec4f(before[0].y", "total = vec4f(before[1].y", BLOCKS),
+  plant(
+    "flash_attention",
+    "unpack2x16float(held.y)",
+    "unpack2x16float(held.x)",
+    /^softmaxAttention 4 heads of 64 .* f16/,
+  ),
   plant("flash_attention", "values_of(k, at.x + 16u)", "values_of(k, at.x)", /^softmaxAttention 4 heads of 128/),
   plant("gemm", "row >= rows.count", "row >= TILE_ROWS", /^projectAdd f16 .77/),
   plant("gemm", "value += bias[column]", "value -= bias[column]", /^projectAdd f16 .77/),
@@ -123,6 +164,7 @@ const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
   "with subgroups": [
     plant("decode_product", "subgroupAdd(value)", "value", /^project bf16/),
     plant("block_candidates", "subgroupMax(value)", "value", /^head .* large logits/),
+    plant("softmax_attention", "subgroupMax(value)", "value", /^softmaxAttention .* loud/),
   ],
   "without subgroups": [
     plant("linear_attention", "segment.start == 0u", "segment.start == 9999u", LINEAR),
@@ -131,10 +173,12 @@ const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
     plant("linear_attention", "+ a + 1u]", "+ a]", LINEAR),
     plant("linear_attention", "decay[powers + n]", "decay[powers + CHUNK]", LINEAR),
     plant("linear_attention", "powers + n - 1u - b", "powers + n - b", LINEAR),
-    plant("softmax_attention", "step_row(t).position + 1u", "step_row(t).position", SOFTMAX),
-    plant("softmax_attention", "params.heads / params.kv_heads", "params.kv_heads", SOFTMAX),
-    plant("softmax_attention", "total * exp(before - largest)", "total", SOFTMAX),
-    plant("softmax_attention", "sum *= exp(before - largest)", "sum *= 1.0", SOFTMAX),
+    plant(
+      "softmax_attention",
+      "max(lane_values[lane.index], lane_values[lane.index + half])",
+      "lane_values[lane.index]",
+      /^softmaxAttention .* loud/,
+    ),
     plant("decode_product", "LANES / 2u; half > 0u", "LANES / 2u; half > 1u", /^project bf16/),
     plant(
       "block_candidates",

@@ -1,0 +1,54 @@
+import { strict as assert } from "node:assert";
+import fc from "fast-check";
+import { Pages } from "../../src/model/pages.ts";
+
+const segment = (slot: number, start: number, rows: number) => ({ slot, start, rows });
+
+Deno.test("Pages gives a slot pages as its sequence grows, and takes them back when another begins", () => {
+  const pages = new Pages(2, 64);
+  pages.addBlock(4);
+  assert.deepEqual(pages.assign([segment(1, 0, 1)]), [[0]]);
+  assert.deepEqual(pages.assign([segment(1, 1, 63), segment(0, 0, 65)]), [[0], [1, 2]]);
+  assert.deepEqual(pages.assign([segment(1, 64, 1)]), [[0, 3]]);
+  assert.equal(pages.missing([segment(1, 65, 64)]), 1);
+  pages.restart([segment(0, 0, 1)]);
+  assert.equal(pages.missing([segment(1, 65, 64)]), 0);
+  assert.deepEqual(pages.assign([segment(0, 0, 1), segment(1, 65, 64)]), [[1], [0, 3, 2]]);
+});
+
+Deno.test("Pages goes on in a sequence's own block or a later one while it can, and tells how often it cannot", () => {
+  const pages = new Pages(2, 64);
+  pages.addBlock(2);
+  pages.assign([segment(0, 0, 64), segment(1, 0, 64)]);
+  pages.addBlock(2);
+  pages.assign([segment(1, 64, 64)]); // 1, 2
+  pages.restart([segment(0, 0, 1)]);
+  const first = pages.assign([segment(1, 128, 64)]);
+  assert.deepEqual([first, pages.rounds(first)], [[[1, 2, 3]], 1]);
+  const second = pages.assign([segment(1, 192, 64)]);
+  assert.deepEqual([second, pages.rounds(second)], [[[1, 2, 3, 0]], 2]);
+});
+
+Deno.test("Pages never gives one page to two slots, and has every page once, whatever comes", () => {
+  const step = fc.record({ slot: fc.nat(2), start: fc.boolean(), rows: fc.integer({ min: 1, max: 200 }) });
+  fc.assert(fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+    const pages = new Pages(3, 64);
+    const tables: number[][] = [[], [], []];
+    const lengths = [0, 0, 0];
+    for (const { slot, start, rows } of steps) {
+      if (start) lengths[slot] = 0;
+      const segments = [segment(slot, lengths[slot]!, rows)];
+      pages.restart(segments);
+      const missing = pages.missing(segments);
+      if (missing > 0) pages.addBlock(missing);
+      const before = lengths[slot] === 0 ? [] : tables[slot]!;
+      tables[slot] = pages.assign(segments)[0]!;
+      lengths[slot]! += rows;
+      assert.deepEqual(tables[slot].slice(0, before.length), before); // nothing moves
+      assert.equal(tables[slot].length, Math.ceil(lengths[slot]! / 64));
+      const held = tables.flat();
+      assert.equal(new Set(held).size, held.length);
+      assert.ok(held.every((page) => page < pages.count));
+    }
+  }));
+});
