@@ -2,15 +2,15 @@
 // it, s_p = D^(-1/2) q[t, h] · keys[p, g], g = h's kv head, p ≤ position of t (spec c.8). merge_attention.wgsl makes the whole of them.
 // One workgroup of LANES per unit (lib/units.wgsl), row and QUERIES heads, 1 to 4, that share a kv head, so that keys and values are read
 // once for all of them; nothing is done for units that lie in other blocks of pages than the one that is bound.
-// TILE = 4 LANES / TEAM positions at a time, online softmax: first TEAM lanes a key, 16 bytes a lane, then WIDE lanes a value.
-// SIZE: channels of a head, D; CHUNKS: 16 bytes of a cached row; TEAM, WIDE: powers of two, WIDE ≥ CHUNKS.
+// TILE positions at a time, online softmax: first KEY_LANES lanes a key, 16 bytes a lane at a time, then VALUE_LANES lanes a value.
+// SIZE: channels of a head, D; CHUNKS: 16 bytes of a cached row; KEY_LANES, VALUE_LANES: powers of two, VALUE_LANES ≥ CHUNKS.
 // ROWS: the most rows at once; ALL_UNITS: the most units of a row.
 
 const CHANNELS4 = SIZE / 4u;
 const QUADS = CHUNKS * QUADS_OF_CHUNK; // of a row, the zeros at its end included
-const TEAMS = LANES / TEAM;
-const TILE = 4u * TEAMS;
-const WIDES = LANES / WIDE;
+const KEYS = LANES / KEY_LANES;
+const TILE = 4u * KEYS;
+const SHARES = LANES / VALUE_LANES;
 const LOWEST = -3.4e38;
 
 struct Params {
@@ -29,7 +29,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> sums: array<vec4f>; // [ROWS, ALL_UNITS, heads, D]
 
 var<workgroup> queries: array<vec4f, QUERIES * QUADS>;
-var<workgroup> products: array<vec4f, 4u * LANES>; // [TILE, TEAM], of QUERIES heads; in the end [4, LANES]
+var<workgroup> products: array<vec4f, 4u * LANES>; // [TILE, KEY_LANES], of QUERIES heads; in the end [4, LANES]
 var<workgroup> weights: array<vec4f, TILE>;
 
 // Σ q · k over one chunk, for each head.
@@ -50,17 +50,17 @@ fn product_of(query: u32, c: u32, key: chunk) -> f32 {
 
 // What every lane of the teams adds to the scores of the tile's positions; past `last` that one stands in.
 fn multiply_keys(lane: u32, tile: u32, last: u32) {
-  let part = lane % TEAM;
-  let team = lane / TEAM;
-  let row0 = min(tile + team, last) * CHUNKS;
-  let row1 = min(tile + team + TEAMS, last) * CHUNKS;
-  let row2 = min(tile + team + 2u * TEAMS, last) * CHUNKS;
-  let row3 = min(tile + team + 3u * TEAMS, last) * CHUNKS;
+  let part = lane % KEY_LANES;
+  let first = lane / KEY_LANES;
+  let row0 = min(tile + first, last) * CHUNKS;
+  let row1 = min(tile + first + KEYS, last) * CHUNKS;
+  let row2 = min(tile + first + 2u * KEYS, last) * CHUNKS;
+  let row3 = min(tile + first + 3u * KEYS, last) * CHUNKS;
   var sum0 = vec4f();
   var sum1 = vec4f();
   var sum2 = vec4f();
   var sum3 = vec4f();
-  for (var c = part; c < CHUNKS; c += TEAM) {
+  for (var c = part; c < CHUNKS; c += KEY_LANES) {
     let key0 = keys[row0 + c];
     let key1 = keys[row1 + c];
     let key2 = keys[row2 + c];
@@ -70,26 +70,27 @@ fn multiply_keys(lane: u32, tile: u32, last: u32) {
     sum2 += product(c, key2);
     sum3 += product(c, key3);
   }
-  products[team * TEAM + part] = sum0;
-  products[(team + TEAMS) * TEAM + part] = sum1;
-  products[(team + 2u * TEAMS) * TEAM + part] = sum2;
-  products[(team + 3u * TEAMS) * TEAM + part] = sum3;
+  products[first * KEY_LANES + part] = sum0;
+  products[(first + KEYS) * KEY_LANES + part] = sum1;
+  products[(first + 2u * KEYS) * KEY_LANES + part] = sum2;
+  products[(first + 3u * KEYS) * KEY_LANES + part] = sum3;
 }
 
 fn score(position: u32) -> vec4f {
-  var sum = products[position * TEAM];
-  for (var part = 1u; part < TEAM; part++) { sum += products[position * TEAM + part]; }
+  var sum = products[position * KEY_LANES];
+  for (var part = 1u; part < KEY_LANES; part++) { sum += products[position * KEY_LANES + part]; }
   return sum;
 }
 
 // Adds weight × value to the sums, a column for each head.
 fn add(sums4: mat4x4f, value: vec4f, weight: vec4f) -> mat4x4f {
-  var all = sums4;
-  all[0] += weight.x * value;
-  if (QUERIES > 1u) { all[1] += weight.y * value; }
-  if (QUERIES > 2u) { all[2] += weight.z * value; }
-  if (QUERIES > 3u) { all[3] += weight.w * value; }
-  return all;
+  let first = sums4[0] + weight.x * value;
+  if (QUERIES == 1u) { return mat4x4f(first, sums4[1], sums4[2], sums4[3]); }
+  let second = sums4[1] + weight.y * value;
+  if (QUERIES == 2u) { return mat4x4f(first, second, sums4[2], sums4[3]); }
+  let third = sums4[2] + weight.z * value;
+  if (QUERIES == 3u) { return mat4x4f(first, second, third, sums4[3]); }
+  return mat4x4f(first, second, third, sums4[3] + weight.w * value);
 }
 
 fn scaled(sums4: mat4x4f, factor: vec4f) -> mat4x4f {
@@ -108,7 +109,7 @@ fn write_half(lane: u32, half: u32, sums4: mat4x4f, to: u32) {
     let query = i / CHUNKS;
     let channel = i % CHUNKS * QUADS_OF_CHUNK + half;
     var sum = vec4f();
-    for (var other = 0u; other < WIDES; other++) { sum += products[query * LANES + other * WIDE + i % CHUNKS]; }
+    for (var other = 0u; other < SHARES; other++) { sum += products[query * LANES + other * VALUE_LANES + i % CHUNKS]; }
     if (channel < CHANNELS4) { sums[(to + query) * CHANNELS4 + channel] = sum; }
   }
 }
@@ -139,8 +140,8 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   }
   workgroupBarrier();
 
-  let channel = lane.index % WIDE;
-  let wide = lane.index / WIDE;
+  let channel = lane.index % VALUE_LANES;
+  let wide = lane.index / VALUE_LANES;
   var largest = vec4f(LOWEST);
   var total = vec4f(); // of this lane's positions
   var sum0 = mat4x4f();
@@ -166,20 +167,20 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     sum0 = scaled(sum0, fade);
     sum1 = scaled(sum1, fade);
     if (channel < CHUNKS) {
-      for (var i = wide; i < min(TILE, last + 1u - tile); i += 4u * WIDES) {
+      for (var i = wide; i < min(TILE, last + 1u - tile); i += 4u * SHARES) {
         let value0 = values[(tile + i) * CHUNKS + channel];
-        let value1 = values[min(tile + i + WIDES, last) * CHUNKS + channel];
-        let value2 = values[min(tile + i + 2u * WIDES, last) * CHUNKS + channel];
-        let value3 = values[min(tile + i + 3u * WIDES, last) * CHUNKS + channel];
+        let value1 = values[min(tile + i + SHARES, last) * CHUNKS + channel];
+        let value2 = values[min(tile + i + 2u * SHARES, last) * CHUNKS + channel];
+        let value3 = values[min(tile + i + 3u * SHARES, last) * CHUNKS + channel];
         sum0 = add(sum0, first_quad(value0), weights[i]);
-        sum0 = add(sum0, first_quad(value1), weights[i + WIDES]);
-        sum0 = add(sum0, first_quad(value2), weights[i + 2u * WIDES]);
-        sum0 = add(sum0, first_quad(value3), weights[i + 3u * WIDES]);
+        sum0 = add(sum0, first_quad(value1), weights[i + SHARES]);
+        sum0 = add(sum0, first_quad(value2), weights[i + 2u * SHARES]);
+        sum0 = add(sum0, first_quad(value3), weights[i + 3u * SHARES]);
         if (QUADS_OF_CHUNK > 1u) {
           sum1 = add(sum1, second_quad(value0), weights[i]);
-          sum1 = add(sum1, second_quad(value1), weights[i + WIDES]);
-          sum1 = add(sum1, second_quad(value2), weights[i + 2u * WIDES]);
-          sum1 = add(sum1, second_quad(value3), weights[i + 3u * WIDES]);
+          sum1 = add(sum1, second_quad(value1), weights[i + SHARES]);
+          sum1 = add(sum1, second_quad(value2), weights[i + 2u * SHARES]);
+          sum1 = add(sum1, second_quad(value3), weights[i + 3u * SHARES]);
         }
       }
     }

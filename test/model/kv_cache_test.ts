@@ -1,6 +1,6 @@
 /** The KV cache as the model uses it: growing, full, in f16, far out; and linear states, which do none of that. */
 import { strict as assert } from "node:assert";
-import type { Backend } from "../../src/backend/backend.ts";
+import { type Backend, OutOfMemoryError } from "../../src/backend/backend.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { stateBytes } from "../../src/model/model.ts";
 import { type TestedBackend, testOnBackends } from "../backend/backends.ts";
@@ -58,12 +58,12 @@ testOnBackends(
     const expected = await run(0, 0, 40);
     await run(0, FIRST_BLOCK - 1, 1);
     const allocate = backend.allocate.bind(backend);
-    backend.allocate = () => Promise.reject(new RangeError("4096 bytes more than the 512 in use do not fit on Device"));
+    backend.allocate = () => Promise.reject(new OutOfMemoryError("keys of layer 2", 4096, "Device", 512));
     await assert.rejects(run(1, 0, 1), {
       name: "RangeError",
       message:
-        "Cannot hold more keys and values than those of 8192 positions: 4096 bytes more than the 512 in use do not " +
-        "fit on Device; lower --max-context or --max-sequences",
+        `Cannot hold more keys and values than those of 8192 positions: ${backend.device} has no room for them; ` +
+        "lower --max-context or --max-sequences",
     });
     assert.equal(await run(0, 0, 40), expected);
     await run(1, 0, 40);

@@ -40,7 +40,6 @@ export class Stages implements Disposable {
     backend: () => Promise<Backend>,
     { layers, decay = "serving", quantize = "none", kvCache = "f32", slots = 1, context = 256, ...rest }:
       StagesOptions = {},
-    StagesOptions = {},
   ): Promise<Stages> {
     const { maxRows = 256, snapshots = 0 } = rest;
     const config = await loadConfig(folder);

@@ -112,15 +112,15 @@ function attendByUnits(
   const carry = recording.scratch("carry", 2 * most * ALL_UNITS * heads);
   const sums = recording.scratch("sums", most * rowBytes / 4);
   const CHUNKS = quads * 4 * ELEMENT_BYTES[type] / 16;
-  const WIDE = powerFrom(CHUNKS);
+  const VALUE_LANES = powerFrom(CHUNKS);
   const QUERIES = [4, 3, 2, 1].find((count) => heads / kvHeads % count === 0)!;
   const shared: Constants = { SIZE: headDim, PAGE: page, UNITS: units, ROWS: most, ALL_UNITS };
   const constants = {
     ...shared,
-    LANES: Math.max(WIDE, device.wideLanes),
+    LANES: Math.max(VALUE_LANES, device.wideLanes),
     CHUNKS,
-    WIDE,
-    TEAM: Math.min(8, WIDE),
+    VALUE_LANES,
+    KEY_LANES: Math.min(8, VALUE_LANES),
     QUERIES,
   };
   const COLUMNS = Math.min(8, powerFrom(headDim / 4));
