@@ -1,6 +1,6 @@
 // out[t, h] = Σ_u exp(m_u - m) sums[t, u, h] / Σ_u exp(m_u - m) total_u, the whole softmax of a row's units, m being the largest m_u.
 // One workgroup of LANES per row, head and COLUMNS vec4s of its channels; the lanes of a column share out the units.
-// SIZE: channels of a head, D; ROWS: the most rows at once; ALL_UNITS: the most units of a row.
+// SIZE: channels of a head, D.
 
 const CHANNELS4 = SIZE / 4u;
 const SLICES = (CHANNELS4 + COLUMNS - 1u) / COLUMNS;
@@ -9,12 +9,13 @@ const LOWEST = -3.4e38;
 
 struct Params {
   heads: u32,
-  first_row: u32, // of the ROWS at once
+  first_row: u32, // of those that go together
+  units: u32, // the most units of a row [U]
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> carry: array<vec2f>; // [ROWS, ALL_UNITS, heads], m and total
-@group(0) @binding(3) var<storage, read> sums: array<vec4f>; // [ROWS, ALL_UNITS, heads, D]
+@group(0) @binding(2) var<storage, read> carry: array<vec2f>; // [B, U, heads], m and total
+@group(0) @binding(3) var<storage, read> sums: array<vec4f>; // [B, U, heads, D]
 @group(0) @binding(4) var<storage, read_write> out: array<vec4f>; // [T, heads, D]
 
 var<workgroup> shares: array<vec4f, LANES>;
@@ -27,7 +28,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let t = params.first_row + row;
   if (t >= step_rows()) { return; }
   let units = units_of(step_row(t).position + 1u);
-  let base = row * ALL_UNITS * params.heads + head;
+  let base = row * params.units * params.heads + head;
   var own = LOWEST;
   for (var u = lane.index; u < units; u += LANES) { own = max(own, carry[base + u * params.heads].x); }
   let largest = max_lanes(lane, own);

@@ -203,7 +203,7 @@ export const SHADERS = {
     linearAttention,
     "step",
   ),
-  mergeAttention: shader<"step" | "carry" | "sums" | "out", "heads" | "first_row">(
+  mergeAttention: shader<"step" | "carry" | "sums" | "out", "heads" | "first_row" | "units">(
     "merge_attention",
     mergeAttention,
     "step",
@@ -234,7 +234,7 @@ export const SHADERS = {
   sumSplits: shader<"step" | "parts" | "bias" | "out", "columns">("sum_splits", sumSplits, "step"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
-    "heads" | "kv_heads" | "first_row" | PartOfBlock
+    "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock
   >("softmax_attention", softmaxAttention, "step", "reduce", "cache", "units"),
 } as const;
 

@@ -4,7 +4,6 @@
 // once for all of them; nothing is done for units that lie in other blocks of pages than the one that is bound.
 // TILE positions at a time, online softmax: first KEY_LANES lanes a key, 16 bytes a lane at a time, then VALUE_LANES lanes a value.
 // SIZE: channels of a head, D; CHUNKS: 16 bytes of a cached row; KEY_LANES, VALUE_LANES: powers of two, VALUE_LANES ≥ CHUNKS.
-// ROWS: the most rows at once; ALL_UNITS: the most units of a row.
 
 const CHANNELS4 = SIZE / 4u;
 const QUADS = CHUNKS * QUADS_OF_CHUNK; // of a row, the zeros at its end included
@@ -18,15 +17,17 @@ struct Params {
   kv_heads: u32,
   first: u32, // page of the block
   count: u32, // pages of the block
-  first_row: u32, // of the ROWS at once
+  first_row: u32, // of those that go together
+  rows: u32, // how many these are at most [B]
+  units: u32, // the most units of a row [U]
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> qkv: array<vec4f>; // [T, heads + 2 kv_heads, D]
 @group(0) @binding(3) var<storage, read> keys: array<chunk>; // [pages, kv_heads, PAGE, CHUNKS]
 @group(0) @binding(4) var<storage, read> values: array<chunk>; // [pages, kv_heads, PAGE, CHUNKS]
-@group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [ROWS, ALL_UNITS, heads], m and the sum of the weights
-@group(0) @binding(6) var<storage, read_write> sums: array<vec4f>; // [ROWS, ALL_UNITS, heads, D]
+@group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [B, U, heads], m and the sum of the weights
+@group(0) @binding(6) var<storage, read_write> sums: array<vec4f>; // [B, U, heads, D]
 
 var<workgroup> queries: array<vec4f, QUERIES * QUADS>;
 var<workgroup> products: array<vec4f, 4u * LANES>; // [TILE, KEY_LANES], of QUERIES heads; in the end [4, LANES]
@@ -116,7 +117,7 @@ fn write_half(lane: u32, half: u32, sums4: mat4x4f, to: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let rows = min(ROWS, step_rows() - params.first_row);
+  let rows = min(params.rows, step_rows() - params.first_row);
   let sets = params.heads / QUERIES;
   let head = flat(group, grid) % sets * QUERIES;
   let row = flat(group, grid) / sets % rows;
@@ -186,7 +187,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     }
   }
   let whole = sum_lanes4(lane, total);
-  let to = (row * ALL_UNITS + unit) * params.heads + head;
+  let to = (row * params.units + unit) * params.heads + head;
   write_half(lane.index, 0u, sum0, to);
   if (QUADS_OF_CHUNK > 1u) { write_half(lane.index, 1u, sum1, to); }
   if (lane.index == 0u) {

@@ -193,6 +193,27 @@ function softmaxAttentionCase(dims: AttentionDims, cache: SoftmaxDims = {}): OpC
 /** Rows of one slot, so many at once, behind more and more positions; those that no row has written are zeros. */
 const longSlot = (rows: number, starts: readonly number[]) => starts.map((start) => [[1, start, rows]] as const);
 
+/** A row at the end of a context of 524,288 positions, all of which hold keys and values. */
+const FAR_OUT: OpCase = {
+  name: "softmaxAttention at position 524287",
+  steps: withPages([hiddenStep(32, [[0, 2 ** 19 - 1, 1]])], { page: 1024, blocks: [64, 448] }, 512),
+  prepare(make) {
+    const [hidden, qkv, out] = [make.empty("hidden", [1, 32]), make.empty("qkv", [1, 16]), make.empty("out", [1, 8])];
+    const [norm, map] = [make.norm(32), make.linear("f32", [16, 32])];
+    const cache = [64, 448].map((pages): CacheBlock => ({
+      keys: make.vector("keys", [pages, 1, 1024, 4]),
+      values: make.vector("values", [pages, 1, 1024, 4], 1, 1),
+    }));
+    const how = { heads: 2, kvHeads: 1, headDim: 4, silu: false, queryNorm: null, keyNorm: null, rope: null };
+    const build = (ops: Ops) => {
+      ops.receive(hidden);
+      ops.project([qkv], hidden, norm, [map]);
+      ops.softmaxAttention(out, qkv, cache, how);
+    };
+    return { build, results: [out] };
+  },
+};
+
 const alibi = (N: number, factor: number) => (h: number) => -factor * 2 ** (-8 * (h + 1) / N);
 
 export const ATTENTION_CASES: readonly OpCase[] = [
@@ -231,4 +252,5 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 16, R: 8 }, {
     ...{ steps: longSlot(70, [0, 250, 440]), context: 512, page: 128, blocks: [2, 6], type: "f16" },
   }),
+  FAR_OUT,
 ];

@@ -124,7 +124,7 @@ function ranked(values: Float64Array): number[] {
 
 function scores(logits: Float64Array, kind: Router["score"]): Float64Array {
   if (kind === "sigmoid") return logits.map(sigmoid);
-  const largest = Math.max(...logits);
+  const largest = logits.reduce((most, x) => Math.max(most, x), -Infinity);
   const exps = logits.map((x) => Math.exp(x - largest));
   const sum = exps.reduce((a, b) => a + b, 0);
   return exps.map((x) => x / sum);

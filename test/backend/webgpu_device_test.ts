@@ -211,6 +211,23 @@ testOnGpu(
   },
 );
 
+testOnGpu("allocate() makes all tensors or none, and the device stays usable when it had no room", async () => {
+  const device = await deviceOf([]);
+  using backend = await WebGpuBackend.open({ gpu: "deno", device });
+  const { run } = roundTrip(backend, 1);
+  const wanted = ["keys", "values"].map((label) => ({ label, dtype: "f16" as const, shape: [4, 2, 64, 8] }));
+  const before = backend.bytes;
+  const made = await backend.allocate(wanted);
+  assert.equal(backend.bytes, before + 2 * 8192);
+  assert.deepEqual(made.map(({ label, shape }) => [label, shape]), wanted.map(({ label, shape }) => [label, shape]));
+  const pop = device.popErrorScope.bind(device);
+  device.popErrorScope = async () => await pop() ?? new GPUOutOfMemoryError("no room");
+  await assert.rejects(backend.allocate(wanted), { name: "OutOfMemoryError", message: /keys/ });
+  device.popErrorScope = pop;
+  assert.equal(backend.bytes, before + 2 * 8192);
+  assert.deepEqual(await run([1, 2, 3, 4]), [1, 2, 3, 4]);
+});
+
 testOnGpu("write() refuses bytes past a tensor's end", async () => {
   using backend = await open();
   const tensor = backend.tensor("norm", "f32", [8]);

@@ -3,6 +3,7 @@ import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { CacheBlock, Heads } from "../backend.ts";
 import { ELEMENT_BYTES, type Tensor } from "../tensor.ts";
 import { checkHeads } from "./attention_ops.ts";
+import type { Counts } from "./plan.ts";
 import { bySpans, flashAttention } from "./prefill_attention.ts";
 import { type Recording, whole } from "./recording.ts";
 
@@ -104,28 +105,24 @@ function attendByUnits(
   { heads, kvHeads, headDim }: Heads,
 ): void {
   const { capacity, device } = recording;
-  const units = device.software ? UNITS.software : UNITS.hardware;
-  const mostUnits = (pages: number) => Math.max(Math.min(units, pages * page / LEAST_UNIT), pages);
-  const ALL_UNITS = mostUnits(capacity.pages ?? 0);
-  const rowBytes = 4 * ALL_UNITS * heads * headDim;
-  const most = Math.max(1, Math.min(ROWS, capacity.rows, Math.floor(device.maxBindingBytes / rowBytes)));
-  const carry = recording.scratch("carry", 2 * most * ALL_UNITS * heads);
-  const sums = recording.scratch("sums", most * rowBytes / 4);
+  const wanted = device.software ? UNITS.software : UNITS.hardware;
+  const mostUnits = (pages: number) => Math.max(Math.min(wanted, pages * page / LEAST_UNIT), pages);
+  const units = mostUnits(capacity.pages ?? 0);
+  const rowBytes = 4 * units * heads * headDim;
+  const rows = Math.max(1, Math.min(ROWS, capacity.rows, Math.floor(device.maxBindingBytes / rowBytes)));
+  const carry = recording.scratch("carry", 2 * rows * units * heads);
+  const sums = recording.scratch("sums", rows * rowBytes / 4);
   const CHUNKS = quads * 4 * ELEMENT_BYTES[type] / 16;
   const VALUE_LANES = powerFrom(CHUNKS);
   const QUERIES = [4, 3, 2, 1].find((count) => heads / kvHeads % count === 0)!;
-  const shared: Constants = { SIZE: headDim, PAGE: page, UNITS: units, ROWS: most, ALL_UNITS };
-  const constants = {
-    ...shared,
-    LANES: Math.max(VALUE_LANES, device.wideLanes),
-    CHUNKS,
-    VALUE_LANES,
-    KEY_LANES: Math.min(8, VALUE_LANES),
-    QUERIES,
-  };
   const COLUMNS = Math.min(8, powerFrom(headDim / 4));
-  for (let first_row = 0; first_row < capacity.rows; first_row += most) {
-    const rowsOf = ({ rows }: { readonly rows: number }) => Math.max(0, Math.min(most, rows - first_row));
+  const shared: Constants = { SIZE: headDim, PAGE: page, UNITS: wanted };
+  const constants = {
+    ...{ ...shared, LANES: Math.max(VALUE_LANES, device.wideLanes), CHUNKS, QUERIES },
+    ...{ KEY_LANES: Math.min(8, VALUE_LANES), VALUE_LANES },
+  };
+  for (let first_row = 0; first_row < capacity.rows; first_row += rows) {
+    const together = (counts: Counts) => Math.max(0, Math.min(rows, counts.rows - first_row));
     blocks.forEach(({ keys, values, first, count }, i) =>
       recording.dispatch(
         SHADERS.softmaxAttention,
@@ -133,20 +130,20 @@ function attendByUnits(
           constants,
           cache: type,
           workgroups: (counts) =>
-            counts.blocks[i] === "none" ? 0 : rowsOf(counts) * heads / QUERIES * mostUnits(counts.pages),
+            counts.blocks[i] === "none" ? 0 : together(counts) * heads / QUERIES * mostUnits(counts.pages),
         },
         { qkv: whole(qkv), keys, values, carry, sums },
-        { heads, kv_heads: kvHeads, first, count, first_row },
+        { heads, kv_heads: kvHeads, first, count, first_row, rows, units },
       )
     );
     recording.dispatch(
       SHADERS.mergeAttention,
       {
         constants: { ...shared, LANES: Math.max(COLUMNS, device.wideLanes), COLUMNS },
-        workgroups: (counts) => rowsOf(counts) * heads * Math.ceil(headDim / 4 / COLUMNS),
+        workgroups: (counts) => together(counts) * heads * Math.ceil(headDim / 4 / COLUMNS),
       },
       { carry, sums, out: whole(out) },
-      { heads, first_row },
+      { heads, first_row, units },
     );
   }
 }
