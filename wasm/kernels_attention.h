@@ -7,13 +7,21 @@
 
 enum { QUERIES = 16, KEYS = 64 };
 
+// Keys whose sums are added up by themselves: one long sum would round away too much of the last ones.
+enum { KEY_SPAN = 32 * KEYS };
+
+// What queries have gathered from some keys.
+struct gathered {
+  float max[QUERIES], sum[QUERIES];
+  float mixed[QUERIES * MAX_D]; // [count, d], Σ exp(score - max) · value
+};
+
 // Queries of one kv head with what they have gathered from the keys so far.
 struct queries {
   struct rows scores;         // x: the queries, y: rows of `weights`
   float *out[QUERIES];
   uint32_t position[QUERIES]; // the last that a query sees
-  float max[QUERIES], sum[QUERIES];
-  float mixed[QUERIES * MAX_D];  // [count, d], Σ exp(score - max) · value
+  struct gathered span, all;  // from the keys of this span, and from those of the spans before
   float weights[QUERIES * KEYS]; // [count, KEYS]
   float scratch[PACKED(MAX_D)];
 };
@@ -24,31 +32,49 @@ static void weigh(struct queries *qs, uint32_t q, uint32_t first, uint32_t n, ui
   float *scores = qs->weights + q * KEYS;
   const uint32_t whole = (n + 3) & ~3u, position = qs->position[q];
   const uint32_t seen = position < first ? 0 : min_u32(n, position + 1 - first);
+  if (seen == 0) {
+    for (uint32_t i = 0; i < whole; i += 4) store(scores + i, splat(0));
+    return;
+  }
   for (uint32_t i = seen; i < whole; i++) scores[i] = -__builtin_inff();
   v128_t best = splat(-__builtin_inff());
   for (uint32_t i = 0; i < whole; i += 4) best = wasm_f32x4_pmax(best, load(scores + i));
   float max = scale * max_lanes(best);
-  if (max < qs->max[q]) max = qs->max[q];
-  float fade = wasm_f32x4_extract_lane(exp4(splat(qs->max[q] - max)), 0);
-  qs->max[q] = max;
-  qs->sum[q] = qs->sum[q] * fade + exponentiate(scores, whole, scale, max);
-  float *mixed = qs->mixed + q * d;
+  struct gathered *span = &qs->span;
+  if (max < span->max[q]) max = span->max[q];
+  float fade = wasm_f32x4_extract_lane(exp4(splat(span->max[q] - max)), 0);
+  span->max[q] = max;
+  span->sum[q] = span->sum[q] * fade + exponentiate(scores, whole, scale, max);
+  float *mixed = span->mixed + q * d;
   for (uint32_t i = 0; i < d; i += 4) store(mixed + i, mul(load(mixed + i), splat(fade)));
 }
 
-static void clear(struct queries *qs, uint32_t d) {
-  for (uint32_t q = 0; q < qs->scores.count; q++) {
-    qs->scores.y[q] = qs->weights + q * KEYS;
-    qs->max[q] = -__builtin_inff();
-    qs->sum[q] = 0;
+static void clear(struct gathered *g, uint32_t count, uint32_t d) {
+  for (uint32_t q = 0; q < count; q++) {
+    g->max[q] = -__builtin_inff();
+    g->sum[q] = 0;
   }
-  for (uint32_t i = 0; i < qs->scores.count * d; i += 4) store(qs->mixed + i, splat(0));
+  for (uint32_t i = 0; i < count * d; i += 4) store(g->mixed + i, splat(0));
+}
+
+// Adds a span that is over to what was gathered before. Of the first position every query sees something, so maxima are finite.
+static void end_span(struct queries *qs, uint32_t d) {
+  struct gathered *all = &qs->all, *span = &qs->span;
+  for (uint32_t q = 0; q < qs->scores.count; q++) {
+    const float max = all->max[q] > span->max[q] ? all->max[q] : span->max[q];
+    const v128_t old = exp4(splat(all->max[q] - max)), new = exp4(splat(span->max[q] - max));
+    all->max[q] = max;
+    all->sum[q] = all->sum[q] * wasm_f32x4_extract_lane(old, 0) + span->sum[q] * wasm_f32x4_extract_lane(new, 0);
+    float *to = all->mixed + q * d, *from = span->mixed + q * d;
+    for (uint32_t i = 0; i < d; i += 4) store(to + i, add(mul(load(to + i), old), mul(load(from + i), new)));
+  }
+  clear(span, qs->scores.count, d);
 }
 
 static void write_out(const struct queries *qs, uint32_t d) {
   for (uint32_t q = 0; q < qs->scores.count; q++) {
-    const v128_t factor = splat(1 / qs->sum[q]);
-    for (uint32_t i = 0; i < d; i += 4) store(qs->out[q] + i, mul(load(qs->mixed + q * d + i), factor));
+    const v128_t factor = splat(1 / qs->all.sum[q]);
+    for (uint32_t i = 0; i < d; i += 4) store(qs->out[q] + i, mul(load(qs->all.mixed + q * d + i), factor));
   }
 }
 
@@ -119,7 +145,9 @@ static void attend(struct queries *qs, const struct cache *c, const uint32_t *ta
                    float *scratch) {
   const uint32_t count = qs->scores.count, last = qs->position[count - 1];
   const float scale = 1 / __builtin_sqrtf((float)d);
-  clear(qs, d);
+  clear(&qs->span, count, d);
+  clear(&qs->all, count, d);
+  for (uint32_t q = 0; q < count; q++) qs->scores.y[q] = qs->weights + q * KEYS;
   for (uint32_t first = 0; first <= last; first += KEYS) {
     const uint32_t n = min_u32(KEYS, last + 1 - first);
     const struct weights keys = cached(c, table, first, 0, g, d), values = cached(c, table, first, 1, g, d);
@@ -127,8 +155,10 @@ static void attend(struct queries *qs, const struct cache *c, const uint32_t *ta
     for (uint32_t q = 0; q < count; q++) weigh(qs, q, first, n, d, scale);
     uint32_t stride;
     const float *rows = widened(&values, n, scratch, &stride);
-    mix(qs->mixed, d, qs->weights, KEYS, 1, rows, stride, count, n, d);
+    mix(qs->span.mixed, d, qs->weights, KEYS, 1, rows, stride, count, n, d);
+    if ((first + KEYS) % KEY_SPAN == 0) end_span(qs, d);
   }
+  end_span(qs, d);
   write_out(qs, d);
 }
 
