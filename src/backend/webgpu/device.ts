@@ -22,6 +22,9 @@ export const USUAL_KERNELS: KernelChoice = { subgroups: true, threads: 2 ** 17 }
 /** Features that adapters may hide and yet grant; all are optional. */
 const WANTED = ["subgroups", "shader-f16"] as const;
 
+/** Deno's name of integers of 64 bits, which only the kernels for CPUs use. */
+export const WIDE_INTEGERS = "wgpu-shader-int64";
+
 /** Limits worth raising above WebGPU's defaults. */
 const RAISED = [
   "maxBufferSize",
@@ -40,6 +43,8 @@ export class Device implements Disposable {
   /** What is recorded from now on goes by. */
   kernels: KernelChoice;
   readonly #subgroupEnables: readonly string[];
+  /** Whether kernels may use integers of 64 bits. */
+  readonly wideIntegers: boolean;
   /** Threads that every subgroup has at least. */
   readonly minSubgroup: number;
   /** Threads of a workgroup that works on one short vector: a subgroup. */
@@ -63,6 +68,7 @@ export class Device implements Disposable {
     this.name = adapterName(info);
     this.kernels = kernels;
     this.#subgroupEnables = subgroupEnables;
+    this.wideIntegers = gpu.features.has(WIDE_INTEGERS as GPUFeatureName);
     this.minSubgroup = info.subgroupMinSize || USUAL_SUBGROUP;
     this.lanes = Math.min(64, Math.max(8, info.subgroupMaxSize || USUAL_SUBGROUP));
     this.software = isSoftware(info);
@@ -169,5 +175,9 @@ async function requestWith(gpu: GPU, features: readonly GPUFeatureName[], timed:
   const limits = readLimits(adapter.limits);
   const requiredLimits = Object.fromEntries(RAISED.map((name) => [name, limits[name]!]));
   const timestamps = timed && adapter.features.has("timestamp-query") ? ["timestamp-query" as const] : [];
-  return await adapter.requestDevice({ requiredFeatures: [...features, ...timestamps], requiredLimits });
+  const requiredFeatures = [...features, ...timestamps];
+  if (!isSoftware(adapter.info)) return await adapter.requestDevice({ requiredFeatures, requiredLimits });
+  const wide = [...requiredFeatures, WIDE_INTEGERS as GPUFeatureName];
+  return await adapter.requestDevice({ requiredFeatures: wide, requiredLimits })
+    .catch(() => adapter.requestDevice({ requiredFeatures, requiredLimits }));
 }
