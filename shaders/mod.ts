@@ -52,14 +52,14 @@ import readMemory from "./read_memory.wgsl" with { type: "text" };
 import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
 import route from "./route.wgsl" with { type: "text" };
 import scanStates from "./scan_states.wgsl" with { type: "text" };
-import sortExperts from "./sort_experts.wgsl" with { type: "text" };
-import sumSplits from "./sum_splits.wgsl" with { type: "text" };
+import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 import softwareDown from "./software_down.wgsl" with { type: "text" };
 import softwareGateUp from "./software_gate_up.wgsl" with { type: "text" };
 import softwareLinearAttention from "./software_linear_attention.wgsl" with { type: "text" };
 import softwareProduct from "./software_product.wgsl" with { type: "text" };
 import softwareRoute from "./software_route.wgsl" with { type: "text" };
-import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
+import sortExperts from "./sort_experts.wgsl" with { type: "text" };
+import sumSplits from "./sum_splits.wgsl" with { type: "text" };
 
 /** Parts with one text; `reduce` is chosen by the device, `weight` by the weight's type. */
 const PARTS = {

@@ -1,6 +1,6 @@
 // hidden[t, h] += Σ_k weights[t, k] · (x[t, k] · down[e, h]), and if SHARED shared_x[t] · shared_down[h], as in decode_down.wgsl, for
 // devices that compute on a CPU, whose I and I' are multiples of 16.
-// One workgroup, a subgroup of LANES, per row and LANE_ROWS · LANES outputs. Each lane has four rows of every matrix to itself, and the lanes
+// One workgroup of LANES per row and LANE_ROWS · LANES outputs. Each lane has four rows of every matrix to itself, and the lanes
 // load a strip of x each for all (software_product.wgsl).
 
 struct Params {

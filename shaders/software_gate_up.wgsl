@@ -1,6 +1,6 @@
 // out[t, k] = silu(n[t] · gate[e]) ⊙ (n[t] · up[e]) as in decode_gate_up.wgsl, for devices that compute on a CPU, whose K is a multiple
 // of 16. Without ROUTED there is one matrix for all rows, e = 0, and PER_ROW is 1.
-// One workgroup, a subgroup of LANES, per choice and LANE_ROWS · LANES outputs. Each lane has four rows of both matrices to itself, and the
+// One workgroup of LANES per choice and LANE_ROWS · LANES outputs. Each lane has four rows of both matrices to itself, and the
 // lanes load a strip of n each for all (software_product.wgsl).
 
 struct Params {

@@ -1,6 +1,6 @@
 // o_t = D^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t, row by row, behind the norm and rotation of q and k, as in
 // decode_linear_attention.wgsl. For devices that compute on a CPU, where 8 · LANES divides D and 8 divides half.
-// One workgroup, a subgroup of LANES, per segment, head and slice of 8 · LANES value channels. Each lane has eight value channels to
+// One workgroup of LANES per segment, head and slice of 8 · LANES value channels. Each lane has eight value channels to
 // itself; of q and k each holds eight channels for all, so that nothing is added up across lanes but the squares of norms.
 // SILU: before norms, SiLU of q, k and v. NORM: there are norms. ROTATE: there is a table. SIZE: channels of a head, D.
 

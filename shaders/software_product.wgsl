@@ -1,6 +1,6 @@
 // out[r, n] = y[r] · weight[n] + bias[n], or if ADD that more than it was, for the rows n in the part of the weight that is bound;
 // y as in decode_product.wgsl. For devices that compute on a CPU, whose K is a multiple of 16 · GROUPS.
-// One workgroup, a subgroup of LANES, per LANE_ROWS · LANES outputs and ROWS rows. Each lane has rows of the weight to itself, and the
+// One workgroup of LANES per LANE_ROWS · LANES outputs and ROWS rows. Each lane has rows of the weight to itself, and the
 // lanes load a strip of y each for all: nothing is added up across lanes but the squares of a norm, and few loads are not of weights.
 // ROWS: 1 or 4. LANE_ROWS: 8 if ROWS is 1, or else 4. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
 // PAIR: after the workgroups of this weight come those of another, of the same input and stored alike, in one part and without bias.

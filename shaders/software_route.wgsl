@@ -1,6 +1,6 @@
 // ids[t] = the experts chosen for row t, weights[t] = their scores, from norm(x[t]) · map[e], as decode_product.wgsl and route.wgsl do
 // it. For devices that compute on a CPU, whose K is a multiple of 16: what is small goes in one dispatch, which costs as much as the work.
-// One workgroup, a subgroup of LANES, per row. Each lane has four rows of the map at a time to itself (software_product.wgsl).
+// One workgroup of LANES per row. Each lane has four rows of the map at a time to itself (software_product.wgsl).
 
 const GROUP_SIZE = EXPERTS / GROUPS;
 const LOWEST = -3.4e38;

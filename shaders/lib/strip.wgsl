@@ -1,5 +1,5 @@
 // Strips of 16 neighbouring values, and their products with rows of weights that each lane has to itself.
-// For devices that compute on a CPU: these load for one lane after the other, and pay for every component that is loaded and no more for
+// For devices that compute on a CPU, and workgroups that are one subgroup: these load for one lane after the other, and pay for every component that is loaded and no more for
 // one of 64 bits; but they move values between lanes at once.
 
 alias f32x8 = vec4<u64>; // eight f32, two in each u64

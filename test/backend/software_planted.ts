@@ -2,6 +2,7 @@
 import { plant, type Planted } from "./planted.ts";
 
 const FEW = /^linearAttention of few rows, \d heads of (64|128)/;
+const BATCH = /^linearAttention of a batch, 4 heads of 64/;
 const ONE = /^project bf16 .1, (64|272)/;
 const SEVERAL = /^project bf16 .6/;
 const ADD = /^projectAdd bf16 .1, 272/;
@@ -19,8 +20,8 @@ export const IN_SOFTWARE: readonly Planted[] = [
   plant("software_product", "m < share", "m <= share", ADD),
   plant("software_product", "+ params.epsilon", "", /^project behind/),
   plant("software_product", "return step_output(row)", "return row", /^head .* rows 0,2 of 3/),
-  plant("software_product", "y.d / (1.0 + exp(-gate.d))", "y.d", FEW),
-  plant("software_product", "first < size * GROUPS", "first < size", FEW),
+  plant("software_product", "y.d / (1.0 + exp(-gate.d))", "y.d", BATCH),
+  plant("software_product", "first < size * GROUPS", "first < size", BATCH),
   plant("software_product", "packed >> 32u", "packed", /^project f16 .1, 64/),
   plant("software_product", "packed[3]", "packed[2]", /^project f32 .1, 64/),
   plant("software_product", "packed.w, 3u", "packed.z, 3u", /^project q8 .1, 64/),

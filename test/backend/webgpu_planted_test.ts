@@ -8,7 +8,7 @@ import { IN_SOFTWARE } from "./software_planted.ts";
 import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
 
 const LINEAR = /^linearAttention (6|16) heads of 8/;
-const FEW = /^linearAttention of few rows, (4|6) heads/;
+const FEW = /^linearAttention of (few rows|a batch), (4|6) heads/;
 const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8|over a long slot)/;
 
 /** What is wrong with one variant only is planted in that variant. */

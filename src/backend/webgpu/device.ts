@@ -153,8 +153,11 @@ export class Device implements Disposable {
 
 /** A device with as many of the wanted features as are granted together, subgroups first. */
 async function request(gpu: GPU, timed: boolean): Promise<GPUDevice> {
-  const [subgroups, f16] = WANTED as readonly string[] as GPUFeatureName[];
-  for (const features of [[subgroups!, f16!], [subgroups!], [f16!]]) {
+  const [subgroups, f16, wide] = [...WANTED, WIDE_INTEGERS] as readonly string[] as GPUFeatureName[];
+  const choices = [[subgroups!, f16!], [subgroups!], [f16!]];
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter && isSoftware(adapter.info)) choices.unshift([subgroups!, f16!, wide!], [subgroups!, wide!]);
+  for (const features of choices) {
     const device = await requestWith(gpu, features, timed).catch((error) => {
       if (error instanceof Deno.errors.NotFound) throw error;
       return null;
@@ -175,9 +178,5 @@ async function requestWith(gpu: GPU, features: readonly GPUFeatureName[], timed:
   const limits = readLimits(adapter.limits);
   const requiredLimits = Object.fromEntries(RAISED.map((name) => [name, limits[name]!]));
   const timestamps = timed && adapter.features.has("timestamp-query") ? ["timestamp-query" as const] : [];
-  const requiredFeatures = [...features, ...timestamps];
-  if (!isSoftware(adapter.info)) return await adapter.requestDevice({ requiredFeatures, requiredLimits });
-  const wide = [...requiredFeatures, WIDE_INTEGERS as GPUFeatureName];
-  return await adapter.requestDevice({ requiredFeatures: wide, requiredLimits })
-    .catch(() => adapter.requestDevice({ requiredFeatures, requiredLimits }));
+  return await adapter.requestDevice({ requiredFeatures: [...features, ...timestamps], requiredLimits });
 }
