@@ -13,6 +13,11 @@ import rowTile from "./lib/row_tile.wgsl" with { type: "text" };
 import selectLargest from "./lib/select_largest.wgsl" with { type: "text" };
 import span from "./lib/span.wgsl" with { type: "text" };
 import step from "./lib/step.wgsl" with { type: "text" };
+import strip from "./lib/strip.wgsl" with { type: "text" };
+import strip16 from "./lib/strip_16bit.wgsl" with { type: "text" };
+import strip32 from "./lib/strip_32bit.wgsl" with { type: "text" };
+import strip4 from "./lib/strip_4bit.wgsl" with { type: "text" };
+import strip8 from "./lib/strip_8bit.wgsl" with { type: "text" };
 import tile from "./lib/tile.wgsl" with { type: "text" };
 import units from "./lib/units.wgsl" with { type: "text" };
 import weightBf16 from "./lib/weight_bf16.wgsl" with { type: "text" };
@@ -50,9 +55,14 @@ import readMemory from "./read_memory.wgsl" with { type: "text" };
 import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
 import route from "./route.wgsl" with { type: "text" };
 import scanStates from "./scan_states.wgsl" with { type: "text" };
+import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
+import softwareDown from "./software_down.wgsl" with { type: "text" };
+import softwareGateUp from "./software_gate_up.wgsl" with { type: "text" };
+import softwareLinearAttention from "./software_linear_attention.wgsl" with { type: "text" };
+import softwareProduct from "./software_product.wgsl" with { type: "text" };
+import softwareRoute from "./software_route.wgsl" with { type: "text" };
 import sortExperts from "./sort_experts.wgsl" with { type: "text" };
 import sumSplits from "./sum_splits.wgsl" with { type: "text" };
-import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 
 /** Parts with one text; `reduce` is chosen by the device, `weight` and `cache` by the type of what is read. */
 const PARTS = {
@@ -81,7 +91,10 @@ const WEIGHTS = {
 /** How keys and values are read and written. */
 const CACHES = { f32: cacheF32, f16: cacheF16 } as const;
 
-type Part = keyof typeof PARTS | "reduce" | "weight" | "cache";
+/** How 16 weights are read at once. */
+const STRIPS = { f32: strip32, bf16: strip16, f16: strip16, f8_e4m3: strip8, q8: strip8, q4: strip4 } as const;
+
+type Part = keyof typeof PARTS | "reduce" | "weight" | "cache" | "strip";
 
 /** Numbers become u32 constants. */
 export type Constants = Readonly<Record<string, number | boolean>>;
@@ -236,6 +249,28 @@ export const SHADERS = {
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
     "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock
   >("softmax_attention", softmaxAttention, "step", "reduce", "cache", "units"),
+  softwareDown: shader<
+    "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
+    "columns" | "outputs" | "shared_columns" | PartOfStack
+  >("software_down", softwareDown, "step", "weight", "strip", "tile"),
+  softwareGateUp: shader<
+    | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "ids" | "out")
+    | ("shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
+    "columns" | "outputs" | "shared_outputs" | "epsilon" | PartOfStack
+  >("software_gate_up", softwareGateUp, "step", "weight", "strip", "tile", "activation"),
+  softwareLinearAttention: shader<
+    "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
+    "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
+  >("software_linear_attention", softwareLinearAttention, "step"),
+  softwareProduct: shader<
+    | ("step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out")
+    | ("other_weight" | "other_factors" | "other_out"),
+    "columns" | "outputs" | "other_outputs" | "epsilon" | PartOfStack
+  >("software_product", softwareProduct, "step", "weight", "strip", "tile"),
+  softwareRoute: shader<
+    "step" | "x" | "norm" | "map" | "factors" | "bias" | "ids" | "weights",
+    "columns" | "scale" | "epsilon"
+  >("software_route", softwareRoute, "step", "weight", "strip", "tile", "activation"),
 } as const;
 
 /** Kernels that are no part of the model: they make random weights, and measure what a device can do. */
@@ -271,6 +306,7 @@ export function assemble(shader: Shader, { enables, subgroups, weight, cache, co
   const parts = shader.parts.map((part) => {
     if (part === "reduce") return subgroups ? reduceSubgroup : reduce;
     if (part === "cache") return CACHES[cache!];
+    if (part === "strip") return strip + STRIPS[weight!];
     return part === "weight" ? WEIGHTS[weight!] : PARTS[part];
   });
   return [...enables, ...lines, ...parts, shader.text].join("\n");

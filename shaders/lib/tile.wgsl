@@ -9,7 +9,11 @@ struct Tile {
 
 // Rows n … n + 3 of matrix e; the part holds `count` of the stack's rows, from `first` on.
 fn tile_at(e: u32, n: u32, N: u32, first: u32, count: u32) -> Tile {
-  let rows = vec4u(n) + vec4u(0u, 1u, 2u, 3u);
+  return tile_of(e, vec4u(n) + vec4u(0u, 1u, 2u, 3u), N, first, count);
+}
+
+// The same of any four rows.
+fn tile_of(e: u32, rows: vec4u, N: u32, first: u32, count: u32) -> Tile {
   let stacked = e * N + rows;
   let inside = (rows < vec4u(N)) & (stacked >= vec4u(first)) & (stacked < vec4u(first + count));
   let blocks = e * ((N + BLOCK_ROWS - 1u) / BLOCK_ROWS) + min(rows, vec4u(N - 1u)) / BLOCK_ROWS;

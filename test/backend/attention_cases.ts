@@ -51,23 +51,32 @@ const FEW = [
   [[0, 0, 1]],
 ] as const satisfies readonly (readonly (readonly [number, number, number])[])[];
 
+/** The same with so few that products go row by row, too. */
+const BATCH = [
+  [[1, 0, 7]],
+  [[1, 7, 1]],
+  [[0, 0, 3], [1, 8, 1], [2, 0, 4]],
+  [[2, 4, 1], [0, 3, 1], [1, 9, 2]],
+  [[0, 0, 1]],
+] as const satisfies readonly (readonly (readonly [number, number, number])[])[];
+
 const CONTEXT = 128;
 
 function linearAttentionCase(
   dims: AttentionDims,
   groups: number,
   decays: (h: number) => number,
-  { few = false }: { readonly few?: boolean } = {},
+  { few = false, batch = false }: { readonly few?: boolean; readonly batch?: boolean } = {},
 ): OpCase {
   const { heads: N, D } = dims;
   const width = 32;
-  const steps = (few ? FEW : INTERLEAVED).map((segments, i) => hiddenStep(width, segments, [], i + 1));
+  const steps = (batch ? BATCH : few ? FEW : INTERLEAVED).map((segments, i) => hiddenStep(width, segments, [], i + 1));
   const rows = most(steps.map(rowsIn));
   return {
     name:
-      `linearAttention ${few ? "of few rows, " : ""}${N} heads of ${D}, ${groups} groups, ln decay ${
-        decays(0).toFixed(3)
-      }…${decays(N - 1).toFixed(3)}` +
+      `linearAttention ${
+        batch ? "of a batch, " : few ? "of few rows, " : ""
+      }${N} heads of ${D}, ${groups} groups, ln decay ${decays(0).toFixed(3)}…${decays(N - 1).toFixed(3)}` +
       `${dims.silu ? ", silu" : ""}${dims.plain ? ", no norm, no rotation" : ""}`,
     steps,
     prepare(make) {
@@ -82,7 +91,7 @@ function linearAttentionCase(
         groupNorm: make.norm(N * D),
         groups,
       };
-      const back = few ? make.linear("bf16", [width, N * D]) : null;
+      const back = few || batch ? make.linear("bf16", [width, N * D]) : null;
       const build = (ops: Ops) => {
         ops.receive(hidden);
         ops.project([qkv, gate], hidden, norm, maps);
@@ -228,6 +237,10 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   linearAttentionCase({ heads: 2, kvHeads: 2, D: 128, R: 64 }, 1, alibi(16, 0.0526), { few: true }),
   linearAttentionCase({ heads: 3, kvHeads: 3, D: 24, R: 12, silu: true }, 3, alibi(3, 0.5), { few: true }),
   linearAttentionCase({ heads: 2, kvHeads: 2, D: 4, R: 2, plain: true }, 2, () => -20, { few: true }),
+  linearAttentionCase({ heads: 4, kvHeads: 4, D: 64, R: 32 }, 2, alibi(4, 0.8), { batch: true }),
+  linearAttentionCase({ heads: 6, kvHeads: 6, D: 8, R: 4 }, 3, alibi(6, 1.0526), { batch: true }),
+  linearAttentionCase({ heads: 3, kvHeads: 3, D: 64, R: 16, silu: true }, 3, alibi(3, 0.5), { few: true }),
+  linearAttentionCase({ heads: 2, kvHeads: 2, D: 64, R: 32, plain: true }, 1, () => -20, { few: true }),
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 64, R: 32 }),
   softmaxAttentionCase({ heads: 6, kvHeads: 3, D: 32, R: 16 }, { blocks: [1, 3, 2] }),
   softmaxAttentionCase({ heads: 16, kvHeads: 4, D: 8, R: 4 }),

@@ -1,5 +1,6 @@
 /** GPU devices for tests: with and without features, skipped with a reason where there is no adapter. */
-import { readLimits } from "../../src/backend/webgpu/adapters.ts";
+import { isSoftware, readLimits } from "../../src/backend/webgpu/adapters.ts";
+import { WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { openProvider } from "../../src/backend/webgpu/provider.ts";
 
 const adapter = await openProvider("deno").gpu?.requestAdapter();
@@ -32,8 +33,18 @@ async function request(features: readonly string[]): Promise<GPUDevice> {
   });
 }
 
-/** The two kinds of device that choose different parts of a shader. */
+/** What the kernels for CPUs need besides a CPU. */
+const FOR_CPUS = ["subgroups", WIDE_INTEGERS];
+
+const forCpus = await request(FOR_CPUS).then((device) => {
+  const { adapterInfo } = device;
+  device.destroy();
+  return isSoftware(adapterInfo);
+}, () => false);
+
+/** The kinds of device that choose different kernels, or different parts of one. */
 export const VARIANTS = [
+  { name: "for CPUs", features: FOR_CPUS, missing: forCpus ? null : "the adapter is no CPU with subgroups and u64" },
   { name: "with subgroups", features: ["subgroups"], missing: subgroups ? null : "the adapter grants no subgroups" },
   { name: "without subgroups", features: [], missing: null },
 ] as const;

@@ -34,8 +34,14 @@ Deno.test("every shader says what it computes, how its work is shared, and the s
   }
 });
 
-/** Only where a device binds so many: others sort the choices of few rows too (decode_experts.ts). */
-const WHERE_MORE_ARE_BOUND = new Set(["decode_down", "decode_gate_up"]);
+/**
+ * Only where a device binds so many: others sort the choices of few rows too (decode_experts.ts), and use the kernels for GPUs
+ * (software_products.ts).
+ */
+const WHERE_MORE_ARE_BOUND = new Set([
+  ...["decode_down", "decode_gate_up"],
+  ...["software_down", "software_gate_up", "software_product"],
+]);
 
 Deno.test("every shader stays within the 8 storage buffers that any device binds, or is left out where there are fewer", () => {
   for (const shader of Object.values(SHADERS)) {

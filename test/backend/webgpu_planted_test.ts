@@ -3,25 +3,12 @@ import { strict as assert } from "node:assert";
 import { SHADERS } from "../../shaders/mod.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { CASES, checkCase } from "./cases.ts";
+import { plant, type Planted } from "./planted.ts";
+import { IN_SOFTWARE } from "./software_planted.ts";
 import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
 
-/** In the kernel of that name, `right` becomes `wrong`; then one of the cases whose names match must fail. */
-interface Planted {
-  readonly kernel: string;
-  readonly right: string;
-  readonly wrong: string;
-  readonly cases: RegExp;
-}
-
-const plant = (kernel: string, right: string, wrong: string, cases: RegExp): Planted => ({
-  kernel,
-  right,
-  wrong,
-  cases,
-});
-
 const LINEAR = /^linearAttention (6|16) heads of 8/;
-const FEW = /^linearAttention of few rows, (4|6) heads/;
+const FEW = /^linearAttention of (few rows|a batch), (4|6) heads/;
 const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8)/;
 const UNITS = /^softmaxAttention .* up to (3|16|17) rows/;
 const HALVES = /^softmaxAttention .* f16 .* up to (3|17) rows/;
@@ -161,6 +148,7 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
 ];
 
 const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
+  "for CPUs": IN_SOFTWARE,
   "with subgroups": [
     plant("decode_product", "subgroupAdd(value)", "value", /^project bf16/),
     plant("block_candidates", "subgroupMax(value)", "value", /^head .* large logits/),

@@ -4,6 +4,7 @@ import type { LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Part } from "./memory.ts";
 import { type Recording, whole } from "./recording.ts";
+import { computesByStrips } from "./software_products.ts";
 
 /** Leaves o in `out`, before group norm and gate. `states` are the parts of the state, counted in heads. */
 export function decodeLinearAttention(
@@ -15,6 +16,8 @@ export function decodeLinearAttention(
 ): void {
   const { device, memory } = recording;
   const { nothing } = memory;
+  const half = rope?.shape.at(-1) ?? 0;
+  const bySlices = computesByStrips(device) && headDim % (8 * device.lanes) === 0 && half % 8 === 0;
   const columns4 = headDim / 4;
   // One sequence keeps a GPU busy only if many workgroups share it out; the more each does, the less is done twice.
   const most = device.software || recording.capacity.segments > 1 ? 4 : 2;
@@ -25,14 +28,13 @@ export function decodeLinearAttention(
   const decay = memory.buffer("decay", 4 * heads);
   // exp() of float64: the device's own is coarse, and its errors add up over a text.
   device.gpu.queue.writeBuffer(decay, 0, Float32Array.from(logDecay, Math.exp));
+  const constants = { SIZE: headDim, SILU: silu, NORM: queryNorm !== null, ROTATE: rope !== null };
   for (const { buffer, first, count } of states) {
     recording.dispatch(
-      SHADERS.decodeLinearAttention,
+      bySlices ? SHADERS.softwareLinearAttention : SHADERS.decodeLinearAttention,
       {
-        constants: {
-          ...{ LANES, SIZE: headDim, COLUMNS, SILU: silu, NORM: queryNorm !== null, ROTATE: rope !== null },
-        },
-        workgroups: ({ segments }) => segments * heads * columns4 / COLUMNS,
+        constants: bySlices ? constants : { ...constants, LANES, COLUMNS },
+        workgroups: ({ segments }) => segments * heads * (bySlices ? headDim / 8 / device.lanes : columns4 / COLUMNS),
       },
       {
         qkv: whole(qkv),
@@ -45,7 +47,7 @@ export function decodeLinearAttention(
       },
       {
         heads,
-        half: rope?.shape.at(-1) ?? 0,
+        half,
         first,
         count,
         query_epsilon: queryNorm?.eps ?? 0,

@@ -6,6 +6,8 @@ import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { byTiles, gemm, productsByTiles } from "./prefill_dense.ts";
 import { combineExperts, expertProducts, PREFILL_TILE_ROWS } from "./prefill_experts.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import { softwareDownAdd, softwareGateUp } from "./software_experts.ts";
+import { byStrips } from "./software_products.ts";
 import { sortChoices, sortedChoices } from "./sorted_choices.ts";
 
 /** Buffers that the kernels bind, more than some devices allow. */
@@ -63,6 +65,7 @@ export function decodeGateUp(
   [gate, up]: readonly [gate: Weight, up: Weight],
   shared: SharedGateUp | null,
 ): void {
+  if (byStrips(recording, [gate, up])) return softwareGateUp(recording, out, hidden, norm, ids, [gate, up], shared);
   const [experts, outputs, width] = gate.values.shape as [number, number, number];
   const { chosen, tiles, constants } = choicesOf(recording, ids, experts);
   const rowsAtOnce = recording.capacity.rows === 1 ? 1 : TILE_ROWS;
@@ -117,6 +120,9 @@ export function decodeDownAdd(
   down: Weight,
   shared: SharedDown | null,
 ): void {
+  if (byStrips(recording, shared === null ? [down] : [down, shared.down])) {
+    return softwareDownAdd(recording, hidden, x, routing, down, shared);
+  }
   const { lanes } = recording.device;
   const perRow = routing.ids.shape[1]!;
   const LANES = Math.min(MAX_LANES, lanes * 2 ** Math.ceil(Math.log2(perRow)));

@@ -4,6 +4,7 @@ import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import type { Device } from "./device.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import { byStrips, softwareProduct } from "./software_products.ts";
 
 const MAX_LANES = 256;
 
@@ -24,7 +25,7 @@ export interface GatedNorm {
   readonly groups: number;
 }
 
-interface ProductOptions {
+export interface ProductOptions {
   readonly add?: boolean;
   readonly rows?: "rows" | "outputs";
   /** What the input goes through first. */
@@ -39,9 +40,12 @@ export function decodeProduct(
   recording: Recording,
   out: Tensor | GPUBuffer,
   x: Tensor,
-  { weight, bias }: Linear,
-  { add = false, rows = "rows", norm = null, gated = null, lanes }: ProductOptions,
+  map: Linear,
+  options: ProductOptions,
 ): void {
+  const { weight, bias } = map;
+  const { add = false, rows = "rows", norm = null, gated = null, lanes } = options;
+  if (byStrips(recording, [weight], gated?.groups)) return softwareProduct(recording, out, x, map, options);
   const { capacity, device, memory: { nothing } } = recording;
   const [outputs, width] = weight.values.shape as [number, number];
   const { factors, constants } = scaling(recording, weight);
@@ -115,6 +119,10 @@ function decodePair(
   norm: Norm,
   [weight, other]: readonly [Weight, Weight],
 ): void {
+  if (byStrips(recording, [weight, other])) {
+    const map = { weight, bias: null };
+    return softwareProduct(recording, out!, hidden, map, { norm }, { out: otherOut!, weight: other });
+  }
   const { capacity, device } = recording;
   const [outputs, width] = weight.values.shape as [number, number];
   const otherOutputs = other.values.shape[0]!;

@@ -5,6 +5,8 @@ import type { Tensor, Weight } from "../tensor.ts";
 import { decodeProduct, decodeProject, lanesFor } from "./decode_products.ts";
 import { byTiles, gatedGemm, gemm, productsByTiles } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import { softwareGateUp } from "./software_experts.ts";
+import { byStrips } from "./software_products.ts";
 
 export function embed(recording: Recording, hidden: Tensor, table: Weight): void {
   const [vocabulary, width] = table.values.shape as [number, number];
@@ -56,8 +58,12 @@ export function gateUp(recording: Recording, out: Tensor, hidden: Tensor, norm: 
   const [outputs, width] = gate.values.shape as [number, number];
   const { factors, constants } = scaling(recording, gate);
   checkAlike(gate, up);
+  const many = byTiles(recording.capacity.rows);
+  if (!many && byStrips(recording, [gate, up])) {
+    return softwareGateUp(recording, out, hidden, norm, null, [gate, up], null);
+  }
   const x = recording.normed(hidden, norm);
-  if (byTiles(recording.capacity.rows)) return gatedGemm(recording, out, x, gate, up);
+  if (many) return gatedGemm(recording, out, x, gate, up);
   const upParts = own(up.values).parts;
   const ROWS = recording.capacity.rows === 1 ? 1 : 4;
   const LANES = lanesFor(recording.device, Math.ceil(outputs / 4), width / 4);

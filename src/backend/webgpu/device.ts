@@ -22,6 +22,9 @@ export const USUAL_KERNELS: KernelChoice = { subgroups: true, threads: 2 ** 17 }
 /** Features that adapters may hide and yet grant; all are optional. */
 const WANTED = ["subgroups", "shader-f16"] as const;
 
+/** Deno's name of integers of 64 bits, which only the kernels for CPUs use. */
+export const WIDE_INTEGERS = "wgpu-shader-int64";
+
 /** Limits worth raising above WebGPU's defaults. */
 const RAISED = [
   "maxBufferSize",
@@ -40,6 +43,8 @@ export class Device implements Disposable {
   /** What is recorded from now on goes by. */
   kernels: KernelChoice;
   readonly #subgroupEnables: readonly string[];
+  /** Whether kernels may use integers of 64 bits. */
+  readonly wideIntegers: boolean;
   /** Threads that every subgroup has at least. */
   readonly minSubgroup: number;
   /** Threads of a workgroup that works on one short vector: a subgroup. */
@@ -63,6 +68,7 @@ export class Device implements Disposable {
     this.name = adapterName(info);
     this.kernels = kernels;
     this.#subgroupEnables = subgroupEnables;
+    this.wideIntegers = gpu.features.has(WIDE_INTEGERS as GPUFeatureName);
     this.minSubgroup = info.subgroupMinSize || USUAL_SUBGROUP;
     this.lanes = Math.min(64, Math.max(8, info.subgroupMaxSize || USUAL_SUBGROUP));
     this.software = isSoftware(info);
@@ -147,8 +153,11 @@ export class Device implements Disposable {
 
 /** A device with as many of the wanted features as are granted together, subgroups first. */
 async function request(gpu: GPU, timed: boolean): Promise<GPUDevice> {
-  const [subgroups, f16] = WANTED as readonly string[] as GPUFeatureName[];
-  for (const features of [[subgroups!, f16!], [subgroups!], [f16!]]) {
+  const [subgroups, f16, wide] = [...WANTED, WIDE_INTEGERS] as readonly string[] as GPUFeatureName[];
+  const choices = [[subgroups!, f16!], [subgroups!], [f16!]];
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter && isSoftware(adapter.info)) choices.unshift([subgroups!, f16!, wide!], [subgroups!, wide!]);
+  for (const features of choices) {
     const device = await requestWith(gpu, features, timed).catch((error) => {
       if (error instanceof Deno.errors.NotFound) throw error;
       return null;

@@ -8,8 +8,22 @@ import { gateUp, projectAdd } from "./dense_ops.ts";
 import { byTiles, gemm } from "./prefill_dense.ts";
 import { sortedDownAdd, sortedGateUp } from "./prefill_experts.ts";
 import { type Recording, whole } from "./recording.ts";
+import { routesByStrips, softwareRoute } from "./software_experts.ts";
 
 export function route(
+  recording: Recording,
+  routing: Routing,
+  hidden: Tensor,
+  norm: Norm,
+  map: Weight,
+  how: Router,
+): void {
+  if (routesByStrips(recording, map)) softwareRoute(recording, routing, hidden, norm, map, how);
+  else routeBy(recording, routing, hidden, norm, map, how);
+  orderChoices(recording, routing.ids, map.values.shape[0]!);
+}
+
+function routeBy(
   recording: Recording,
   { ids, weights }: Routing,
   hidden: Tensor,
@@ -46,7 +60,6 @@ export function route(
     },
     { scale },
   );
-  orderChoices(recording, ids, experts);
 }
 
 export function expertsGateUp(

@@ -39,6 +39,9 @@ export class GpuTensor implements Tensor {
 /** Kernels read up to 16 bytes at once. */
 const ALIGNMENT = 16;
 
+/** Bytes of the largest element that a kernel reads: 16 weights of 32 bits. */
+const WIDEST = 64;
+
 /** Each write keeps a copy until the next submit; this bounds them. */
 const MAX_UNSUBMITTED_BYTES = 256 * 2 ** 20;
 
@@ -89,7 +92,7 @@ export class Memory {
 
   /** Bound where a variant reads nothing. */
   get nothing(): GPUBuffer {
-    return this.#nothing ??= this.buffer("nothing", ALIGNMENT);
+    return this.#nothing ??= this.buffer("nothing", WIDEST);
   }
 
   /**

@@ -1,0 +1,67 @@
+// Strips of 16 neighbouring values, and their products with rows of weights that each lane has to itself.
+// For devices that compute on a CPU, and workgroups that are one subgroup: these load for one lane after the other, and pay for every component that is loaded and no more for
+// one of 64 bits; but they move values between lanes at once.
+
+alias f32x8 = vec4<u64>; // eight f32, two in each u64
+
+struct Strip {
+  a: vec4f,
+  b: vec4f,
+  c: vec4f,
+  d: vec4f,
+}
+
+struct FourStrips {
+  first: Strip,
+  second: Strip,
+  third: Strip,
+  fourth: Strip,
+}
+
+fn dot16(x: Strip, y: Strip) -> f32 { return (dot(x.a, y.a) + dot(x.b, y.b)) + (dot(x.c, y.c) + dot(x.d, y.d)); }
+
+fn pair_of(packed: u64) -> vec2f { return bitcast<vec2f>(vec2u(u32(packed), u32(packed >> 32u))); }
+
+fn strip_at(low: f32x8, high: f32x8) -> Strip {
+  return Strip(
+    vec4f(pair_of(low.x), pair_of(low.y)),
+    vec4f(pair_of(low.z), pair_of(low.w)),
+    vec4f(pair_of(high.x), pair_of(high.y)),
+    vec4f(pair_of(high.z), pair_of(high.w)),
+  );
+}
+
+fn times(x: Strip, y: Strip) -> Strip { return Strip(x.a * y.a, x.b * y.b, x.c * y.c, x.d * y.d); }
+
+// x · each of four rows, at the 16 columns that are given.
+fn products(x: Strip, rows: FourStrips) -> vec4f {
+  return vec4f(dot16(x, rows.first), dot16(x, rows.second), dot16(x, rows.third), dot16(x, rows.fourth));
+}
+
+// The strip that another lane of the subgroup holds.
+fn strip_of(held: Strip, lane: u32) -> Strip {
+  return Strip(
+    subgroupShuffle(held.a, lane),
+    subgroupShuffle(held.b, lane),
+    subgroupShuffle(held.c, lane),
+    subgroupShuffle(held.d, lane),
+  );
+}
+
+// Strips of a weight at 16 columns that share a factor.
+fn scaled16(codes: Strip, strip_factor: factor, block: u32) -> Strip {
+  return Strip(
+    scaled(codes.a, strip_factor, block),
+    scaled(codes.b, strip_factor, block),
+    scaled(codes.c, strip_factor, block),
+    scaled(codes.d, strip_factor, block),
+  );
+}
+
+// The m-th lane of all has the rows m, m + count / LANE_ROWS, … of `count` rows, four of them a tile; this is tile i, and `count` where
+// there is none. Neighbouring lanes read neighbouring rows, and those of a lane lie apart, which caches like better than as many
+// neighbours as a workgroup has rows: 512 bytes apart, they share few sets.
+fn spread_rows(m: u32, i: u32, count: u32) -> vec4u {
+  let share = (count + LANE_ROWS - 1u) / LANE_ROWS;
+  return select(vec4u(count), vec4u(m) + share * (4u * i + vec4u(0u, 1u, 2u, 3u)), m < share);
+}
