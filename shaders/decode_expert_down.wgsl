@@ -1,6 +1,7 @@
 // products[t, k, h] = x[t, k] · down[e, h], e the expert of the choice, over the matrices' rows in the part that is bound (spec c.10).
-// Each team of TEAM lanes takes 4 outputs of up to ROWS choices that share an expert (lib/choices.wgsl), as in decode_down.wgsl.
-// COLUMNS: I / 4. ROWS: 1 or 4.
+// One workgroup of LANES per up to ROWS choices that share an expert (lib/choices.wgsl) and 4 outputs for each of its teams of TEAM
+// lanes, which share out I as those of decode_down.wgsl do.
+// COLUMNS: I / 4. ROWS: 1 or 2.
 
 const TEAMS = LANES / TEAM;
 
@@ -10,8 +11,6 @@ const UNROLL = select(select(1u, 2u, COLUMNS % (2u * TEAM) == 0u), 4u, COLUMNS %
 // Of each row.
 var<private> sum0: vec4f;
 var<private> sum1: vec4f;
-var<private> sum2: vec4f;
-var<private> sum3: vec4f;
 
 struct Params {
   outputs: u32, // H
@@ -38,16 +37,10 @@ fn downs(tile: Tile, i: u32) -> mat4x4f {
   return mat4x4f(downs4(at.x, block.x), downs4(at.y, block.y), downs4(at.z, block.z), downs4(at.w, block.w));
 }
 
-fn add(i: u32, sources: vec4u, count: u32, tile: Tile) {
+fn add(i: u32, sources: vec2u, tile: Tile) {
   let d = downs(tile, i);
   sum0 += x[sources.x + i] * d;
-  if (ROWS > 1u) {
-    sum1 += x[sources.y + i] * d;
-    if (count > 2u) { // most experts have one row or two
-      sum2 += x[sources.z + i] * d;
-      sum3 += x[sources.w + i] * d;
-    }
-  }
+  if (ROWS > 1u) { sum1 += x[sources.y + i] * d; }
 }
 
 // Lane j < 4 of a team writes output h + j.
@@ -67,17 +60,13 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let tile = tile_at(choices.expert, h, params.outputs, params.first, params.count);
   let sources = choices.at * COLUMNS;
   for (var i = lane.index % TEAM; i < COLUMNS; i += UNROLL * TEAM) {
-    add(i, sources, choices.count, tile);
-    if (UNROLL > 1u) { add(i + TEAM, sources, choices.count, tile); }
+    add(i, sources, tile);
+    if (UNROLL > 1u) { add(i + TEAM, sources, tile); }
     if (UNROLL > 2u) {
-      add(i + 2u * TEAM, sources, choices.count, tile);
-      add(i + 3u * TEAM, sources, choices.count, tile);
+      add(i + 2u * TEAM, sources, tile);
+      add(i + 3u * TEAM, sources, tile);
     }
   }
   write(lane, choices.at.x, h, tile, sum0);
-  if (ROWS > 1u) {
-    if (choices.count > 1u) { write(lane, choices.at.y, h, tile, sum1); }
-    if (choices.count > 2u) { write(lane, choices.at.z, h, tile, sum2); }
-    if (choices.count > 3u) { write(lane, choices.at.w, h, tile, sum3); }
-  }
+  if (ROWS > 1u && choices.count > 1u) { write(lane, choices.at.y, h, tile, sum1); }
 }

@@ -1,7 +1,7 @@
 // out[t, k] = silu(n[t] · gate[e]) ⊙ (n[t] · up[e]) with n = norm(x) and e the expert of the choice (spec c.10); if SHARED, after the
 // choices every row once more, with matrices of their own. The norm's sum of squares is taken on the way and divides at the end.
 // One workgroup of LANES per 4 outputs of up to ROWS choices that share an expert (lib/choices.wgsl); its lanes share out K, in the
-// same way whatever the rows are. COLUMNS: K / 4. ROWS: 1 or 4.
+// same way whatever the rows are. COLUMNS: K / 4. ROWS: 1 or 2.
 
 struct Params {
   outputs: u32, // I
@@ -38,8 +38,6 @@ struct Products {
 // Of each row.
 var<private> products0: Products;
 var<private> products1: Products;
-var<private> products2: Products;
-var<private> products3: Products;
 
 fn gates4(at: u32, block: u32) -> vec4f {
   let codes = load_weight4(gate[weight4_at(at)], at);
@@ -70,39 +68,33 @@ fn added(sums: Products, value: vec4f, weight: vec4f, g: mat4x4f, u: mat4x4f) ->
   return Products(sums.gates + weighted * g, sums.ups + weighted * u, sums.squares + value * value);
 }
 
-// Adds the products of columns 4i … 4i + 3 of `count` rows.
-fn add_products(i: u32, sources: vec4u, count: u32, g: mat4x4f, u: mat4x4f) {
+// Adds the products of columns 4i … 4i + 3.
+fn add_products(i: u32, sources: vec2u, g: mat4x4f, u: mat4x4f) {
   let weight = norm[i];
   products0 = added(products0, x[sources.x + i], weight, g, u);
-  if (ROWS > 1u) {
-    products1 = added(products1, x[sources.y + i], weight, g, u);
-    if (count > 2u) { // most experts have one row or two
-      products2 = added(products2, x[sources.z + i], weight, g, u);
-      products3 = added(products3, x[sources.w + i], weight, g, u);
-    }
-  }
+  if (ROWS > 1u) { products1 = added(products1, x[sources.y + i], weight, g, u); }
 }
 
-fn add_routed(i: u32, sources: vec4u, count: u32, tile: Tile) {
+fn add_routed(i: u32, sources: vec2u, tile: Tile) {
   let at = tile.rows * COLUMNS + i;
   let block = factor_indices(tile, i, COLUMNS);
   let g = mat4x4f(gates4(at.x, block.x), gates4(at.y, block.y), gates4(at.z, block.z), gates4(at.w, block.w));
   let u = mat4x4f(ups4(at.x, block.x), ups4(at.y, block.y), ups4(at.z, block.z), ups4(at.w, block.w));
-  add_products(i, sources, count, g, u);
+  add_products(i, sources, g, u);
 }
 
-fn add_all_routed(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
+fn add_all_routed(lane: Lane, sources: vec2u, tile: Tile) {
   for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
-    add_routed(i, sources, count, tile);
-    if (UNROLL > 1u) { add_routed(i + LANES, sources, count, tile); }
+    add_routed(i, sources, tile);
+    if (UNROLL > 1u) { add_routed(i + LANES, sources, tile); }
     if (UNROLL > 2u) {
-      add_routed(i + 2u * LANES, sources, count, tile);
-      add_routed(i + 3u * LANES, sources, count, tile);
+      add_routed(i + 2u * LANES, sources, tile);
+      add_routed(i + 3u * LANES, sources, tile);
     }
   }
 }
 
-fn add_shared(i: u32, sources: vec4u, count: u32, tile: Tile) {
+fn add_shared(i: u32, sources: vec2u, tile: Tile) {
   let at = tile.rows * COLUMNS + i;
   let block = factor_indices(tile, i, COLUMNS);
   let g = mat4x4f(
@@ -117,16 +109,16 @@ fn add_shared(i: u32, sources: vec4u, count: u32, tile: Tile) {
     shared_ups4(at.z, block.z),
     shared_ups4(at.w, block.w),
   );
-  add_products(i, sources, count, g, u);
+  add_products(i, sources, g, u);
 }
 
-fn add_all_shared(lane: Lane, sources: vec4u, count: u32, tile: Tile) {
+fn add_all_shared(lane: Lane, sources: vec2u, tile: Tile) {
   for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
-    add_shared(i, sources, count, tile);
-    if (UNROLL > 1u) { add_shared(i + LANES, sources, count, tile); }
+    add_shared(i, sources, tile);
+    if (UNROLL > 1u) { add_shared(i + LANES, sources, tile); }
     if (UNROLL > 2u) {
-      add_shared(i + 2u * LANES, sources, count, tile);
-      add_shared(i + 3u * LANES, sources, count, tile);
+      add_shared(i + 2u * LANES, sources, tile);
+      add_shared(i + 3u * LANES, sources, tile);
     }
   }
 }
@@ -157,28 +149,20 @@ fn routed(lane: Lane, index: u32, n: u32) {
   if (choices.count == 0u) { return; }
   let tile = tile_at(choices.expert, n, params.outputs, params.first, params.count);
   if (!any(tile.inside)) { return; }
-  add_all_routed(lane, choices.at / PER_ROW * COLUMNS, choices.count, tile);
+  add_all_routed(lane, choices.at / PER_ROW * COLUMNS, tile);
   let j = lane.index;
   write_routed(j, choices.at.x, n, tile, activate(lane, products0));
-  if (ROWS > 1u) {
-    if (choices.count > 1u) { write_routed(j, choices.at.y, n, tile, activate(lane, products1)); }
-    if (choices.count > 2u) { write_routed(j, choices.at.z, n, tile, activate(lane, products2)); }
-    if (choices.count > 3u) { write_routed(j, choices.at.w, n, tile, activate(lane, products3)); }
-  }
+  if (ROWS > 1u && choices.count > 1u) { write_routed(j, choices.at.y, n, tile, activate(lane, products1)); }
 }
 
 fn shared_expert(lane: Lane, t: u32, n: u32) {
-  let count = min(ROWS, row_count() - t);
+  let last = row_count() - 1u;
   let tile = tile_at(0u, n, params.shared_outputs, 0u, params.shared_outputs);
-  let rows = t + min(vec4u(0u, 1u, 2u, 3u), vec4u(count - 1u));
-  add_all_shared(lane, rows * COLUMNS, count, tile);
+  let rows = min(vec2u(t, t + 1u), vec2u(last));
+  add_all_shared(lane, rows * COLUMNS, tile);
   let j = lane.index;
   write_shared(j, rows.x, n, tile, activate(lane, products0));
-  if (ROWS > 1u) {
-    if (count > 1u) { write_shared(j, rows.y, n, tile, activate(lane, products1)); }
-    if (count > 2u) { write_shared(j, rows.z, n, tile, activate(lane, products2)); }
-    if (count > 3u) { write_shared(j, rows.w, n, tile, activate(lane, products3)); }
-  }
+  if (ROWS > 1u && t < last) { write_shared(j, rows.y, n, tile, activate(lane, products1)); }
 }
 
 // A plan of one row has one, whatever the step says.

@@ -35,11 +35,11 @@ Deno.test("every shader says what it computes, how its work is shared, and the s
 });
 
 /**
- * Only where a device binds so many: others sort the choices of few rows too (decode_experts.ts), and use the kernels for GPUs
- * (software_products.ts).
+ * Only where a device binds so many: others sort the choices of few rows too (decode_experts.ts), compute one map at a time
+ * (decode_products.ts), and use the kernels for GPUs (software_products.ts).
  */
 const WHERE_MORE_ARE_BOUND = new Set([
-  ...["decode_down", "decode_gate_up"],
+  ...["decode_down", "decode_gate_up", "decode_pair"],
   ...["software_down", "software_gate_up", "software_product"],
 ]);
 

@@ -13,8 +13,8 @@ import { sortChoices, sortedChoices } from "./sorted_choices.ts";
 /** Buffers that the kernels bind, more than some devices allow. */
 const BUFFERS = 14;
 
-/** Choices that share an expert and are read with its weights at once. */
-const TILE_ROWS = 4;
+/** Choices that share an expert and are multiplied with its weights at once: of 32 rows most experts have one or two. */
+const TILE_ROWS = 2;
 
 /** Threads of a workgroup that every device has. */
 const MAX_LANES = 256;
@@ -109,6 +109,50 @@ export function decodeGateUp(
       { outputs, first, count, shared_outputs: sharedOutputs, epsilon: norm.eps },
     );
   });
+}
+
+/** Whether the gate and up of an MLP that all rows go through are computed as those of a shared expert. */
+export function decodesGateUp(recording: Recording, weights: readonly Weight[]): boolean {
+  return !productsByTiles(recording.capacity.rows) && decodesExperts(recording) &&
+    weights.every(({ values }) => own(values).parts.length === 1);
+}
+
+/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden), for all rows: a dispatch that nothing of the routed experts waits for. */
+export function decodeDenseGateUp(
+  recording: Recording,
+  hidden: Tensor,
+  norm: Norm,
+  { out, gate, up }: SharedGateUp,
+): void {
+  const [outputs, width] = gate.values.shape as [number, number];
+  const { memory: { nothing }, device, capacity } = recording;
+  const ROWS = capacity.rows === 1 ? 1 : TILE_ROWS;
+  const blocks = Math.ceil(outputs / 4);
+  const none = { gate: nothing, gate_factors: nothing, up: nothing, up_factors: nothing, chosen: nothing };
+  recording.dispatch(
+    SHADERS.decodeGateUp,
+    {
+      constants: {
+        ...scaling(recording, gate).constants,
+        ...{ ROWS, PER_ROW: 1, TILES: 0, SHARED: true },
+        ...{ LANES: lanesFor(device, blocks, width / 4), COLUMNS: width / 4 },
+      },
+      weight: weightType(gate),
+      workgroups: ({ rows }) => Math.ceil(rows / ROWS) * blocks,
+    },
+    {
+      ...none,
+      x: whole(hidden),
+      norm: whole(norm.weight),
+      out: recording.scratch("no routed experts", 1),
+      shared_gate: whole(gate.values, gate.values.dtype),
+      shared_gate_factors: scaling(recording, gate).factors,
+      shared_up: whole(up.values, up.values.dtype),
+      shared_up_factors: scaling(recording, up).factors,
+      shared_out: whole(out),
+    },
+    { outputs: 0, first: 0, count: 0, shared_outputs: outputs, epsilon: norm.eps },
+  );
 }
 
 /** hidden[t] += Σ_k weights[t, k] · (x[t, k] @ down[e]^T), then + shared.x[t] @ shared.down^T where there is one. */

@@ -2,6 +2,7 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
+import { decodeDenseGateUp, decodesGateUp } from "./decode_experts.ts";
 import { decodeProduct, decodeProject, lanesFor } from "./decode_products.ts";
 import { byTiles, gatedGemm, gemm, productsByTiles } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
@@ -62,6 +63,7 @@ export function gateUp(recording: Recording, out: Tensor, hidden: Tensor, norm: 
   if (!many && byStrips(recording, [gate, up])) {
     return softwareGateUp(recording, out, hidden, norm, null, [gate, up], null);
   }
+  if (decodesGateUp(recording, [gate, up])) return decodeDenseGateUp(recording, hidden, norm, { out, gate, up });
   const x = recording.normed(hidden, norm);
   if (many) return gatedGemm(recording, out, x, gate, up);
   const upParts = own(up.values).parts;

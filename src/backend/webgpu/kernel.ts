@@ -127,9 +127,10 @@ export class Kernels {
     weight: Variant["weight"] = null,
     cache: Variant["cache"] = null,
   ): Kernel<B, P> {
-    const { enables, subgroups, minSubgroup } = this.#device;
-    const variant = { enables, subgroups, weight, cache, constants: { SUBGROUP: minSubgroup, ...constants } };
-    const text = assemble(shader, variant);
+    const { enables, subgroups, minSubgroup, lanes } = this.#device;
+    const { LANES = lanes, TEAM = LANES } = constants;
+    const all = { SUBGROUP: minSubgroup, ...constants, LANES, TEAM };
+    const text = assemble(shader, { enables, subgroups, weight, cache, constants: all });
     const kernel = this.#kernels.get(text) ?? this.#compile(shader.name, text);
     this.#kernels.set(text, kernel);
     return kernel as Kernel<B, P>;

@@ -55,8 +55,7 @@ export class Recording {
     params: Readonly<Record<P, number>>,
   ): void {
     this.#finishUngated();
-    const { LANES = this.device.lanes, TEAM = LANES } = constants;
-    const kernel = this.#kernels.get(shader, { ...constants, LANES, TEAM }, weight, cache);
+    const kernel = this.#kernels.get(shader, constants, weight, cache);
     const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params);
     this.#dispatches.push({ ...bound, workgroups });
   }
