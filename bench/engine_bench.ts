@@ -5,6 +5,7 @@
  */
 import { once } from "node:events";
 import { MessageChannel, Worker } from "node:worker_threads";
+import { rest } from "../src/backend/backend.ts";
 import { median } from "../src/cli/bench_figures.ts";
 import { processTerminal } from "../src/cli/terminal.ts";
 import { serveEngine } from "../src/engine/host.ts";
@@ -58,7 +59,7 @@ class TimedStage implements StageModel, Disposable {
     this.#slots = slots;
   }
 
-  forward({ outputs: { length: rows } }: Step): Promise<Candidates> {
+  async forward({ outputs: { length: rows } }: Step): Promise<Candidates> {
     const begin = performance.now();
     if (rows === this.#slots && ++this.#steps > WARM_STEPS) this.millis.push(begin - this.#end);
     const perRow = ROW.ids.length;
@@ -72,9 +73,10 @@ class TimedStage implements StageModel, Disposable {
       candidates.ids.set(ROW.ids, row * perRow);
       candidates.logits.set(ROW.logits, row * perRow);
     }
+    await rest();
     while (performance.now() < begin + STAGE_MILLIS);
     this.#end = performance.now();
-    return Promise.resolve(candidates);
+    return candidates;
   }
 
   logits(): Promise<never> {

@@ -1,4 +1,5 @@
 /** Who computes: the operations of the model, recorded once into a plan and run for every step. */
+import { nextTick } from "node:process";
 import type { Segment } from "../pipeline/messages.ts";
 import type { DataType, Tensor, TensorShape, Weight } from "./tensor.ts";
 
@@ -212,6 +213,12 @@ export class OutOfMemoryError extends RangeError {
   }
 }
 
+/**
+ * Resolves when the thread has nothing else to do, but before it waits for anything: after what others have left for that
+ * moment with nextTick, such as messages to other threads.
+ */
+export const rest = (): Promise<void> => new Promise((resolve) => nextTick(resolve));
+
 /** A device with its memory. Everything it made is freed with it. */
 export interface Backend extends Disposable {
   /** The device's own name. */
@@ -236,7 +243,10 @@ export interface Backend extends Disposable {
   fill(tensor: Tensor, values: RandomValues): Promise<void>;
   /** Calls `build` once and keeps what it recorded. */
   record(capacity: Capacity, build: (ops: Ops) => void): Plan;
-  /** Runs a plan for one step and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good. */
+  /**
+   * Runs a plan for one step and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good.
+   * However long it keeps the thread, it awaits {@linkcode rest} before, with the device at work if there is one.
+   */
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
   /** Reads tensors as the last run left them. */
   read(reads: readonly Read[]): Promise<ArrayBuffer[]>;

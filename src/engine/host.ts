@@ -1,4 +1,5 @@
 /** The engine in its worker: opens the first stage beside it, takes the process's requests, closes when asked to. */
+import { nextTick } from "node:process";
 import { setImmediate } from "node:timers/promises";
 import { type Link, localLinks, portLink } from "../pipeline/link.ts";
 import type {
@@ -82,12 +83,15 @@ function openStage(
   );
 }
 
-/** Sends what is said without a pause, such as all that a step brings, as one message. */
+/**
+ * Sends what is said until the thread rests, such as all that a step brings, as one message. With a stage in this thread that is when
+ * the next step is under way (Backend.run): a message takes some 20 µs, and the device would wait for its step as long.
+ */
 function batched(send: (messages: readonly FromEngine[]) => void): (message: FromEngine) => void {
   let batch: FromEngine[] = [];
   return (message) => {
     if (batch.push(message) > 1) return;
-    queueMicrotask(() => {
+    nextTick(() => {
       send(batch);
       batch = [];
     });

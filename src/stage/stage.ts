@@ -18,6 +18,7 @@ export interface StageModel {
   /** Milliseconds that the device worked on the last step; null or nothing if they are not measured. */
   readonly gpuMillis?: number | null;
   /**
+   * Lets the thread rest (backend.ts) before it keeps it.
    * @param input [T] token ids on the first stage, [T, H] hidden on the others.
    * @returns [T, H] hidden, or on the last stage the candidates of the step's output rows.
    */

@@ -1,5 +1,5 @@
 /** A stage whose arithmetic is a hash of all that came before: a wrong slot, position or order shows in every later token. */
-import { DeviceLostError } from "../../src/backend/backend.ts";
+import { DeviceLostError, rest } from "../../src/backend/backend.ts";
 import type { Candidates, StageInfo, StageOptions, Step } from "../../src/pipeline/messages.ts";
 import { type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
 
@@ -67,6 +67,7 @@ export class FakeStage implements StageModel, Disposable {
   }
 
   async forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
+    await rest();
     stayBusy(this.#behaviour.millis ?? 0);
     const hidden = Float32Array.from(input);
     let row = 0;

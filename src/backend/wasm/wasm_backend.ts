@@ -10,6 +10,7 @@ import {
   type Plan,
   type RandomValues,
   type Read,
+  rest,
   type Slice,
   type StepInput,
 } from "../backend.ts";
@@ -114,15 +115,14 @@ export class WasmBackend implements Backend {
     return new WasmPlan(capacity, recording.calls, step);
   }
 
-  run(plan: Plan, input: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return Promise.try(() => {
-      const { calls, step } = plan as WasmPlan;
-      step.set(input);
-      this.#copy(input.before);
-      for (const call of calls) call();
-      this.#copy(input.after);
-      return this.read(reads);
-    });
+  async run(plan: Plan, input: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
+    await rest();
+    const { calls, step } = plan as WasmPlan;
+    step.set(input);
+    this.#copy(input.before);
+    for (const call of calls) call();
+    this.#copy(input.after);
+    return await this.read(reads);
   }
 
   #copy(copies: readonly Copy[] = []): void {

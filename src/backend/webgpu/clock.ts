@@ -21,11 +21,13 @@ export class Clock {
   async millis(dispatch: (pass: GPUComputePassEncoder) => void): Promise<number> {
     await this.#device.settled();
     const encoder = this.#device.gpu.createCommandEncoder();
-    const pass = encoder.beginComputePass(this.#timer ? { timestampWrites: this.#timer.writes } : {});
+    const pass = encoder.beginComputePass(
+      this.#timer ? { timestampWrites: { ...this.#timer.begin, ...this.#timer.end } } : {},
+    );
     dispatch(pass);
     pass.end();
     const source = this.#timer?.resolve(encoder) ?? { buffer: this.#sign, from: 0, bytes: 4 };
-    const encoded = await this.#readback.encode(encoder, [source]);
+    const encoded = await this.#readback.encode({ encoder }, [source]);
     const begun = performance.now();
     const result = await this.#readback.submit(encoded);
     return this.#timer ? Timer.millis(result) : performance.now() - begun;

@@ -39,6 +39,12 @@ export type RowInput =
 /** WebGPU's own bound on each dimension of a grid. */
 const MAX_GRID = 65535;
 
+/**
+ * Share of the dispatches that lead. A submit takes the longer the more its commands use, 0.1 ms for all of a large model's, and as
+ * long the device waits; so a few are submitted first, enough to keep it busy meanwhile.
+ */
+const LEAD = 1 / 10;
+
 /** vec4s of the step buffer's header (shaders/lib/step.wgsl). */
 const HEADER = 2;
 
@@ -90,9 +96,14 @@ export class WebGpuPlan implements Plan {
     return counts;
   }
 
-  /** Encodes every dispatch with the workgroups that this step needs. */
-  replay(pass: GPUComputePassEncoder, counts: Counts): void {
-    for (const { pipeline, bindings, workgroups } of this.#recorded.dispatches) {
+  /** Dispatches that are to be submitted before the others. */
+  get lead(): number {
+    return Math.ceil(LEAD * this.#recorded.dispatches.length);
+  }
+
+  /** Encodes dispatches, all or those of [from, to), with the workgroups that this step needs. */
+  replay(pass: GPUComputePassEncoder, counts: Counts, from = 0, to = Infinity): void {
+    for (const { pipeline, bindings, workgroups } of this.#recorded.dispatches.slice(from, to)) {
       const groups = workgroups(counts);
       if (groups === 0) continue;
       pass.setPipeline(pipeline);

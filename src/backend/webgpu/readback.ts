@@ -1,6 +1,7 @@
 /** Reads buffers back, without the 10 ms that awaiting costs where that is proven to work. */
 import { setImmediate } from "node:timers";
 import { SHADERS } from "../../../shaders/mod.ts";
+import { rest } from "../backend.ts";
 import type { Device } from "./device.ts";
 import type { Kernels } from "./kernel.ts";
 import type { Memory } from "./memory.ts";
@@ -12,9 +13,15 @@ export interface Source {
   readonly bytes: number;
 }
 
+/** Commands in the making. Those that lead go to the device by themselves, and it works on them while it is given the others. */
+export interface Begun {
+  readonly lead?: GPUCommandBuffer;
+  readonly encoder: GPUCommandEncoder;
+}
+
 /** Commands with the buffer that they fill, null if they give nothing back. */
 export interface Encoded {
-  readonly commands: GPUCommandBuffer;
+  readonly commands: readonly GPUCommandBuffer[];
   readonly target: GPUBuffer | null;
   readonly bytes: number;
 }
@@ -54,13 +61,13 @@ async function readAwaited(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffe
 
 const totalOf = (sources: readonly Source[]) => sources.reduce((sum, { bytes }) => sum + bytes, 0);
 
-function end(encoder: GPUCommandEncoder, sources: readonly Source[], target: GPUBuffer | null): Encoded {
+function end({ lead, encoder }: Begun, sources: readonly Source[], target: GPUBuffer | null): Encoded {
   let at = 0;
   for (const { buffer, from, bytes } of sources) {
     if (bytes > 0) encoder.copyBufferToBuffer(buffer, from, target!, at, bytes);
     at += bytes;
   }
-  return { commands: encoder.finish(), target, bytes: at };
+  return { commands: [...(lead ? [lead] : []), encoder.finish()], target, bytes: at };
 }
 
 /** Reads back what a device computed. */
@@ -94,23 +101,24 @@ export class Readback {
     return this.#synchronous;
   }
 
-  /** Ends `encoder` with copies of the sources, one after the other, into the next buffer of the ring. */
-  async encode(encoder: GPUCommandEncoder, sources: readonly Source[]): Promise<Encoded> {
+  /** Ends the commands with copies of the sources, one after the other, into the next buffer of the ring. */
+  async encode(begun: Begun, sources: readonly Source[]): Promise<Encoded> {
     const total = totalOf(sources);
-    return end(encoder, sources, total === 0 ? null : await this.#buffer(total));
+    return end(begun, sources, total === 0 ? null : await this.#buffer(total));
   }
 
   /** The same at once, or null if the ring's next buffer must be made first. */
-  encodeNow(begin: () => GPUCommandEncoder, sources: readonly Source[]): Encoded | null {
+  encodeNow(begin: () => Begun, sources: readonly Source[]): Encoded | null {
     const buffer = this.#ring[this.#next] ?? null;
     if (buffer === null || buffer.size < totalOf(sources)) return null;
     this.#next = (this.#next + 1) % RING;
     return end(begin(), sources, buffer);
   }
 
-  /** Runs the commands, does something `meanwhile`, then reads what they leave. */
+  /** Runs the commands, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what they leave. */
   async submit({ commands, target, bytes }: Encoded, meanwhile: () => void = () => {}): Promise<ArrayBuffer> {
-    this.#device.gpu.queue.submit([commands]);
+    for (const buffer of commands) this.#device.gpu.queue.submit([buffer]);
+    await rest();
     meanwhile();
     if (target === null) return new ArrayBuffer(0);
     const result = this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
@@ -149,7 +157,7 @@ export class Readback {
         pass.setBindGroup(0, bindings);
         pass.dispatchWorkgroups(1);
         pass.end();
-        const result = await this.submit(await this.encode(encoder, [{ buffer: count, from: 0, bytes: 4 }]));
+        const result = await this.submit(await this.encode({ encoder }, [{ buffer: count, from: 0, bytes: 4 }]));
         if (new Uint32Array(result)[0] !== round) return false;
       }
       return true;

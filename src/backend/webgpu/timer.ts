@@ -1,4 +1,4 @@
-/** Times a compute pass on the device's own clock. */
+/** Times compute passes on the device's own clock. */
 import type { Device } from "./device.ts";
 import type { Memory } from "./memory.ts";
 import type { Source } from "./readback.ts";
@@ -6,15 +6,19 @@ import type { Source } from "./readback.ts";
 /** Two u64 of nanoseconds. */
 const BYTES = 16;
 
-/** Begin and end of the pass that ran last. */
+/** Begin and end of the passes that ran last. */
 export class Timer {
-  /** For the descriptor of the pass. */
-  readonly writes: GPUComputePassTimestampWrites;
+  readonly #querySet: GPUQuerySet;
   readonly #resolved: GPUBuffer;
+  /** For the descriptor of the first pass, and for that of the last. */
+  readonly begin: GPUComputePassTimestampWrites;
+  readonly end: GPUComputePassTimestampWrites;
 
   private constructor(querySet: GPUQuerySet, resolved: GPUBuffer) {
-    this.writes = { querySet, beginningOfPassWriteIndex: 0, endOfPassWriteIndex: 1 };
+    this.#querySet = querySet;
     this.#resolved = resolved;
+    this.begin = { querySet, beginningOfPassWriteIndex: 0 };
+    this.end = { querySet, endOfPassWriteIndex: 1 };
   }
 
   /** Null if the device was not opened to measure times, or cannot. */
@@ -30,9 +34,9 @@ export class Timer {
     return { buffer: this.#resolved, from: 0, bytes: BYTES };
   }
 
-  /** After the pass; returns what is to be read back. */
+  /** After the last pass; returns what is to be read back. */
   resolve(encoder: GPUCommandEncoder): Source {
-    encoder.resolveQuerySet(this.writes.querySet, 0, 2, this.#resolved, 0);
+    encoder.resolveQuerySet(this.#querySet, 0, 2, this.#resolved, 0);
     return this.source;
   }
 

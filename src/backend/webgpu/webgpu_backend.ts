@@ -11,7 +11,7 @@ import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
 import { type Counts, isEqual, WebGpuPlan } from "./plan.ts";
-import { type Encoded, Readback, type ReadNow, type Source } from "./readback.ts";
+import { type Begun, type Encoded, Readback, type ReadNow, type Source } from "./readback.ts";
 import { own, Recording } from "./recording.ts";
 import { softmaxAttention } from "./softmax_attention.ts";
 import { Timer } from "./timer.ts";
@@ -116,16 +116,7 @@ export class WebGpuBackend implements Backend {
     await this.#device.settled();
     const timer = this.#timer;
     const counts = plan.write(this.#device.gpu.queue, step);
-    const begin = () => {
-      const encoder = this.#device.gpu.createCommandEncoder();
-      encodeCopies(encoder, step.before);
-      const pass = encoder.beginComputePass(timer ? { timestampWrites: timer.writes } : {});
-      plan.replay(pass, counts);
-      pass.end();
-      encodeCopies(encoder, step.after);
-      timer?.resolve(encoder);
-      return encoder;
-    };
+    const begin = () => this.#begin(plan, counts, step);
     const sources = [...reads.flatMap(sourcesOf), ...(timer ? [timer.source] : [])];
     const copies = (step.before?.length ?? 0) + (step.after?.length ?? 0) > 0;
     const all = await this.#submitAhead({ plan, counts, reads, copies }, begin, sources);
@@ -133,10 +124,25 @@ export class WebGpuBackend implements Backend {
     return cut(all, reads);
   }
 
+  /** Encodes a step, but for what is read. */
+  #begin(plan: WebGpuPlan, counts: Counts, { before, after }: StepInput): Begun {
+    const [first, encoder] = [this.#device.gpu.createCommandEncoder(), this.#device.gpu.createCommandEncoder()];
+    encodeCopies(first, before);
+    const lead = first.beginComputePass(this.#timer ? { timestampWrites: this.#timer.begin } : {});
+    plan.replay(lead, counts, 0, plan.lead);
+    lead.end();
+    const others = encoder.beginComputePass(this.#timer ? { timestampWrites: this.#timer.end } : {});
+    plan.replay(others, counts, plan.lead);
+    others.end();
+    encodeCopies(encoder, after);
+    this.#timer?.resolve(encoder);
+    return { lead: first.finish(), encoder };
+  }
+
   /** Encodes the next step while this one runs, in case it is like this one as this one was like the one before: a text goes on. */
   async #submitAhead(
     like: StepLike,
-    begin: () => GPUCommandEncoder,
+    begin: () => Begun,
     sources: readonly Source[],
   ): Promise<ArrayBuffer> {
     const goesOn = isLike(this.#last, like);
@@ -155,7 +161,7 @@ export class WebGpuBackend implements Backend {
     await this.#device.settled();
     this.#ahead = null; // its buffer of the ring may be the one that comes next
     const encoder = this.#device.gpu.createCommandEncoder();
-    const encoded = await this.#readback.encode(encoder, reads.flatMap(sourcesOf));
+    const encoded = await this.#readback.encode({ encoder }, reads.flatMap(sourcesOf));
     return cut(await this.#device.watched(() => this.#readback.submit(encoded)), reads);
   }
 
