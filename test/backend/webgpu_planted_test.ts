@@ -9,6 +9,7 @@ import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
 
 const LINEAR = /^linearAttention (6|16) heads of 8/;
 const FEW = /^linearAttention of (few rows|a batch), (4|6) heads/;
+const FEW_UNEVEN = /^linearAttention of few rows, 3 heads/;
 const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8)/;
 const UNITS = /^softmaxAttention .* up to (3|16|17) rows/;
 const HALVES = /^softmaxAttention .* f16 .* up to (3|17) rows/;
@@ -51,12 +52,16 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("decode_gate_up", "mean + params.epsilon", "mean + 1.0", /^experts bf16/),
   plant("decode_gate_up", "(index - routed) / tiles", "(index - routed) / tiles / 2u", /^experts bf16 5/),
   plant("decode_gate_up", "shared_ups4(at.w", "shared_ups4(at.z", /^experts bf16 5/),
-  plant("decode_linear_attention", "position == 0u", "position == 9999u", FEW),
+  plant("decode_linear_attention", "segment.start > 0u", "true", FEW),
+  plant("decode_linear_attention", "if (position > 0u)", "", FEW),
   plant("decode_linear_attention", "decay[head]", "decay[0]", FEW),
-  plant("decode_linear_attention", "select(-rope[angle", "select(rope[angle", FEW),
+  plant("decode_linear_attention", "select(-sine, sine, is_second)", "sine", FEW),
   plant("decode_linear_attention", "vec2f(query_weight[c], key_weight[c])", "vec2f(query_weight[c])", FEW),
-  plant("decode_linear_attention", "qk.y * v1", "qk.y * v0", FEW),
-  plant("decode_linear_attention", "sum1 += qk.x * s1", "sum1 += qk.x * s0", FEW),
+  plant("decode_linear_attention", "pairs[c + 2u].y * v", "pairs[c + 1u].y * v", FEW),
+  plant("decode_linear_attention", "values * scales.y", "values", FEW),
+  plant("decode_linear_attention", "let second = first +", "let second = base +", FEW_UNEVEN),
+  plant("decode_linear_attention", "sum += output_of(block1", "sum = output_of(block1", FEW_UNEVEN),
+  plant("decode_linear_attention", "group_sum(g + 3u, across)", "group_sum(g + 2u, across)", FEW_UNEVEN),
   plant("merge_attention", "exp(unit.x - largest)", "1.0", BLOCKS),
   plant("merge_attention", "weight * unit.y", "unit.y", BLOCKS),
   plant("merge_attention", "other < SHARES", "other < 1u", BLOCKS),

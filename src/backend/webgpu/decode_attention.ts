@@ -6,6 +6,9 @@ import type { Part } from "./memory.ts";
 import { type Recording, whole } from "./recording.ts";
 import { computesByStrips } from "./software_products.ts";
 
+/** Groups of lanes that share out the key channels of a state. */
+const MOST_GROUPS = 16;
+
 /** Leaves o in `out`, before group norm and gate. `states` are the parts of the state, counted in heads. */
 export function decodeLinearAttention(
   recording: Recording,
@@ -19,12 +22,11 @@ export function decodeLinearAttention(
   const half = rope?.shape.at(-1) ?? 0;
   const bySlices = computesByStrips(device) && headDim % (8 * device.lanes) === 0 && half % 8 === 0;
   const columns4 = headDim / 4;
-  // One sequence keeps a GPU busy only if many workgroups share it out; the more each does, the less is done twice.
-  const most = device.software || recording.capacity.segments > 1 ? 4 : 2;
-  const COLUMNS = [4, 2, 1].find((count) => count <= most && columns4 % count === 0)!;
+  const ACROSS = [8, 4, 2, 1].find((count) => columns4 % count === 0)!;
+  // Two blocks of four key channels a lane where heads have 128: enough reads under way, and few sums to add.
   const LANES = device.software
     ? device.lanes
-    : Math.max(device.lanes, Math.min(128, 2 ** Math.floor(Math.log2(headDim))));
+    : Math.max(device.lanes, ACROSS * Math.min(MOST_GROUPS, 2 ** Math.floor(Math.log2(columns4))));
   const decay = memory.buffer("decay", 4 * heads);
   // exp() of float64: the device's own is coarse, and its errors add up over a text.
   device.gpu.queue.writeBuffer(decay, 0, Float32Array.from(logDecay, Math.exp));
@@ -33,8 +35,8 @@ export function decodeLinearAttention(
     recording.dispatch(
       bySlices ? SHADERS.softwareLinearAttention : SHADERS.decodeLinearAttention,
       {
-        constants: bySlices ? constants : { ...constants, LANES, COLUMNS },
-        workgroups: ({ segments }) => segments * heads * (bySlices ? headDim / 8 / device.lanes : columns4 / COLUMNS),
+        constants: bySlices ? constants : { ...constants, LANES, ACROSS, ROWS: recording.capacity.rows === 1 ? 1 : 2 },
+        workgroups: ({ segments }) => segments * heads * (bySlices ? headDim / 8 / device.lanes : columns4 / ACROSS),
       },
       {
         qkv: whole(qkv),
