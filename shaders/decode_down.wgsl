@@ -25,6 +25,7 @@ struct Params {
 @group(0) @binding(10) var<storage, read> shared_factors: array<factor>; // [H / BLOCK_ROWS, I' / BLOCK_COLUMNS]
 
 var<workgroup> products: array<vec4f, PER_ROW>;
+var<workgroup> held_weights: array<f32, PER_ROW>; // read at once: a loop would wait for each
 
 fn downs4(at: u32, block: u32) -> vec4f {
   let codes = load_weight4(down[weight4_at(at)], at);
@@ -55,6 +56,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let h = flat(group, grid) * 4u;
   if (h >= params.outputs) { return; }
   let own = lane.index % TEAM;
+  for (var k = lane.index; k < PER_ROW; k += LANES) { held_weights[k] = weights[k]; }
   for (var round = 0u; round < ROUNDS; round++) {
     let k = round * TEAMS + lane.index / TEAM;
     var sum = vec4f();
@@ -73,15 +75,17 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     if (own == 0u && k < PER_ROW) { products[k] = product; }
   }
   var shared_sum = vec4f();
+  let j = lane.index;
+  var value = 0.0;
+  if (j < 4u && h + j < params.outputs) { value = hidden[h + j]; }
   if (SHARED) {
     let tile = tile_at(0u, h, params.outputs, 0u, params.outputs);
     for (var i = lane.index; i < SHARED_COLUMNS; i += LANES) { shared_sum += shared_x[i] * shared_downs(tile, i); }
     shared_sum = sum_lanes4(lane, shared_sum);
   }
   workgroupBarrier();
-  let j = lane.index;
   if (j >= 4u || h + j >= params.outputs) { return; }
-  var value = hidden[h + j]; // first, and by fma: compilers may reorder a sum that ends with it (combine_experts.wgsl does the same)
-  for (var k = 0u; k < PER_ROW; k++) { value = fma(weights[k], products[k][j], value); }
+  // Hidden first, and by fma: compilers may reorder a sum that ends with it (combine_experts.wgsl does the same).
+  for (var k = 0u; k < PER_ROW; k++) { value = fma(held_weights[k], products[k][j], value); }
   hidden[h + j] = value + shared_sum[j];
 }

@@ -1,5 +1,5 @@
 // hidden[t] = table[token t], for the tokens whose rows lie in the part of the table that is bound.
-// One workgroup of LANES per row.
+// One workgroup of LANES per row and LANES · 4 columns.
 
 struct Params {
   columns: u32, // H / 4
@@ -19,17 +19,17 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) grid: vec3u,
 ) {
-  let t = flat(group, grid);
-  if (t >= step_rows()) { return; }
+  let blocks = (params.columns + LANES - 1u) / LANES;
+  let t = flat(group, grid) / blocks;
+  let i = flat(group, grid) % blocks * LANES + lane;
+  if (t >= step_rows() || i >= params.columns) { return; }
   let tile = tile_at(0u, step_row(t).token, params.vocabulary, params.first, params.count);
   if (!tile.inside.x) { return; }
-  for (var i = lane; i < params.columns; i += LANES) {
-    let at = tile.rows.x * params.columns + i;
-    var value = load_weight4(table[weight4_at(at)], at);
-    if (SCALED) {
-      let block = factor_indices(tile, i, params.columns).x;
-      value = scaled(value, factors[factor_at(block)], block);
-    }
-    hidden[t * params.columns + i] = value;
+  let at = tile.rows.x * params.columns + i;
+  var value = load_weight4(table[weight4_at(at)], at);
+  if (SCALED) {
+    let block = factor_indices(tile, i, params.columns).x;
+    value = scaled(value, factors[factor_at(block)], block);
   }
+  hidden[t * params.columns + i] = value;
 }

@@ -1,5 +1,7 @@
 // out[r, n] = Σ_s parts[s, r, n] + bias[n], or if ADD that more than it was: what gemm.wgsl leaves of several SPLITS of K, in their order.
-// One workgroup of LANES per LANES · 4 elements. OUTPUTS: rows are the step's outputs. BIAS: there is one.
+// One workgroup of LANES per LANES · 4 elements. SPLITS: 1, 2, 4 or 8. OUTPUTS: rows are the step's outputs. BIAS: there is one.
+
+const_assert SPLITS == 1u || SPLITS == 2u || SPLITS == 4u || SPLITS == 8u;
 
 struct Params {
   columns: u32, // N / 4
@@ -20,7 +22,13 @@ fn main(
   let i = flat(group, grid) * LANES + lane;
   if (i >= count) { return; }
   var sum = parts[i];
-  for (var s = 1u; s < SPLITS; s++) { sum += parts[s * count + i]; }
+  // Powers of two, in blocks that are read at once: a loop would wait for each.
+  if (SPLITS > 1u) { sum += parts[count + i]; }
+  if (SPLITS > 2u) { sum = sum + parts[2u * count + i] + parts[3u * count + i]; }
+  if (SPLITS > 4u) {
+    sum = sum + parts[4u * count + i] + parts[5u * count + i];
+    sum = sum + parts[6u * count + i] + parts[7u * count + i];
+  }
   if (BIAS) { sum += bias[i % params.columns]; }
   if (ADD) { sum += out[i]; }
   out[i] = sum;

@@ -12,12 +12,17 @@ import { byStrips } from "./software_products.ts";
 export function embed(recording: Recording, hidden: Tensor, table: Weight): void {
   const [vocabulary, width] = table.values.shape as [number, number];
   const { factors, constants } = scaling(recording, table);
+  const LANES = recording.device.wideLanes;
   recording.takes({ type: "tokens", vocabulary });
   recording.changed(hidden);
   for (const { buffer, first, count } of own(table.values).parts) {
     recording.dispatch(
       SHADERS.embed,
-      { constants, weight: weightType(table), workgroups: ({ rows }) => rows },
+      {
+        constants: { ...constants, LANES },
+        weight: weightType(table),
+        workgroups: ({ rows }) => rows * Math.ceil(width / 4 / LANES),
+      },
       { table: buffer, factors, hidden: whole(hidden) },
       { columns: width / 4, vocabulary, first, count },
     );
