@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { serveEngine, type StartStage } from "../../src/engine/host.ts";
-import type { StageEvent, Step } from "../../src/pipeline/messages.ts";
+import type { FromEngine, StageEvent, Step } from "../../src/pipeline/messages.ts";
 import { serveStage } from "../../src/stage/stage.ts";
 import { FakeStage, STAGE_INFO, STAGE_OPTIONS } from "../stage/fake_stage.ts";
 import { request } from "./local_engine.ts";
@@ -33,6 +33,12 @@ const LEAVING = processOf(`
   while (Atomics.load(begun, 0) < 20);
   port.close();`);
 
+/** Asks for an answer and closes the engine. */
+const ASKING = processOf(`
+  port.addEventListener("message", ({ data }) => data.some(({ type }) => type === "finished") && send({ type: "close" }));
+  port.start();
+  send({ type: "generate", id: 1, request });`);
+
 /** Asks for three answers at once, tells the types and requests of each message that brings a token, and closes the engine. */
 const COUNTING = processOf(`
   const heard = [];
@@ -46,6 +52,8 @@ const COUNTING = processOf(`
   });
   port.start();
   for (const id of [1, 2, 3]) send({ type: "generate", id, request });`);
+
+const TELLING = [ABORTING, COUNTING];
 
 class CountedStage extends FakeStage {
   readonly begun = new Uint32Array(new SharedArrayBuffer(4));
@@ -77,11 +85,29 @@ Deno.test("serveEngine() sends what a step brings as one message, in the order o
   }
 });
 
-/** Serves a process in a worker until it ends; resolves to what it told this thread, if anything, and the steps that ran. */
+Deno.test("serveEngine() tells of a token when the next step has begun, and does not wait for its end", async () => {
+  const { stepsAtToken, ran } = await converse(ASKING, { maxTokens: 200 });
+  assert.equal(ran, 200);
+  assert.equal(stepsAtToken.length, 200);
+  assert.ok(stepsAtToken.every((begun, i) => begun <= i + 2), `${stepsAtToken}`);
+  const next = stepsAtToken.filter((begun, i) => begun === i + 2); // all but those before a turn of the event loop
+  assert.ok(next.length >= 100, `${stepsAtToken}`);
+});
+
+/**
+ * Serves a process in a worker until it ends; resolves to what it told this thread, if anything, the steps that ran, and how
+ * many had begun when each token was sent.
+ */
 async function converse<T>(lines: string, { millis = 0.1, slots = 1, maxTokens = 4000 }) {
   const stage = new CountedStage({ layers: { start: 0, end: 1 }, slots }, true, { millis });
   const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(lines)}`));
   const { port1, port2 } = new MessageChannel();
+  const stepsAtToken: number[] = [];
+  const post = port1.postMessage.bind(port1);
+  port1.postMessage = (messages: readonly FromEngine[], transfer) => {
+    for (const { type } of messages) if (type === "token") stepsAtToken.push(stage.begun[0]!);
+    post(messages, transfer);
+  };
   const sent = new SharedArrayBuffer(4);
   const told = new Promise<T>((resolve) => worker.once("message", resolve));
   const task = request([1, 2, 3], { maxTokens });
@@ -94,7 +120,7 @@ async function converse<T>(lines: string, { millis = 0.1, slots = 1, maxTokens =
   await serveEngine(opening, start, (event) => events.push(event));
   assert.deepEqual(events.map(({ type }) => type), ["opened"]);
   assert.equal(stage.disposed, true);
-  const result = { told: lines === LEAVING ? null : await told, ran: stage.begun[0]! };
+  const result = { told: TELLING.includes(lines) ? await told : null, ran: stage.begun[0]!, stepsAtToken };
   await worker.terminate();
   return result;
 }

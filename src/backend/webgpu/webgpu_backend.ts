@@ -117,7 +117,7 @@ export class WebGpuBackend implements Backend {
     const timer = this.#timer;
     const counts = plan.write(this.#device.gpu.queue, step);
     const begin = () => this.#begin(plan, counts, step);
-    const sources = [...reads.flatMap(sourcesOf), ...(timer ? [timer.source] : [])];
+    const sources = () => [...reads.flatMap(sourcesOf), ...(timer ? [timer.source] : [])];
     const copies = (step.before?.length ?? 0) + (step.after?.length ?? 0) > 0;
     const all = await this.#submitAhead({ plan, counts, reads, copies }, begin, sources);
     if (timer) this.#gpuMillis = Timer.millis(all.slice(-timer.source.bytes));
@@ -143,15 +143,15 @@ export class WebGpuBackend implements Backend {
   async #submitAhead(
     like: StepLike,
     begin: () => Begun,
-    sources: readonly Source[],
+    sources: () => readonly Source[],
   ): Promise<ArrayBuffer> {
     const goesOn = isLike(this.#last, like);
-    const encoded = (goesOn ? this.#ahead : null) ?? await this.#readback.encode(begin(), sources);
+    const encoded = (goesOn ? this.#ahead : null) ?? await this.#readback.encode(begin(), sources());
     this.#ahead = null;
     this.#last = like;
     return await this.#device.watched(() =>
       this.#readback.submit(encoded, () => {
-        if (goesOn) this.#ahead = this.#readback.encodeNow(begin, sources);
+        if (goesOn) this.#ahead = this.#readback.encodeNow(begin, sources());
       })
     );
   }
