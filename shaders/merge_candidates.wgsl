@@ -47,7 +47,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   if (r >= step_outputs()) { return; }
   write_log_sum_exp(lane, r);
   let blocks = min(PER_ROW, BLOCKS);
-  select_largest(lane.index, BLOCKS, blocks);
+  select_largest(lane, BLOCKS, blocks);
   for (var i = lane.index; i < blocks; i += LANES) { kept_blocks[i] = kept[i]; }
   workgroupBarrier();
   for (var i = lane.index; i < blocks * BLOCK; i += LANES) {
@@ -56,7 +56,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     if (token < params.vocabulary) { key = ordered_key(logits[r * params.vocabulary + token]); }
     keys[i] = key;
   }
-  select_largest(lane.index, blocks * BLOCK, PER_ROW);
+  select_largest(lane, blocks * BLOCK, PER_ROW);
   for (var i = lane.index; i < PER_ROW; i += LANES) {
     let key = keys[kept[i]];
     var rank = 0u;

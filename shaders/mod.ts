@@ -148,7 +148,7 @@ export const SHADERS = {
     "span",
     "registerTile",
   ),
-  combineExperts: shader<"step" | "products" | "weights" | "hidden", "columns">(
+  combineExperts: shader<"step" | "products" | "weights" | "hidden">(
     "combine_experts",
     combineExperts,
     "step",
@@ -245,7 +245,7 @@ export const SHADERS = {
     "step",
     "span",
   ),
-  sortExperts: shader<"step" | "ids" | "places", "tiles">("sort_experts", sortExperts, "step", "reduce"),
+  sortExperts: shader<"step" | "ids" | "places", "tiles" | "choices">("sort_experts", sortExperts, "step", "reduce"),
   sumSplits: shader<"step" | "parts" | "bias" | "out", "columns">("sum_splits", sumSplits, "step"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",

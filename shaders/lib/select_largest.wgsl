@@ -3,7 +3,6 @@
 
 var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> found: vec2u; // bin of the smallest key kept; how many are to be kept out of that bin
-var<workgroup> lane_counts: array<u32, LANES>;
 
 // u32 ordered as the floats are; larger than 0 for all but one kind of NaN.
 fn ordered_key(x: f32) -> u32 {
@@ -11,7 +10,7 @@ fn ordered_key(x: f32) -> u32 {
   return select(bits | 0x80000000u, ~bits, bits >> 31u == 1u);
 }
 
-fn select_largest(lane: u32, count: u32, wanted: u32) {
+fn select_largest(lane: Lane, count: u32, wanted: u32) {
   var smallest = 0u;
   var left = wanted;
   for (var shift = 24i; shift >= 0i; shift -= 8i) {
@@ -22,34 +21,18 @@ fn select_largest(lane: u32, count: u32, wanted: u32) {
   keep_from(lane, count, smallest, left);
 }
 
-// Σ of `own` over the lanes before this one.
-fn sum_before(lane: u32, own: u32) -> u32 {
-  lane_counts[lane] = own;
-  workgroupBarrier();
-  var sum = own;
-  for (var step = 1u; step < LANES; step *= 2u) {
-    var other = 0u;
-    if (lane >= step) { other = lane_counts[lane - step]; }
-    workgroupBarrier();
-    sum += other;
-    lane_counts[lane] = sum;
-    workgroupBarrier();
-  }
-  return sum - own;
-}
-
 // Finds the bin of bits `shift` … `shift` + 7 that holds the `left`-th largest of the keys that begin with `prefix`.
 // Each lane has a stretch of bins, the first lane the highest.
-fn find_bin(lane: u32, count: u32, shift: u32, prefix: u32, left: u32) {
-  for (var bin = lane; bin < 256u; bin += LANES) { atomicStore(&histogram[bin], 0u); }
+fn find_bin(lane: Lane, count: u32, shift: u32, prefix: u32, left: u32) {
+  for (var bin = lane.index; bin < 256u; bin += LANES) { atomicStore(&histogram[bin], 0u); }
   workgroupBarrier();
-  for (var i = lane; i < count; i += LANES) {
+  for (var i = lane.index; i < count; i += LANES) {
     let key = key_at(i) >> shift;
     if (key >> 8u == prefix) { atomicAdd(&histogram[key & 255u], 1u); }
   }
   workgroupBarrier();
   let stretch = (255u + LANES) / LANES;
-  let begin = min(256u, lane * stretch);
+  let begin = min(256u, lane.index * stretch);
   let end = min(256u, begin + stretch);
   var own = 0u;
   for (var i = begin; i < end; i++) { own += atomicLoad(&histogram[255u - i]); }
@@ -63,9 +46,9 @@ fn find_bin(lane: u32, count: u32, shift: u32, prefix: u32, left: u32) {
 }
 
 // Keeps the keys above `smallest` and the first `equals` that equal it. Each lane goes through one stretch of keys.
-fn keep_from(lane: u32, count: u32, smallest: u32, equals: u32) {
+fn keep_from(lane: Lane, count: u32, smallest: u32, equals: u32) {
   let stretch = (count + LANES - 1u) / LANES;
-  let begin = min(lane * stretch, count);
+  let begin = min(lane.index * stretch, count);
   let end = min(begin + stretch, count);
   var own = 0u; // keys above the smallest, and in the upper half those equal to it
   for (var i = begin; i < end; i++) {

@@ -298,7 +298,7 @@ export const CASES: readonly OpCase[] = [
   routeCase({ T: 2, H: 272, E: 72, groups: 9, groupsKept: 4, perToken: 6, bias: (e) => 0.1 * Math.sin(e) }),
   routeCase({ T: 5, H: 32, E: 12, score: "softmax", perToken: 3, normalize: false, scale: 1 }),
   routeCase({ T: 2, H: 32, E: 7, perToken: 1, scale: 1 }),
-  routeCase({ T: 2, H: 32, E: 8, groups: 8, groupsKept: 3, perToken: 2, title: "(groups of one)" }),
+  routeCase({ T: 2, H: 32, E: 8, groups: 8, groupsKept: 3, perToken: 3, ties: true, title: "(groups of one, ties)" }),
   headCase("f32", [4, 32, 5000, 64], [0, 1, 2, 3], true),
   headCase("bf16", [2, 16, 70001, 64], [1]),
   headCase("f32", [2, 16, 64, 64], [1]),
