@@ -11,7 +11,6 @@ import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
 import rowTile from "./lib/row_tile.wgsl" with { type: "text" };
-import selectLargest from "./lib/select_largest.wgsl" with { type: "text" };
 import span from "./lib/span.wgsl" with { type: "text" };
 import step from "./lib/step.wgsl" with { type: "text" };
 import strip from "./lib/strip.wgsl" with { type: "text" };
@@ -72,7 +71,6 @@ const PARTS = {
   choices,
   columns,
   productRows,
-  selectLargest,
   tile,
   registerTile,
   rowTile,
@@ -230,7 +228,6 @@ export const SHADERS = {
     mergeCandidates,
     "step",
     "reduce",
-    "selectLargest",
   ),
   rmsNorm: shader<"step" | "hidden" | "weight" | "normed", "columns" | "epsilon">(
     "rms_norm",
