@@ -243,6 +243,7 @@ export const CASES: readonly OpCase[] = [
     expertsCase(type, { T: 41, H: 96, I: 32, E: 9, K: 3 }),
     headCase(type, [3, 64, 517, 16], [0, 2]),
   ]),
+  expertsCase("bf16", { T: 1, H: 36, I: 20, E: 9, K: 3, shared: [28, "bf16"] }),
   expertsCase("f16", { T: 3, H: 36, I: 20, E: 9, K: 3, shared: [8, "bf16"] }),
   expertsCase("f16", { T: 41, H: 36, I: 20, E: 9, K: 3, shared: [8, "bf16"] }),
   projectCase("bf16", [1, 2048, 40]),
