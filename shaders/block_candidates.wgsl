@@ -1,5 +1,5 @@
 // Of each BLOCK logits of an output row the largest, m, and Σ exp(logit - m).
-// One workgroup of LANES per row and block.
+// One workgroup of LANES per row and block, of which a row has BLOCKS. Two reads of a lane are under way at once.
 
 const LOWEST = -3.4e38;
 
@@ -9,21 +9,25 @@ struct Params {
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> logits: array<f32>; // [R, V]
-@group(0) @binding(3) var<storage, read_write> sums: array<vec2f>; // [R, blocks], m and the sum
+@group(0) @binding(3) var<storage, read_write> sums: array<vec2f>; // [R, BLOCKS], m and the sum
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let blocks = (params.vocabulary + BLOCK - 1u) / BLOCK;
   let index = flat(group, grid);
-  let r = index / blocks;
+  let r = index / BLOCKS;
   if (r >= step_outputs()) { return; }
-  let begin = r * params.vocabulary + index % blocks * BLOCK;
+  let begin = r * params.vocabulary + index % BLOCKS * BLOCK;
   let end = min(begin + BLOCK, (r + 1u) * params.vocabulary);
   var own = LOWEST;
-  for (var i = begin + lane.index; i < end; i += LANES) { own = max(own, logits[i]); }
+  for (var i = begin + lane.index; i < end; i += 2u * LANES) {
+    own = max(own, max(logits[i], logits[min(i + LANES, end - 1u)]));
+  }
   let largest = max_lanes(lane, own);
   var exponentials = 0.0;
-  for (var i = begin + lane.index; i < end; i += LANES) { exponentials += exp(logits[i] - largest); }
+  for (var i = begin + lane.index; i < end; i += 2u * LANES) {
+    let second = exp(logits[min(i + LANES, end - 1u)] - largest);
+    exponentials += exp(logits[i] - largest) + select(0.0, second, i + LANES < end);
+  }
   let total = sum_lanes(lane, exponentials);
   if (lane.index == 0u) { sums[index] = vec2f(largest, total); }
 }

@@ -11,7 +11,6 @@ import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
 import rowTile from "./lib/row_tile.wgsl" with { type: "text" };
-import selectLargest from "./lib/select_largest.wgsl" with { type: "text" };
 import span from "./lib/span.wgsl" with { type: "text" };
 import step from "./lib/step.wgsl" with { type: "text" };
 import strip from "./lib/strip.wgsl" with { type: "text" };
@@ -72,7 +71,6 @@ const PARTS = {
   choices,
   columns,
   productRows,
-  selectLargest,
   tile,
   registerTile,
   rowTile,
@@ -148,7 +146,7 @@ export const SHADERS = {
     "span",
     "registerTile",
   ),
-  combineExperts: shader<"step" | "products" | "weights" | "hidden", "columns">(
+  combineExperts: shader<"step" | "products" | "weights" | "hidden">(
     "combine_experts",
     combineExperts,
     "step",
@@ -230,7 +228,6 @@ export const SHADERS = {
     mergeCandidates,
     "step",
     "reduce",
-    "selectLargest",
   ),
   rmsNorm: shader<"step" | "hidden" | "weight" | "normed", "columns" | "epsilon">(
     "rms_norm",
@@ -245,7 +242,7 @@ export const SHADERS = {
     "step",
     "span",
   ),
-  sortExperts: shader<"step" | "ids" | "places", "tiles">("sort_experts", sortExperts, "step", "reduce"),
+  sortExperts: shader<"step" | "ids" | "places", "tiles" | "choices">("sort_experts", sortExperts, "step", "reduce"),
   sumSplits: shader<"step" | "parts" | "bias" | "out", "columns">("sum_splits", sumSplits, "step"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",

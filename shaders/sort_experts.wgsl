@@ -5,6 +5,7 @@
 
 struct Params {
   tiles: u32, // at most
+  choices: u32, // at most
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
@@ -12,23 +13,25 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> places: array<u32>; // [tiles, 4] tiles, then [T, PER_ROW] choices
 
 var<workgroup> counts: array<atomic<u32>, EXPERTS>;
-var<workgroup> found: array<u32, LANES>; // choices of this expert that each lane goes by
 
 fn tiles_of(count: u32) -> u32 { return (count + TILE_ROWS - 1u) / TILE_ROWS; }
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u) {
   let expert = group.x;
+  let first = ids[min(lane.index, params.choices - 1u)]; // on its way while the step is read
   let choices = step_rows() * PER_ROW;
   for (var e = lane.index; e < EXPERTS; e += LANES) { atomicStore(&counts[e], 0u); }
   workgroupBarrier();
-  var own = 0u;
+  var own = 0u; // choices of this expert that the lane goes by
+  var id = first;
   for (var i = lane.index; i < choices; i += LANES) {
-    atomicAdd(&counts[ids[i]], 1u);
-    own += u32(ids[i] == expert);
+    if (i >= LANES) { id = ids[i]; }
+    atomicAdd(&counts[id], 1u);
+    own += u32(id == expert);
   }
-  found[lane.index] = own;
-  workgroupBarrier();
+  let found = sum_before(lane, own);
+  workgroupBarrier(); // behind which all are counted
 
   var before = vec2u(); // choices and tiles of lower experts
   for (var e = lane.index; e < expert; e += LANES) {
@@ -37,10 +40,11 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u) {
   }
   let sums = vec2u(sum_lanes4(lane, vec4f(vec2f(before), 0.0, 0.0)).xy);
   let count = atomicLoad(&counts[expert]);
-  var place = 4u * params.tiles + sums.x;
-  for (var other = 0u; other < lane.index; other++) { place += found[other]; }
+  var place = 4u * params.tiles + sums.x + found;
+  id = first;
   for (var i = lane.index; i < choices; i += LANES) {
-    if (ids[i] == expert) {
+    if (i >= LANES) { id = ids[i]; }
+    if (id == expert) {
       places[place] = i;
       place += 1u;
     }

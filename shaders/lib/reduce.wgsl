@@ -5,6 +5,7 @@ struct Lane {
 }
 
 var<workgroup> lane_values: array<vec4f, LANES>;
+var<workgroup> lane_counts: array<u32, LANES>;
 
 fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
   workgroupBarrier(); // the result before may still be being read
@@ -53,3 +54,20 @@ fn max_lanes4(lane: Lane, value: vec4f) -> vec4f {
 }
 
 fn sum_lanes(lane: Lane, value: f32) -> f32 { return sum_lanes4(lane, vec4f(value, 0.0, 0.0, 0.0)).x; }
+
+// Σ of `own` over the lanes before this one.
+fn sum_before(lane: Lane, own: u32) -> u32 {
+  workgroupBarrier();
+  lane_counts[lane.index] = own;
+  workgroupBarrier();
+  var sum = own;
+  for (var step = 1u; step < LANES; step *= 2u) {
+    var other = 0u;
+    if (lane.index >= step) { other = lane_counts[lane.index - step]; }
+    workgroupBarrier();
+    sum += other;
+    lane_counts[lane.index] = sum;
+    workgroupBarrier();
+  }
+  return sum - own;
+}

@@ -10,6 +10,7 @@ struct Lane {
 const SUBGROUPS = max(1u, LANES / SUBGROUP);
 
 var<workgroup> subgroup_values: array<vec4f, SUBGROUPS>;
+var<workgroup> subgroup_counts: array<u32, SUBGROUPS>;
 
 fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
   var sum = subgroupAdd(value);
@@ -61,3 +62,23 @@ fn max_lanes4(lane: Lane, value: vec4f) -> vec4f {
 }
 
 fn sum_lanes(lane: Lane, value: f32) -> f32 { return sum_lanes4(lane, vec4f(value, 0.0, 0.0, 0.0)).x; }
+
+// Count of subgroup `i` if it comes before subgroup `end`.
+fn count_before(i: u32, end: u32) -> u32 { return select(0u, subgroup_counts[min(i, SUBGROUPS - 1u)], i < end); }
+
+// Σ of `own` over the lanes before this one. The reads of four subgroups are under way at once.
+fn sum_before(lane: Lane, own: u32) -> u32 {
+  var sum = subgroupExclusiveAdd(own);
+  if (SUBGROUPS > 1u) {
+    let total = subgroupAdd(own);
+    let subgroup = lane.index / lane.subgroup_size;
+    workgroupBarrier(); // the result before may still be being read
+    subgroup_counts[subgroup] = total;
+    workgroupBarrier();
+    for (var i = 0u; i * lane.subgroup_size < LANES; i += 4u) {
+      sum += (count_before(i, subgroup) + count_before(i + 1u, subgroup)) +
+        (count_before(i + 2u, subgroup) + count_before(i + 3u, subgroup));
+    }
+  }
+  return sum;
+}

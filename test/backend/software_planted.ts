@@ -48,7 +48,7 @@ export const IN_SOFTWARE: readonly Planted[] = [
   plant("software_route", "better < GROUPS_KEPT", "better <= GROUPS_KEPT", /^route 2 rows to 6 of 72/),
   plant("software_route", "max(second, min(best, choice))", "max(second, choice)", /^route 2 rows to 6 of 72/),
   plant("software_route", "rival == own && other < e", "rival == own && other > e", /^route 17/),
-  plant("software_route", "select(second, 0.0, GROUP_SIZE == 1u)", "second", /^route .*groups of one/),
+  plant("software_route", "select(second, 0.0, GROUP_SIZE == 1u)", "second", /^route .*groups of one, ties/),
   plant("software_route", "exp(scores[e] - whole.y) / whole.x", "exp(scores[e] - whole.y)", /^route 5/),
   plant("software_route", "total += scores[chosen[k]]", "total += choices[chosen[k]]", /^route 9/),
 ];

@@ -11,23 +11,20 @@ export function candidates(recording: Recording, out: CandidateTensors, logits: 
   if (PER_ROW > vocabulary) {
     throw new RangeError(`Cannot find ${PER_ROW} candidates: there are ${vocabulary} logits a row`);
   }
-  // As many blocks as logits in the blocks that are kept: the least to select from.
+  // As many blocks as logits in PER_ROW of them: the least to read.
   const BLOCK = Math.ceil(Math.sqrt(vocabulary / PER_ROW));
   const BLOCKS = Math.ceil(vocabulary / BLOCK);
   const sums = recording.scratch("block sums", 2 * capacity.outputs * BLOCKS);
   recording.dispatch(
     SHADERS.blockCandidates,
-    { constants: { BLOCK }, workgroups: ({ outputs }) => outputs * BLOCKS },
+    { constants: { BLOCK, BLOCKS }, workgroups: ({ outputs }) => outputs * BLOCKS },
     { logits: whole(logits), sums },
     { vocabulary },
   );
   recording.dispatch(
     SHADERS.mergeCandidates,
     {
-      constants: {
-        ...{ LANES: 2 * device.wideLanes, PER_ROW, BLOCK, BLOCKS },
-        KEYS: Math.max(BLOCKS, Math.min(PER_ROW, BLOCKS) * BLOCK),
-      },
+      constants: { LANES: 2 * device.wideLanes, PER_ROW, BLOCK, BLOCKS },
       workgroups: ({ outputs }) => outputs,
     },
     {

@@ -5,7 +5,7 @@ import type { Tensor, Weight } from "../tensor.ts";
 import { decodeDownAdd, decodeGateUp, decodesExperts, isLike, orderChoices } from "./decode_experts.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { gateUp, projectAdd } from "./dense_ops.ts";
-import { byTiles, gemm } from "./prefill_dense.ts";
+import { byTiles, gemm, productsByTiles } from "./prefill_dense.ts";
 import { sortedDownAdd, sortedGateUp } from "./prefill_experts.ts";
 import { type Recording, whole } from "./recording.ts";
 import { routesByStrips, softwareRoute } from "./software_experts.ts";
@@ -32,16 +32,20 @@ function routeBy(
   { score, groups, groupsKept, perToken, normalize, scale, bias }: Router,
 ): void {
   const experts = map.values.shape[0]!;
-  const logits = recording.scratch("router logits", recording.capacity.rows * experts);
-  if (byTiles(recording.capacity.rows)) {
-    gemm(recording, logits, recording.normed(hidden, norm), { weight: map, bias: null }, { add: false, rows: "rows" });
-  } else decodeProduct(recording, logits, hidden, { weight: map, bias: null }, { norm });
+  const { device, capacity } = recording;
+  const logits = recording.scratch("router logits", capacity.rows * experts);
+  const product = { weight: map, bias: null };
+  if (byTiles(capacity.rows)) {
+    gemm(recording, logits, recording.normed(hidden, norm), product, { add: false, rows: "rows" });
+  } else if (productsByTiles(capacity.rows)) {
+    // So many rows keep a device busy with few threads to a sum; fewer have the bits of one.
+    decodeProduct(recording, logits, hidden, product, { norm, lanes: Math.max(device.lanes, device.wideLanes / 2) });
+  } else decodeProduct(recording, logits, hidden, product, { norm });
   recording.dispatch(
     SHADERS.route,
     {
       constants: {
-        LANES: lanesFor(recording.device, 1, experts),
-        ROWS: recording.capacity.rows,
+        LANES: lanesFor(device, 1, experts),
         EXPERTS: experts,
         GROUPS: groups,
         GROUPS_KEPT: groups === 1 ? 1 : groupsKept,

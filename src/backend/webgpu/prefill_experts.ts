@@ -50,11 +50,16 @@ export function combineExperts(
   products: GPUBuffer,
   { ids, weights }: Routing,
 ): void {
+  const COLUMNS = hidden.shape.at(-1)! / 4;
+  const LANES = recording.device.wideLanes;
   recording.dispatch(
     SHADERS.combineExperts,
-    { constants: { PER_ROW: ids.shape[1]! }, workgroups: ({ rows }) => rows },
+    {
+      constants: { LANES, COLUMNS, PER_ROW: ids.shape[1]! },
+      workgroups: ({ rows }) => rows * Math.ceil(COLUMNS / LANES),
+    },
     { products, weights: whole(weights), hidden: whole(hidden) },
-    { columns: hidden.shape.at(-1)! / 4 },
+    {},
   );
   recording.changed(hidden);
 }

@@ -27,13 +27,16 @@ export function sortedChoices(
 /** Sorts what the router chose, for the products that follow. */
 export function sortChoices(recording: Recording, ids: Tensor, experts: number, tileRows: number): void {
   const { buffer, tiles, perRow } = sortedChoices(recording, ids, experts, tileRows);
+  const { device: { software, wideLanes }, capacity } = recording;
+  // One for each choice of a decode step of 32 rows and 8 experts.
+  const LANES = software ? wideLanes : 2 * wideLanes;
   recording.dispatch(
     SHADERS.sortExperts,
     {
-      constants: { LANES: recording.device.wideLanes, EXPERTS: experts, PER_ROW: perRow, TILE_ROWS: tileRows },
+      constants: { LANES, EXPERTS: experts, PER_ROW: perRow, TILE_ROWS: tileRows },
       workgroups: ({ rows }) => rows === 0 ? 0 : experts,
     },
     { ids: whole(ids, "u32"), places: buffer },
-    { tiles },
+    { tiles, choices: capacity.rows * perRow },
   );
 }
