@@ -3,9 +3,11 @@
 // One workgroup of LANES per 4 outputs. Each of its teams of TEAM lanes takes a choice after the other; all share out the shared expert.
 // COLUMNS: I / 4. SHARED_COLUMNS: I' / 4.
 
-const SHARERS = TEAM;
 const TEAMS = LANES / TEAM;
 const ROUNDS = (PER_ROW + TEAMS - 1u) / TEAMS;
+
+// Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
+const UNROLL = select(select(1u, 2u, COLUMNS % (2u * TEAM) == 0u), 4u, COLUMNS % (4u * TEAM) == 0u);
 
 struct Params {
   outputs: u32, // H
@@ -37,11 +39,6 @@ fn downs(tile: Tile, i: u32) -> mat4x4f {
   return mat4x4f(downs4(at.x, block.x), downs4(at.y, block.y), downs4(at.z, block.z), downs4(at.w, block.w));
 }
 
-fn product(k: u32, tile: Tile, i: u32) -> vec4f {
-  if (!is_column(i)) { return vec4f(); }
-  return x[k * COLUMNS + i] * downs(tile, i);
-}
-
 fn shared4(at: u32, block: u32) -> vec4f {
   let codes = load_weight4(shared_down[weight4_at(at)], at);
   if (!SCALED) { return codes; }
@@ -65,12 +62,12 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     var sum = vec4f();
     if (k < PER_ROW) {
       let tile = tile_at(ids[k], h, params.outputs, 0u, 0xffffffffu);
-      for (var begin = 0u; begin < COLUMNS; begin += ROUND) {
-        sum += product(k, tile, column_of(begin, own, 0u));
-        if (UNROLL > 1u) { sum += product(k, tile, column_of(begin, own, 1u)); }
+      for (var i = own; i < COLUMNS; i += UNROLL * TEAM) {
+        sum += x[k * COLUMNS + i] * downs(tile, i);
+        if (UNROLL > 1u) { sum += x[k * COLUMNS + i + TEAM] * downs(tile, i + TEAM); }
         if (UNROLL > 2u) {
-          sum += product(k, tile, column_of(begin, own, 2u));
-          sum += product(k, tile, column_of(begin, own, 3u));
+          sum += x[k * COLUMNS + i + 2u * TEAM] * downs(tile, i + 2u * TEAM);
+          sum += x[k * COLUMNS + i + 3u * TEAM] * downs(tile, i + 3u * TEAM);
         }
       }
     }

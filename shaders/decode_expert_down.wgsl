@@ -3,8 +3,10 @@
 // lanes, which share out I as those of decode_down.wgsl do.
 // COLUMNS: I / 4. ROWS: 1 or 2.
 
-const SHARERS = TEAM;
 const TEAMS = LANES / TEAM;
+
+// Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
+const UNROLL = select(select(1u, 2u, COLUMNS % (2u * TEAM) == 0u), 4u, COLUMNS % (4u * TEAM) == 0u);
 
 // Of each row.
 var<private> sum0: vec4f;
@@ -36,7 +38,6 @@ fn downs(tile: Tile, i: u32) -> mat4x4f {
 }
 
 fn add(i: u32, sources: vec2u, tile: Tile) {
-  if (!is_column(i)) { return; }
   let d = downs(tile, i);
   sum0 += x[sources.x + i] * d;
   if (ROWS > 1u) { sum1 += x[sources.y + i] * d; }
@@ -58,13 +59,12 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let h = (flat(group, grid) % blocks * TEAMS + lane.index / TEAM) * 4u;
   let tile = tile_at(choices.expert, h, params.outputs, params.first, params.count);
   let sources = choices.at * COLUMNS;
-  let own = lane.index % TEAM;
-  for (var begin = 0u; begin < COLUMNS; begin += ROUND) {
-    add(column_of(begin, own, 0u), sources, tile);
-    if (UNROLL > 1u) { add(column_of(begin, own, 1u), sources, tile); }
+  for (var i = lane.index % TEAM; i < COLUMNS; i += UNROLL * TEAM) {
+    add(i, sources, tile);
+    if (UNROLL > 1u) { add(i + TEAM, sources, tile); }
     if (UNROLL > 2u) {
-      add(column_of(begin, own, 2u), sources, tile);
-      add(column_of(begin, own, 3u), sources, tile);
+      add(i + 2u * TEAM, sources, tile);
+      add(i + 3u * TEAM, sources, tile);
     }
   }
   write(lane, choices.at.x, h, tile, sum0);

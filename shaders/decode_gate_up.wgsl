@@ -26,7 +26,8 @@ struct Params {
 @group(0) @binding(13) var<storage, read> shared_up_factors: array<factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(14) var<storage, read_write> shared_out: array<f32>; // [T, I']
 
-const SHARERS = LANES;
+// Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
+const UNROLL = select(select(1u, 2u, COLUMNS % (2u * LANES) == 0u), 4u, COLUMNS % (4u * LANES) == 0u);
 
 struct Products {
   gates: vec4f,
@@ -75,7 +76,6 @@ fn add_products(i: u32, sources: vec2u, g: mat4x4f, u: mat4x4f) {
 }
 
 fn add_routed(i: u32, sources: vec2u, tile: Tile) {
-  if (!is_column(i)) { return; }
   let at = tile.rows * COLUMNS + i;
   let block = factor_indices(tile, i, COLUMNS);
   let g = mat4x4f(gates4(at.x, block.x), gates4(at.y, block.y), gates4(at.z, block.z), gates4(at.w, block.w));
@@ -84,18 +84,17 @@ fn add_routed(i: u32, sources: vec2u, tile: Tile) {
 }
 
 fn add_all_routed(lane: Lane, sources: vec2u, tile: Tile) {
-  for (var begin = 0u; begin < COLUMNS; begin += ROUND) {
-    add_routed(column_of(begin, lane.index, 0u), sources, tile);
-    if (UNROLL > 1u) { add_routed(column_of(begin, lane.index, 1u), sources, tile); }
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_routed(i, sources, tile);
+    if (UNROLL > 1u) { add_routed(i + LANES, sources, tile); }
     if (UNROLL > 2u) {
-      add_routed(column_of(begin, lane.index, 2u), sources, tile);
-      add_routed(column_of(begin, lane.index, 3u), sources, tile);
+      add_routed(i + 2u * LANES, sources, tile);
+      add_routed(i + 3u * LANES, sources, tile);
     }
   }
 }
 
 fn add_shared(i: u32, sources: vec2u, tile: Tile) {
-  if (!is_column(i)) { return; }
   let at = tile.rows * COLUMNS + i;
   let block = factor_indices(tile, i, COLUMNS);
   let g = mat4x4f(
@@ -114,12 +113,12 @@ fn add_shared(i: u32, sources: vec2u, tile: Tile) {
 }
 
 fn add_all_shared(lane: Lane, sources: vec2u, tile: Tile) {
-  for (var begin = 0u; begin < COLUMNS; begin += ROUND) {
-    add_shared(column_of(begin, lane.index, 0u), sources, tile);
-    if (UNROLL > 1u) { add_shared(column_of(begin, lane.index, 1u), sources, tile); }
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_shared(i, sources, tile);
+    if (UNROLL > 1u) { add_shared(i + LANES, sources, tile); }
     if (UNROLL > 2u) {
-      add_shared(column_of(begin, lane.index, 2u), sources, tile);
-      add_shared(column_of(begin, lane.index, 3u), sources, tile);
+      add_shared(i + 2u * LANES, sources, tile);
+      add_shared(i + 3u * LANES, sources, tile);
     }
   }
 }

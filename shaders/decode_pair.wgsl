@@ -20,7 +20,6 @@ struct Params {
 @group(0) @binding(9) var<storage, read_write> other_out: array<f32>; // [T, N']
 
 const NORM = true;
-const SHARERS = LANES;
 
 fn input(source: u32, i: u32, row: u32) -> vec4f { return x[source + i] * norm[i]; }
 
@@ -37,7 +36,6 @@ fn other_weights4(at: u32, block: u32) -> vec4f {
 }
 
 fn add_one(sources: vec4u, tile: Tile, i: u32) {
-  if (!is_column(i)) { return; }
   let at = tile.rows * COLUMNS + i;
   let block = factor_indices(tile, i, COLUMNS);
   let w = mat4x4f(weights4(at.x, block.x), weights4(at.y, block.y), weights4(at.z, block.z), weights4(at.w, block.w));
@@ -45,7 +43,6 @@ fn add_one(sources: vec4u, tile: Tile, i: u32) {
 }
 
 fn add_other(sources: vec4u, tile: Tile, i: u32) {
-  if (!is_column(i)) { return; }
   let at = tile.rows * COLUMNS + i;
   let block = factor_indices(tile, i, COLUMNS);
   let w = mat4x4f(
@@ -58,23 +55,23 @@ fn add_other(sources: vec4u, tile: Tile, i: u32) {
 }
 
 fn add_all_of_one(lane: Lane, sources: vec4u, tile: Tile) {
-  for (var begin = 0u; begin < COLUMNS; begin += ROUND) {
-    add_one(sources, tile, column_of(begin, lane.index, 0u));
-    if (UNROLL > 1u) { add_one(sources, tile, column_of(begin, lane.index, 1u)); }
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_one(sources, tile, i);
+    if (UNROLL > 1u) { add_one(sources, tile, i + LANES); }
     if (UNROLL > 2u) {
-      add_one(sources, tile, column_of(begin, lane.index, 2u));
-      add_one(sources, tile, column_of(begin, lane.index, 3u));
+      add_one(sources, tile, i + 2u * LANES);
+      add_one(sources, tile, i + 3u * LANES);
     }
   }
 }
 
 fn add_all_of_other(lane: Lane, sources: vec4u, tile: Tile) {
-  for (var begin = 0u; begin < COLUMNS; begin += ROUND) {
-    add_other(sources, tile, column_of(begin, lane.index, 0u));
-    if (UNROLL > 1u) { add_other(sources, tile, column_of(begin, lane.index, 1u)); }
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_other(sources, tile, i);
+    if (UNROLL > 1u) { add_other(sources, tile, i + LANES); }
     if (UNROLL > 2u) {
-      add_other(sources, tile, column_of(begin, lane.index, 2u));
-      add_other(sources, tile, column_of(begin, lane.index, 3u));
+      add_other(sources, tile, i + 2u * LANES);
+      add_other(sources, tile, i + 3u * LANES);
     }
   }
 }

@@ -4,7 +4,6 @@
 // One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are.
 // COLUMNS: K / 4. ROWS: 1 or 4. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
 
-const SHARERS = LANES;
 const TEAMS = LANES / TEAM;
 const ROUNDS = (GROUPS + TEAMS - 1u) / TEAMS;
 
@@ -69,10 +68,6 @@ fn input(source: u32, i: u32, row: u32) -> vec4f {
   return value * scale * norm[i] / (1.0 + exp(-gate[source + i]));
 }
 
-fn add_column(sources: vec4u, tile: Tile, i: u32) {
-  if (is_column(i)) { add_products(sources, i, weights(tile, i)); }
-}
-
 // Lane j < 4 finishes output n + j.
 fn finish(lane: Lane, row: u32, n: u32, tile: Tile, partial: vec4f, scale: f32) {
   let sums = sum_lanes4(lane, partial);
@@ -115,12 +110,12 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let tile = tile_at(0u, n, params.outputs, params.first, params.count);
   let sources = sources_at(row, rows);
   if (GATED) { find_group_scales(lane, sources); }
-  for (var begin = 0u; begin < COLUMNS; begin += ROUND) {
-    add_column(sources, tile, column_of(begin, lane.index, 0u));
-    if (UNROLL > 1u) { add_column(sources, tile, column_of(begin, lane.index, 1u)); }
+  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
+    add_products(sources, i, weights(tile, i));
+    if (UNROLL > 1u) { add_products(sources, i + LANES, weights(tile, i + LANES)); }
     if (UNROLL > 2u) {
-      add_column(sources, tile, column_of(begin, lane.index, 2u));
-      add_column(sources, tile, column_of(begin, lane.index, 3u));
+      add_products(sources, i + 2u * LANES, weights(tile, i + 2u * LANES));
+      add_products(sources, i + 3u * LANES, weights(tile, i + 3u * LANES));
     }
   }
   var scales = vec4f(1.0);

@@ -1,6 +1,5 @@
 /** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
 import activation from "./lib/activation.wgsl" with { type: "text" };
-import columns from "./lib/columns.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
 import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
 import cacheF16 from "./lib/cache_f16.wgsl" with { type: "text" };
@@ -69,7 +68,6 @@ const PARTS = {
   step,
   activation,
   choices,
-  columns,
   productRows,
   tile,
   registerTile,
@@ -155,16 +153,16 @@ export const SHADERS = {
   decodeDown: shader<
     "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
     "outputs"
-  >("decode_down", decodeDown, "step", "reduce", "weight", "tile", "columns"),
+  >("decode_down", decodeDown, "step", "reduce", "weight", "tile"),
   decodeExpertDown: shader<
     "step" | "x" | "down" | "factors" | "chosen" | "products",
     "outputs" | PartOfStack
-  >("decode_expert_down", decodeExpertDown, "step", "reduce", "weight", "tile", "columns", "choices"),
+  >("decode_expert_down", decodeExpertDown, "step", "reduce", "weight", "tile", "choices"),
   decodeGateUp: shader<
     | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "chosen" | "out")
     | ("shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
     "outputs" | "shared_outputs" | "epsilon" | PartOfStack
-  >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "tile", "columns", "choices", "activation"),
+  >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "tile", "choices", "activation"),
   decodeLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
     "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
@@ -172,11 +170,11 @@ export const SHADERS = {
   decodePair: shader<
     "step" | "x" | "norm" | "weight" | "factors" | "out" | "other_weight" | "other_factors" | "other_out",
     "outputs" | "other_outputs" | "epsilon"
-  >("decode_pair", decodePair, "step", "reduce", "weight", "tile", "columns", "productRows"),
+  >("decode_pair", decodePair, "step", "reduce", "weight", "tile", "productRows"),
   decodeProduct: shader<
     "step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out",
     "outputs" | "epsilon" | PartOfStack
-  >("decode_product", decodeProduct, "step", "reduce", "weight", "tile", "columns", "productRows"),
+  >("decode_product", decodeProduct, "step", "reduce", "weight", "tile", "productRows"),
   embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
     "embed",
     embed,

@@ -1,6 +1,9 @@
 // Products of up to ROWS rows of x with four outputs, and the rows' sums of squares, as one lane adds them up over its columns.
 // ROWS: 1 or 4. The kernel says what a row's input is: input.
 
+// Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
+const UNROLL = select(select(1u, 2u, COLUMNS % (2u * LANES) == 0u), 4u, COLUMNS % (4u * LANES) == 0u);
+
 // Of each row: the products with the four outputs.
 var<private> sums0: vec4f;
 var<private> sums1: vec4f;
