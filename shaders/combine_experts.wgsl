@@ -1,5 +1,5 @@
 // hidden[t] += Σ_k weights[t, k] · products[t, k], in the order of k.
-// One workgroup per row and LANES of its COLUMNS vec4s.
+// One workgroup of LANES per row and LANES of its COLUMNS vec4s.
 
 const SLICES = (COLUMNS + LANES - 1u) / LANES;
 
