@@ -22,7 +22,7 @@ export class Clock {
     await this.#device.settled();
     const encoder = this.#device.gpu.createCommandEncoder();
     const pass = encoder.beginComputePass(
-      this.#timer ? { timestampWrites: { ...this.#timer.begin, ...this.#timer.end } } : {},
+      this.#timer ? { timestampWrites: this.#timer.whole } : {},
     );
     dispatch(pass);
     pass.end();

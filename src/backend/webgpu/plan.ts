@@ -41,9 +41,12 @@ const MAX_GRID = 65535;
 
 /**
  * Share of the dispatches that lead. A submit takes the longer the more its commands use, 0.1 ms for all of a large model's, and as
- * long the device waits; so a few are submitted first, enough to keep it busy meanwhile.
+ * long the device waits; so some are submitted first, enough to keep it busy meanwhile.
  */
-const LEAD = 1 / 10;
+const LEAD = 1 / 3;
+
+/** Dispatches that are submitted at once, as what a second submit costs is more than it hides. */
+const FEW_DISPATCHES = 64;
 
 /** vec4s of the step buffer's header (shaders/lib/step.wgsl). */
 const HEADER = 2;
@@ -98,7 +101,8 @@ export class WebGpuPlan implements Plan {
 
   /** Dispatches that are to be submitted before the others. */
   get lead(): number {
-    return Math.ceil(LEAD * this.#recorded.dispatches.length);
+    const { length } = this.#recorded.dispatches;
+    return length < FEW_DISPATCHES ? 0 : Math.ceil(LEAD * length);
   }
 
   /** Encodes dispatches, all or those of [from, to), with the workgroups that this step needs. */

@@ -13,12 +13,15 @@ export class Timer {
   /** For the descriptor of the first pass, and for that of the last. */
   readonly begin: GPUComputePassTimestampWrites;
   readonly end: GPUComputePassTimestampWrites;
+  /** For a pass that is first and last. */
+  readonly whole: GPUComputePassTimestampWrites;
 
   private constructor(querySet: GPUQuerySet, resolved: GPUBuffer) {
     this.#querySet = querySet;
     this.#resolved = resolved;
     this.begin = { querySet, beginningOfPassWriteIndex: 0 };
     this.end = { querySet, endOfPassWriteIndex: 1 };
+    this.whole = { ...this.begin, ...this.end };
   }
 
   /** Null if the device was not opened to measure times, or cannot. */

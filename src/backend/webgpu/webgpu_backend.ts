@@ -126,17 +126,25 @@ export class WebGpuBackend implements Backend {
 
   /** Encodes a step, but for what is read. */
   #begin(plan: WebGpuPlan, counts: Counts, { before, after }: StepInput): Begun {
-    const [first, encoder] = [this.#device.gpu.createCommandEncoder(), this.#device.gpu.createCommandEncoder()];
+    const timer = this.#timer;
+    const encode = (
+      encoder: GPUCommandEncoder,
+      writes: GPUComputePassTimestampWrites | null,
+      from: number,
+      to?: number,
+    ) => {
+      const pass = encoder.beginComputePass(writes ? { timestampWrites: writes } : {});
+      plan.replay(pass, counts, from, to);
+      pass.end();
+    };
+    const encoder = this.#device.gpu.createCommandEncoder();
+    const first = plan.lead > 0 ? this.#device.gpu.createCommandEncoder() : encoder;
     encodeCopies(first, before);
-    const lead = first.beginComputePass(this.#timer ? { timestampWrites: this.#timer.begin } : {});
-    plan.replay(lead, counts, 0, plan.lead);
-    lead.end();
-    const others = encoder.beginComputePass(this.#timer ? { timestampWrites: this.#timer.end } : {});
-    plan.replay(others, counts, plan.lead);
-    others.end();
+    if (first !== encoder) encode(first, timer && timer.begin, 0, plan.lead);
+    encode(encoder, timer && (first === encoder ? timer.whole : timer.end), plan.lead);
     encodeCopies(encoder, after);
-    this.#timer?.resolve(encoder);
-    return { lead: first.finish(), encoder };
+    timer?.resolve(encoder);
+    return first === encoder ? { encoder } : { lead: first.finish(), encoder };
   }
 
   /** Encodes the next step while this one runs, in case it is like this one as this one was like the one before: a text goes on. */
