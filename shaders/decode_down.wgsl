@@ -21,8 +21,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read> weights: array<f32>; // [PER_ROW]
 @group(0) @binding(7) var<storage, read_write> hidden: array<f32>; // [H]
 @group(0) @binding(8) var<storage, read> shared_x: array<vec4f>; // [I']
-@group(0) @binding(9) var<storage, read> shared_down: array<weight4>; // [H, I']
-@group(0) @binding(10) var<storage, read> shared_factors: array<factor>; // [H / BLOCK_ROWS, I' / BLOCK_COLUMNS]
+@group(0) @binding(9) var<storage, read> shared_down: array<shared4>; // [H, I']
+@group(0) @binding(10) var<storage, read> shared_factors: array<shared_factor>; // [H / BLOCK_ROWS, I' / BLOCK_COLUMNS]
 
 var<workgroup> products: array<vec4f, PER_ROW>;
 var<workgroup> held_weights: array<f32, PER_ROW>; // read at once: a loop would wait for each
@@ -39,16 +39,21 @@ fn downs(tile: Tile, i: u32) -> mat4x4f {
   return mat4x4f(downs4(at.x, block.x), downs4(at.y, block.y), downs4(at.z, block.z), downs4(at.w, block.w));
 }
 
-fn shared4(at: u32, block: u32) -> vec4f {
-  let codes = load_weight4(shared_down[weight4_at(at)], at);
+fn shared_downs4(at: u32, block: u32) -> vec4f {
+  let codes = load_shared4(shared_down[shared4_at(at)], at);
   if (!SCALED) { return codes; }
-  return scaled(codes, shared_factors[factor_at(block)], block);
+  return scaled_shared(codes, shared_factors[shared_factor_at(block)], block);
 }
 
 fn shared_downs(tile: Tile, i: u32) -> mat4x4f {
   let at = tile.rows * SHARED_COLUMNS + i;
   let block = factor_indices(tile, i, SHARED_COLUMNS);
-  return mat4x4f(shared4(at.x, block.x), shared4(at.y, block.y), shared4(at.z, block.z), shared4(at.w, block.w));
+  return mat4x4f(
+    shared_downs4(at.x, block.x),
+    shared_downs4(at.y, block.y),
+    shared_downs4(at.z, block.z),
+    shared_downs4(at.w, block.w),
+  );
 }
 
 @compute @workgroup_size(LANES)

@@ -20,10 +20,10 @@ struct Params {
 @group(0) @binding(7) var<storage, read> up_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(8) var<storage, read> chosen: array<u32>; // [T, PER_ROW], or sorted
 @group(0) @binding(9) var<storage, read_write> out: array<f32>; // [T, PER_ROW, I]
-@group(0) @binding(10) var<storage, read> shared_gate: array<weight4>; // [I', K]
-@group(0) @binding(11) var<storage, read> shared_gate_factors: array<factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(12) var<storage, read> shared_up: array<weight4>; // [I', K]
-@group(0) @binding(13) var<storage, read> shared_up_factors: array<factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(10) var<storage, read> shared_gate: array<shared4>; // [I', K]
+@group(0) @binding(11) var<storage, read> shared_gate_factors: array<shared_factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
+@group(0) @binding(12) var<storage, read> shared_up: array<shared4>; // [I', K]
+@group(0) @binding(13) var<storage, read> shared_up_factors: array<shared_factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(14) var<storage, read_write> shared_out: array<f32>; // [T, I']
 
 // Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
@@ -52,15 +52,15 @@ fn ups4(at: u32, block: u32) -> vec4f {
 }
 
 fn shared_gates4(at: u32, block: u32) -> vec4f {
-  let codes = load_weight4(shared_gate[weight4_at(at)], at);
+  let codes = load_shared4(shared_gate[shared4_at(at)], at);
   if (!SCALED) { return codes; }
-  return scaled(codes, shared_gate_factors[factor_at(block)], block);
+  return scaled_shared(codes, shared_gate_factors[shared_factor_at(block)], block);
 }
 
 fn shared_ups4(at: u32, block: u32) -> vec4f {
-  let codes = load_weight4(shared_up[weight4_at(at)], at);
+  let codes = load_shared4(shared_up[shared4_at(at)], at);
   if (!SCALED) { return codes; }
-  return scaled(codes, shared_up_factors[factor_at(block)], block);
+  return scaled_shared(codes, shared_up_factors[shared_factor_at(block)], block);
 }
 
 fn added(sums: Products, value: vec4f, weight: vec4f, g: mat4x4f, u: mat4x4f) -> Products {

@@ -1,15 +1,17 @@
 /** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
 import activation from "./lib/activation.wgsl" with { type: "text" };
-import choices from "./lib/choices.wgsl" with { type: "text" };
 import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
 import cacheF16 from "./lib/cache_f16.wgsl" with { type: "text" };
 import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
+import choices from "./lib/choices.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import productRows from "./lib/product_rows.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
 import rowTile from "./lib/row_tile.wgsl" with { type: "text" };
+import sharedAlike from "./lib/shared_alike.wgsl" with { type: "text" };
+import sharedQ8 from "./lib/shared_q8.wgsl" with { type: "text" };
 import span from "./lib/span.wgsl" with { type: "text" };
 import step from "./lib/step.wgsl" with { type: "text" };
 import strip from "./lib/strip.wgsl" with { type: "text" };
@@ -92,7 +94,10 @@ const CACHES = { f32: cacheF32, f16: cacheF16 } as const;
 /** How 16 weights are read at once. */
 const STRIPS = { f32: strip32, bf16: strip16, f16: strip16, f8_e4m3: strip8, q8: strip8, q4: strip4 } as const;
 
-type Part = keyof typeof PARTS | "reduce" | "weight" | "cache" | "strip";
+/** How a shared expert's weights are read beside the routed experts'. */
+const SHARED = { alike: sharedAlike, q8: sharedQ8 } as const;
+
+type Part = keyof typeof PARTS | "reduce" | "weight" | "shared" | "cache" | "strip";
 
 /** Numbers become u32 constants. */
 export type Constants = Readonly<Record<string, number | boolean>>;
@@ -153,7 +158,7 @@ export const SHADERS = {
   decodeDown: shader<
     "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
     "outputs"
-  >("decode_down", decodeDown, "step", "reduce", "weight", "tile"),
+  >("decode_down", decodeDown, "step", "reduce", "weight", "shared", "tile"),
   decodeExpertDown: shader<
     "step" | "x" | "down" | "factors" | "chosen" | "products",
     "outputs" | PartOfStack
@@ -162,7 +167,7 @@ export const SHADERS = {
     | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "chosen" | "out")
     | ("shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
     "outputs" | "shared_outputs" | "epsilon" | PartOfStack
-  >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "tile", "choices", "activation"),
+  >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "shared", "tile", "choices", "activation"),
   decodeLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
     "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
@@ -290,19 +295,22 @@ export interface Variant {
   readonly subgroups: boolean;
   /** Type of the weights that the kernel reads; null if it reads none. */
   readonly weight: keyof typeof WEIGHTS | null;
+  /** How a shared expert's are stored beside them. */
+  readonly shared: keyof typeof SHARED;
   /** Type of the keys and values that the kernel reads or writes; null if there are none. */
   readonly cache: keyof typeof CACHES | null;
   readonly constants: Constants;
 }
 
 /** The whole text of a kernel: enable lines, constants, shared parts, its file. */
-export function assemble(shader: Shader, { enables, subgroups, weight, cache, constants }: Variant): string {
+export function assemble(shader: Shader, { enables, subgroups, weight, shared, cache, constants }: Variant): string {
   const lines = Object.entries(constants).map(([name, value]) =>
     `const ${name} = ${typeof value === "number" ? `${value}u` : value};`
   );
   const parts = shader.parts.map((part) => {
     if (part === "reduce") return subgroups ? reduceSubgroup : reduce;
     if (part === "cache") return CACHES[cache!];
+    if (part === "shared") return SHARED[shared];
     if (part === "strip") return strip + STRIPS[weight!];
     return part === "weight" ? WEIGHTS[weight!] : PARTS[part];
   });

@@ -262,6 +262,8 @@ export const CASES: readonly OpCase[] = [
   expertsCase("bf16", { T: 90, H: 36, I: 68, E: 5, K: 2 }),
   expertsCase("bf16", { T: 17, H: 40, I: 24, E: 5, K: 3, shared: [28, "bf16"] }),
   expertsCase("q4", { T: 12, H: 64, I: 32, E: 3, K: 2, shared: [64, "q4"] }),
+  expertsCase("q4", { T: 1, H: 96, I: 64, E: 5, K: 3, shared: [32, "q8"] }),
+  expertsCase("q4", { T: 3, H: 64, I: 32, E: 5, K: 2, shared: [64, "q8"] }),
   expertsCase("f32", { T: 7, H: 36, I: 20, E: 6, K: 1, crowded: true, shared: [12, "f32"] }),
   expertsCase("f16", { T: 70, H: 36, I: 20, E: 260, K: 3 }),
   expertsCase("f32", { T: 75, H: 36, I: 20, E: 6, K: 1, crowded: true }),

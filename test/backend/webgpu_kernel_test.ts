@@ -45,7 +45,14 @@ const WHERE_MORE_ARE_BOUND = new Set([
 
 Deno.test("every shader stays within the 8 storage buffers that any device binds, or is left out where there are fewer", () => {
   for (const shader of Object.values(SHADERS)) {
-    const variant = { enables: [], subgroups: false, weight: "f32", cache: "f32", constants: {} } as const;
+    const variant = {
+      enables: [],
+      subgroups: false,
+      weight: "f32",
+      shared: "alike",
+      cache: "f32",
+      constants: {},
+    } as const;
     const bindings = parseBindings(assemble(shader, variant));
     assert.deepEqual(bindings.map(({ index }) => index), bindings.map((_, i) => i), shader.name);
     const most = WHERE_MORE_ARE_BOUND.has(shader.name) ? 14 : 8;

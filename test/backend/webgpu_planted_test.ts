@@ -172,6 +172,8 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("decode_product", "+ pair.y", "- pair.y", /^project q4/),
   plant("embed", "return i / 2u", "return i", /^embed q4/),
   plant("gate_up", "up_factors[factor_at(block)]", "gate_factors[factor_at(block)]", /^gateUp q4/),
+  plant("decode_down", "shared_factors[shared_factor_at(block)]", "shared_factors[0u]", /^experts q4 1 rows, 3 of 5/),
+  plant("decode_gate_up", "<< vec4u(24u, 16u, 8u, 0u)", "<< vec4u(24u, 16u, 8u, 8u)", /^experts q4 [13] rows.* of 5/),
   plant("decode_down", "factors[factor_at(block)]", "factors[factor_at(0u)]", /^experts q4/),
   plant("decode_product", "step_outputs(), OUTPUTS", "step_outputs(), true", /^project f32 .3, 32/),
   plant("decode_product", "+ params.epsilon", "", /^project behind/),

@@ -1,5 +1,5 @@
 /** The experts of few rows, the chosen ones and the shared one side by side: of one row its own, of several those that share an expert. */
-import { type Constants, SHADERS } from "../../../shaders/mod.ts";
+import { type Constants, SHADERS, type Variant } from "../../../shaders/mod.ts";
 import type { Norm, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
@@ -24,12 +24,23 @@ export function decodesExperts({ device, capacity }: Recording): boolean {
   return !byTiles(capacity.rows) && device.gpu.limits.maxStorageBuffersPerShaderStage >= BUFFERS;
 }
 
-/** Whether the kernels may read a shared expert's weights beside the others: they are stored as those are, in one part. */
-export function isLike(weight: Weight, shared: readonly Weight[]): boolean {
-  return shared.every(({ values, scales }) =>
-    own(values).parts.length === 1 && values.dtype === weight.values.dtype &&
-    `${scales?.block}` === `${weight.scales?.block}`
+/**
+ * How the kernels may read a shared expert's weights beside the others: stored as those are, or in 8 bits beside 4, and in one
+ * part; null if they may not.
+ */
+export function besideOthers(
+  recording: Recording,
+  weight: Weight,
+  shared: readonly Weight[],
+): Variant["shared"] | null {
+  const { values, scales } = weight;
+  const inOnePart = shared.every((each) =>
+    own(each.values).parts.length === 1 && `${each.scales?.block}` === `${scales?.block}`
   );
+  const types = new Set(shared.map(({ values }) => values.dtype));
+  if (!inOnePart || types.size > 1) return null;
+  if (types.has(values.dtype)) return "alike";
+  return values.dtype === "q4" && types.has("q8") && !byStrips(recording, [weight]) ? "q8" : null;
 }
 
 /** Sorts the choices by expert where their experts want it: one row's are read as they come. */
@@ -88,6 +99,7 @@ export function decodeGateUp(
           ...{ LANES, COLUMNS: width / 4, SHARED: added !== null },
         },
         weight: weightType(gate),
+        shared: added === null ? "alike" : besideOthers(recording, gate, [added.gate, added.up])!,
         workgroups: ({ rows }) =>
           rows === 0 ? 0 : tiles * Math.ceil(outputs / 4) + Math.ceil(rows / rowsAtOnce) * sharedBlocks,
       },
@@ -204,6 +216,7 @@ function oneRowDown(
         ...{ SHARED: shared !== null, SHARED_COLUMNS: (shared?.x.shape.at(-1) ?? 0) / 4 },
       },
       weight: weightType(down),
+      shared: shared === null ? "alike" : besideOthers(recording, down, [shared.down])!,
       workgroups: ({ rows }) => rows * Math.ceil(outputs / 4),
     },
     {

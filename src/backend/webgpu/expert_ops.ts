@@ -2,7 +2,7 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { decodeDownAdd, decodeGateUp, decodesExperts, isLike, orderChoices } from "./decode_experts.ts";
+import { besideOthers, decodeDownAdd, decodeGateUp, decodesExperts, orderChoices } from "./decode_experts.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { gateUp, projectAdd } from "./dense_ops.ts";
 import { byTiles, gemm, productsByTiles } from "./prefill_dense.ts";
@@ -77,7 +77,7 @@ export function expertsGateUp(
   shared: SharedGateUp | null = null,
 ): void {
   const fewRows = decodesExperts(recording);
-  const fused = shared !== null && fewRows && isLike(gate, [shared.gate, shared.up]);
+  const fused = shared !== null && fewRows && besideOthers(recording, gate, [shared.gate, shared.up]) !== null;
   if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
   if (!fewRows) sortedGateUp(recording, out, hidden, norm, routing, gate, up);
   else decodeGateUp(recording, out, hidden, norm, routing, [gate, up], fused ? shared : null);
@@ -92,7 +92,7 @@ export function expertsDownAdd(
   shared: SharedDown | null = null,
 ): void {
   const fewRows = decodesExperts(recording);
-  const fused = shared !== null && fewRows && isLike(down, [shared.down]);
+  const fused = shared !== null && fewRows && besideOthers(recording, down, [shared.down]) !== null;
   if (shared !== null && !fused) projectAdd(recording, hidden, shared.x, { weight: shared.down, bias: null });
   if (!fewRows) sortedDownAdd(recording, hidden, x, routing, down);
   else decodeDownAdd(recording, hidden, x, routing, down, fused ? shared : null);

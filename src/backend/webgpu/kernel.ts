@@ -109,6 +109,9 @@ export class Kernel<B extends string = string, P extends string = string> {
   }
 }
 
+/** Types of weights, and of keys and values, where a kernel reads any. */
+export type Types = Partial<Pick<Variant, "weight" | "shared" | "cache">>;
+
 /** All kernels of a device, each text compiled once. */
 export class Kernels {
   readonly #device: Device;
@@ -120,17 +123,16 @@ export class Kernels {
     this.#memory = memory;
   }
 
-  /** The kernel of a shader for some constants, one type of weights and one of keys and values. Compile errors surface in {@linkcode Device.settled}. */
+  /** The kernel of a shader for some constants and types of what it reads. Compile errors surface in {@linkcode Device.settled}. */
   get<B extends string, P extends string>(
     shader: Shader<B, P>,
     constants: Constants,
-    weight: Variant["weight"] = null,
-    cache: Variant["cache"] = null,
+    { weight = null, shared = "alike", cache = null }: Types = {},
   ): Kernel<B, P> {
     const { enables, subgroups, minSubgroup, lanes } = this.#device;
     const { LANES = lanes, TEAM = LANES } = constants;
     const all = { SUBGROUP: minSubgroup, ...constants, LANES, TEAM };
-    const text = assemble(shader, { enables, subgroups, weight, cache, constants: all });
+    const text = assemble(shader, { enables, subgroups, weight, shared, cache, constants: all });
     const kernel = this.#kernels.get(text) ?? this.#compile(shader.name, text);
     this.#kernels.set(text, kernel);
     return kernel as Kernel<B, P>;

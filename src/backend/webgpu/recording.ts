@@ -4,15 +4,13 @@ import type { Capacity, Norm } from "../backend.ts";
 import { byteLength, type DataType, type Tensor, type Weight } from "../tensor.ts";
 import type { GatedNorm } from "./decode_products.ts";
 import type { Device } from "./device.ts";
-import type { Kernels } from "./kernel.ts";
+import type { Kernels, Types } from "./kernel.ts";
 import { GpuTensor, type Memory } from "./memory.ts";
 import { type Counts, type Dispatch, type Pages, type RowInput, stepBytes, WebGpuPlan } from "./plan.ts";
 
 /** What one dispatch needs besides its shader and what it binds. */
-export interface DispatchOptions {
+export interface DispatchOptions extends Types {
   readonly constants?: Constants;
-  readonly weight?: Variant["weight"];
-  readonly cache?: Variant["cache"];
   readonly workgroups: (counts: Counts) => number;
 }
 
@@ -50,12 +48,12 @@ export class Recording {
   /** Appends one dispatch. Every kernel reads the step. */
   dispatch<B extends string, P extends string>(
     shader: Shader<B, P>,
-    { constants = {}, weight = null, cache = null, workgroups }: DispatchOptions,
+    { constants = {}, workgroups, ...types }: DispatchOptions,
     buffers: Readonly<Record<Exclude<B, "step">, GPUBuffer>>,
     params: Readonly<Record<P, number>>,
   ): void {
     this.#finishUngated();
-    const kernel = this.#kernels.get(shader, constants, weight, cache);
+    const kernel = this.#kernels.get(shader, constants, types);
     const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params);
     this.#dispatches.push({ ...bound, workgroups });
   }
