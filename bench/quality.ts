@@ -1,6 +1,6 @@
 /** What quantizing costs: perplexity of texts, and how far each policy's distributions are from those of the stored weights. */
 import { parseArgs } from "node:util";
-import { type Chat, type ChatMessage, EMBEDDED_MODEL, fold, load, type Quantize, type Tool } from "../src/mod.ts";
+import { type Chat, type ChatMessage, EMBEDDED_MODEL, fold, load, type Tool } from "../src/mod.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -14,7 +14,11 @@ const { values: flags } = parseArgs({
   },
 });
 
-const POLICIES: readonly Quantize[] = ["none", "q8", "q4"];
+/** All that `--quantize` and `--kv-cache` say together, the stored weights and an exact cache first. */
+const POLICIES = (["f32", "f16"] as const).flatMap((kvCache) =>
+  (["none", "q8", "q4"] as const).map((quantize) => ({ quantize, kvCache }))
+);
+type Policy = (typeof POLICIES)[number];
 
 interface Quality {
   readonly weightBytes: number;
@@ -92,10 +96,11 @@ async function measure(model: Chat, texts: readonly Text[], reference: Float32Ar
   return { weightBytes, perplexity: Math.exp(-mean(logprobs)), divergences, agreement: agreeing / divergences.length };
 }
 
-function row(quantize: Quantize, { weightBytes, perplexity, divergences, agreement }: Quality): string {
+function row({ quantize, kvCache }: Policy, { weightBytes, perplexity, divergences, agreement }: Quality): string {
   const sorted = divergences.toSorted((a, b) => a - b);
   const cells = [
     quantize,
+    kvCache,
     `${(weightBytes / 1e6).toFixed(1)} MB`,
     perplexity.toFixed(4),
     mean(divergences).toExponential(2),
@@ -108,12 +113,12 @@ function row(quantize: Quantize, { weightBytes, perplexity, divergences, agreeme
 const print = (line: string) => Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
 const reference: Float32Array[] = [];
 let texts: Text[] | null = null;
-print("| --quantize | weights | perplexity | KL, mean | KL, 99 of 100 are below | same likeliest token |");
-print("| --- | --- | --- | --- | --- | --- |");
-for (const quantize of POLICIES) {
+print("| --quantize | --kv-cache | weights | perplexity | KL, mean | KL, 99 of 100 are below | same likeliest token |");
+print("| --- | --- | --- | --- | --- | --- | --- |");
+for (const policy of POLICIES) {
   const backend = flags.backend as "auto" | "webgpu" | "wasm";
-  await using model = await load({ model: flags.model, backend, quantize, maxContext: 2048 });
+  await using model = await load({ model: flags.model, backend, ...policy, maxContext: 2048 });
   texts ??= await readTexts(model);
-  print(row(quantize, await measure(model, texts, reference)));
+  print(row(policy, await measure(model, texts, reference)));
 }
 print(`\n${reference.length} tokens in ${texts!.length} texts`);
