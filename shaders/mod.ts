@@ -5,6 +5,9 @@ import cacheF16 from "./lib/cache_f16.wgsl" with { type: "text" };
 import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
+import octet from "./lib/octet.wgsl" with { type: "text" };
+import octetF16 from "./lib/octet_f16.wgsl" with { type: "text" };
+import octetF32 from "./lib/octet_f32.wgsl" with { type: "text" };
 import productRows from "./lib/product_rows.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
@@ -57,6 +60,7 @@ import rmsNorm from "./rms_norm.wgsl" with { type: "text" };
 import route from "./route.wgsl" with { type: "text" };
 import scanStates from "./scan_states.wgsl" with { type: "text" };
 import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
+import softwareAttention from "./software_attention.wgsl" with { type: "text" };
 import softwareDown from "./software_down.wgsl" with { type: "text" };
 import softwareGateUp from "./software_gate_up.wgsl" with { type: "text" };
 import softwareLinearAttention from "./software_linear_attention.wgsl" with { type: "text" };
@@ -77,6 +81,7 @@ const PARTS = {
   span,
   attentionTile,
   units,
+  octet,
 } as const;
 /** How four weights and their factor are read. */
 const WEIGHTS = {
@@ -91,13 +96,16 @@ const WEIGHTS = {
 /** How keys and values are read and written. */
 const CACHES = { f32: cacheF32, f16: cacheF16 } as const;
 
+/** How eight channels of them are read at once. */
+const OCTETS = { f32: octet + octetF32, f16: octet + octetF16 } as const;
+
 /** How 16 weights are read at once. */
 const STRIPS = { f32: strip32, bf16: strip16, f16: strip16, f8_e4m3: strip8, q8: strip8, q4: strip4 } as const;
 
 /** How a shared expert's weights are read beside the routed experts'. */
 const SHARED = { alike: sharedAlike, q8: sharedQ8 } as const;
 
-type Part = keyof typeof PARTS | "reduce" | "weight" | "shared" | "cache" | "strip";
+type Part = keyof typeof PARTS | "reduce" | "weight" | "shared" | "cache" | "cachedOctet" | "strip";
 
 /** Numbers become u32 constants. */
 export type Constants = Readonly<Record<string, number | boolean>>;
@@ -251,6 +259,10 @@ export const SHADERS = {
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
     "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock
   >("softmax_attention", softmaxAttention, "step", "reduce", "cache", "units"),
+  softwareAttention: shader<
+    "step" | "qkv" | "keys" | "values" | "carry" | "sums",
+    "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock
+  >("software_attention", softwareAttention, "step", "cachedOctet", "units"),
   softwareDown: shader<
     "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
     "columns" | "outputs" | "shared_columns" | PartOfStack
@@ -263,7 +275,7 @@ export const SHADERS = {
   softwareLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
     "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
-  >("software_linear_attention", softwareLinearAttention, "step"),
+  >("software_linear_attention", softwareLinearAttention, "step", "octet"),
   softwareProduct: shader<
     | ("step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out")
     | ("other_weight" | "other_factors" | "other_out"),
@@ -285,7 +297,8 @@ export const TOOLS = {
 /** All that kernels are made of, for whoever must notice a change. */
 export const SOURCES: readonly string[] = [
   ...[...Object.values(SHADERS), ...Object.values(TOOLS)].map(({ text }) => text),
-  ...[...Object.values(PARTS), ...Object.values(WEIGHTS), reduce, reduceSubgroup],
+  ...[PARTS, WEIGHTS, SHARED, CACHES, OCTETS, STRIPS].flatMap((parts) => Object.values(parts)),
+  ...[reduce, reduceSubgroup, strip],
 ];
 
 /** What completes a shader's text. */
@@ -311,6 +324,7 @@ export function assemble(shader: Shader, { enables, subgroups, weight, shared, c
     if (part === "reduce") return subgroups ? reduceSubgroup : reduce;
     if (part === "cache") return CACHES[cache!];
     if (part === "shared") return SHARED[shared];
+    if (part === "cachedOctet") return OCTETS[cache!];
     if (part === "strip") return strip + STRIPS[weight!];
     return part === "weight" ? WEIGHTS[weight!] : PARTS[part];
   });

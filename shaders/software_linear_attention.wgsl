@@ -24,31 +24,9 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> state: array<vec4<u64>>; // [slots, heads, D(k), D(v)], two f32 in each u64
 @group(0) @binding(8) var<storage, read_write> out: array<vec4f>; // [T, heads, D]
 
-struct Octet {
-  low: vec4f,
-  high: vec4f,
-}
-
 fn times(a: Octet, b: Octet) -> Octet { return Octet(a.low * b.low, a.high * b.high); }
 
-fn plus(a: Octet, b: Octet) -> Octet { return Octet(a.low + b.low, a.high + b.high); }
-
-fn scaled(a: Octet, scale: f32) -> Octet { return Octet(a.low * scale, a.high * scale); }
-
-fn squares(a: Octet) -> f32 { return dot(a.low, a.low) + dot(a.high, a.high); }
-
-fn octet_of(held: Octet, lane: u32) -> Octet {
-  return Octet(subgroupShuffle(held.low, lane), subgroupShuffle(held.high, lane));
-}
-
-fn pair_of(packed: u64) -> vec2f { return bitcast<vec2f>(vec2u(u32(packed), u32(packed >> 32u))); }
-
 fn packed_of(pair: vec2f) -> u64 { return u64(bitcast<u32>(pair.x)) | (u64(bitcast<u32>(pair.y)) << 32u); }
-
-fn load_state(i: u32) -> Octet {
-  let packed = state[i];
-  return Octet(vec4f(pair_of(packed.x), pair_of(packed.y)), vec4f(pair_of(packed.z), pair_of(packed.w)));
-}
 
 fn store_state(i: u32, value: Octet) {
   state[i] = vec4<u64>(
@@ -94,14 +72,17 @@ fn rotated(row: u32, position: u32, which: u32, head: u32, o: u32) -> Octet {
 fn norm_scale(lane: u32, row: u32, which: u32, head: u32) -> f32 {
   if (!NORM) { return 1.0; }
   var sum = 0.0;
-  for (var o = lane; o < OCTETS; o += LANES) { sum += squares(channels(row, which, head, o)); }
+  for (var o = lane; o < OCTETS; o += LANES) {
+    let value = channels(row, which, head, o);
+    sum += dot8(value, value);
+  }
   let epsilon = select(params.key_epsilon, params.query_epsilon, which == 0u);
   return 1.0 / sqrt(subgroupAdd(sum) / f32(SIZE) + epsilon);
 }
 
 // The sum with what one key channel adds to it, whose row of the state moves on.
 fn advance(i: u32, sum: Octet, factor: f32, q: f32, k: f32, v: Octet) -> Octet {
-  let held = plus(scaled(load_state(i), factor), scaled(v, k));
+  let held = plus(scaled(octet_at(state[i]), factor), scaled(v, k));
   store_state(i, held);
   return plus(sum, scaled(held, q));
 }

@@ -252,6 +252,10 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   softmaxAttentionCase({ heads: 8, kvHeads: 1, D: 128, R: 64, silu: true }, { steps: FEW, type: "f16" }),
   softmaxAttentionCase({ heads: 2, kvHeads: 2, D: 4, R: 2 }, { steps: FEW, type: "f16" }),
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 16, R: 8 }, { steps: FEW, loud: 60 }),
+  softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 64, R: 32 }, { steps: FEW, loud: 60 }),
+  softmaxAttentionCase({ heads: 6, kvHeads: 2, D: 64, R: 32 }, {
+    ...{ steps: longSlot(3, [0, 190, 700, 1021]), context: 1024, page: 256, blocks: [3, 5] },
+  }),
   softmaxAttentionCase({ heads: 5, kvHeads: 1, D: 16, R: 16 }, { steps: FEW, type: "f16", bias: 70_000 }),
   softmaxAttentionCase({ heads: 2, kvHeads: 2, D: 8, R: 2 }, {
     ...{ steps: longSlot(16, [0, 16, 150, 304]), context: 320, blocks: [3, 1, 6] },

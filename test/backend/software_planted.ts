@@ -6,6 +6,7 @@ const BATCH = /^linearAttention of a batch, 4 heads of 64/;
 const ONE = /^project bf16 .1, (64|272)/;
 const SEVERAL = /^project bf16 .6/;
 const ADD = /^projectAdd bf16 .1, 272/;
+const FEW_QUERIES = /^softmaxAttention (6 heads of 64|8 heads of 128) .* up to (3|16|17) rows/;
 const EXPERTS = /^experts bf16 3 rows/;
 
 export const IN_SOFTWARE: readonly Planted[] = [
@@ -44,6 +45,19 @@ export const IN_SOFTWARE: readonly Planted[] = [
   plant("software_linear_attention", "(first + j) * 8u", "j * 8u", FEW),
   plant("software_linear_attention", "norm_scale(lane, row, 1u, head)", "norm_scale(lane, row, 0u, head)", FEW),
   plant("software_linear_attention", "x / (1.0 + exp(-x))", "x", FEW),
+  plant("software_attention", "min(size - 1u, at.position - begin)", "size - 1u", FEW_QUERIES),
+  plant("software_attention", "params.heads / params.kv_heads", "params.kv_heads", FEW_QUERIES),
+  plant("software_attention", "begin / PAGE) - params.first", "begin / PAGE)", /^softmaxAttention 6 heads of 64/),
+  plant("software_attention", "total * fade", "total", FEW_QUERIES),
+  plant("software_attention", "sum = faded(sum, fade);", "", FEW_QUERIES),
+  plant("software_attention", "octet_of(queries.third, lane)", "octet_of(queries.second, lane)", FEW_QUERIES),
+  plant("software_attention", "tile + lane <= last", "true", FEW_QUERIES),
+  plant("software_attention", "min(LANES, last + 1u - tile)", "LANES - 1u", FEW_QUERIES),
+  plant("software_attention", "queries_at(q + o)", "queries_at(q)", /^softmaxAttention 8 heads of 128/),
+  plant("software_attention", "ROW + slice + lane", "ROW + lane", /^softmaxAttention 8 heads of 128/),
+  plant("software_attention", "halves(held.y)", "halves(held.x)", /^softmaxAttention 8 heads of 128/),
+  plant("software_attention", "subgroupMax(scores)", "scores", /^softmaxAttention .* loud/),
+  plant("software_attention", "scaled(octet_at(qkv[i]), 1.0 / sqrt(f32(SIZE)))", "octet_at(qkv[i])", FEW_QUERIES),
   plant("software_route", "first + spread", "spread", /^route 2 rows to 6 of 72/),
   plant("software_route", "better < GROUPS_KEPT", "better <= GROUPS_KEPT", /^route 2 rows to 6 of 72/),
   plant("software_route", "max(second, min(best, choice))", "max(second, choice)", /^route 2 rows to 6 of 72/),

@@ -6,6 +6,7 @@ import { hasHardwareGpu, isSoftware, listAdapters } from "../../src/backend/webg
 import { DeviceLostError } from "../../src/backend/backend.ts";
 import { Device, WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
+import { spareDriverThreads } from "../../src/backend/webgpu/provider.ts";
 import { readMapped } from "../../src/backend/webgpu/readback.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { ReferenceBackend } from "./reference_backend.ts";
@@ -35,6 +36,25 @@ Deno.test("open() refuses a provider that is not there, naming it and what to do
     name: "RangeError",
     message: 'Cannot use "dawn" as the GPU provider: only "deno", the built-in one, is there; leave --gpu out',
   });
+});
+
+Deno.test("spareDriverThreads() keeps llvmpipe in one thread on two processors, unless the user says otherwise", () => {
+  const name = "LP_NUM_THREADS";
+  const before = Deno.env.get(name);
+  const after = (processors: number, wanted: string | null) => {
+    if (wanted === null) Deno.env.delete(name);
+    else Deno.env.set(name, wanted);
+    spareDriverThreads(processors);
+    return Deno.env.get(name);
+  };
+  try {
+    assert.equal(after(2, null), "0");
+    assert.equal(after(2, "2"), "2");
+    assert.equal(after(3, null), undefined);
+  } finally {
+    if (before === undefined) Deno.env.delete(name);
+    else Deno.env.set(name, before);
+  }
 });
 
 testOnGpu(

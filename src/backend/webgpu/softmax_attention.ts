@@ -3,9 +3,11 @@ import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { CacheBlock, Heads } from "../backend.ts";
 import { ELEMENT_BYTES, type Tensor } from "../tensor.ts";
 import { checkHeads } from "./attention_ops.ts";
+import type { Device } from "./device.ts";
 import type { Counts } from "./plan.ts";
 import { bySpans, flashAttention } from "./prefill_attention.ts";
 import { type Recording, whole } from "./recording.ts";
+import { computesByStrips } from "./software_products.ts";
 
 /** A layer's cache as kernels bind it. */
 export interface Cache {
@@ -112,25 +114,23 @@ function attendByUnits(
   const rows = Math.max(1, Math.min(ROWS, capacity.rows, Math.floor(device.maxBindingBytes / rowBytes)));
   const carry = recording.scratch("carry", 2 * rows * units * heads);
   const sums = recording.scratch("sums", rows * rowBytes / 4);
-  const CHUNKS = quads * 4 * ELEMENT_BYTES[type] / 16;
-  const VALUE_LANES = powerFrom(CHUNKS);
   const QUERIES = [4, 3, 2, 1].find((count) => heads / kvHeads % count === 0)!;
   const COLUMNS = Math.min(8, powerFrom(headDim / 4));
   const shared: Constants = { SIZE: headDim, PAGE: page, UNITS: wanted };
-  const constants = {
-    ...{ ...shared, LANES: Math.max(VALUE_LANES, device.wideLanes), CHUNKS, QUERIES },
-    ...{ KEY_LANES: Math.min(8, VALUE_LANES), VALUE_LANES },
-  };
+  const octets = 8 * device.lanes;
+  const byOctets = computesByStrips(device) && headDim % octets === 0 && quads % 2 === 0;
+  const constants = { ...shared, QUERIES, ...(byOctets ? { ROW: quads / 2 } : lanesOf(device, quads, type)) };
+  const slices = byOctets ? headDim / octets : 1;
   for (let first_row = 0; first_row < capacity.rows; first_row += rows) {
     const together = (counts: Counts) => Math.max(0, Math.min(rows, counts.rows - first_row));
     blocks.forEach(({ keys, values, first, count }, i) =>
       recording.dispatch(
-        SHADERS.softmaxAttention,
+        byOctets ? SHADERS.softwareAttention : SHADERS.softmaxAttention,
         {
           constants,
           cache: type,
           workgroups: (counts) =>
-            counts.blocks[i] === "none" ? 0 : together(counts) * heads / QUERIES * mostUnits(counts.pages),
+            counts.blocks[i] === "none" ? 0 : together(counts) * heads / QUERIES * mostUnits(counts.pages) * slices,
         },
         { qkv: whole(qkv), keys, values, carry, sums },
         { heads, kv_heads: kvHeads, first, count, first_row, rows, units },
@@ -146,6 +146,13 @@ function attendByUnits(
       { heads, first_row, units },
     );
   }
+}
+
+/** How a workgroup's threads share out the chunks of a cached row. */
+function lanesOf({ wideLanes }: Device, quads: number, type: Cache["type"]): Constants {
+  const CHUNKS = quads * 4 * ELEMENT_BYTES[type] / 16;
+  const VALUE_LANES = powerFrom(CHUNKS);
+  return { LANES: Math.max(VALUE_LANES, wideLanes), CHUNKS, KEY_LANES: Math.min(8, VALUE_LANES), VALUE_LANES };
 }
 
 /** The least power of two that is `count` or more. */
