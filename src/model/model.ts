@@ -1,63 +1,16 @@
 /** One stage's forward pass: its layers, recorded once for each size of step and replayed. */
 import { setImmediate } from "node:timers/promises";
-import type { Backend, CacheBlock, Norm, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
-import type { Tensor, Weight } from "../backend/tensor.ts";
+import type { Backend, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
-import type { Candidates, DecayConvention, KvCacheType, LayerRange, Quantize, Step } from "../pipeline/messages.ts";
+import type { Candidates, Step } from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
-import { loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
-import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
-import { cacheBytes, KvCache } from "./kv_cache.ts";
-import {
-  type LinearAttention,
-  linearStateBytes,
-  loadLinearAttention,
-  recordLinearAttention,
-} from "./linear_attention.ts";
+import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
-import { loadMlp, type Mlp, recordMlp } from "./moe.ts";
-import { RopeTable } from "./rope_table.ts";
-import { type KeptState, Snapshots } from "./snapshots.ts";
+import { recordMlp } from "./moe.ts";
+import { loadParts, type ModelOptions, type Parts } from "./parts.ts";
+import { Snapshots } from "./snapshots.ts";
+import { stateBytes } from "./state_bytes.ts";
 import type { Weights } from "./weights.ts";
-
-export interface ModelOptions {
-  readonly layers: LayerRange;
-  readonly decay: DecayConvention;
-  readonly quantize: Quantize;
-  readonly kvCache: KvCacheType;
-  /** Sequences in flight. */
-  readonly slots: number;
-  /** Positions of a slot. */
-  readonly context: number;
-  /** Most rows of a step. */
-  readonly maxRows: number;
-  /** Linear states that may be kept besides; 0 if left out. */
-  readonly snapshots?: number;
-}
-
-interface Layer {
-  readonly record: (ops: Ops, activations: Activations) => void;
-  /** Of a linear layer, where snapshots are kept. */
-  readonly kept: KeptState | null;
-  readonly mlp: Mlp;
-}
-
-interface Head {
-  readonly norm: Norm;
-  readonly map: Weight;
-}
-
-interface Parts {
-  /** Only on the first stage. */
-  readonly embedding: Weight | null;
-  readonly layers: readonly Layer[];
-  /** Only on the last stage. */
-  readonly head: Head | null;
-  readonly rope: RopeTable;
-  readonly cache: KvCache;
-}
-
-const EMBEDDING = "model.word_embeddings.weight";
 
 /** The layers `[start, end)` of a model with their weights, states and caches, on a backend that it owns. */
 export class Model implements Disposable {
@@ -225,68 +178,4 @@ export class Model implements Disposable {
   }
 }
 
-/** Bytes that sequences take besides weights. */
-export interface StateBytes {
-  /** Linear states, whatever the context. */
-  readonly stateBytes: number;
-  /** Keys and values, if every slot is full; they are taken as sequences grow. */
-  readonly cacheBytes: number;
-}
-
-/** Of some layers. */
-export function stateBytes(
-  config: ModelConfig,
-  { layers: { start, end }, kvCache, slots, context, snapshots = 0 }: Pick<
-    ModelOptions,
-    "layers" | "kvCache" | "slots" | "context" | "snapshots"
-  >,
-): StateBytes {
-  const softmax =
-    Array.from({ length: end - start }, (_, i) => isSoftmaxLayer(config, start + i)).filter(Boolean).length;
-  return {
-    stateBytes: (end - start - softmax) * linearStateBytes(config, slots + snapshots),
-    cacheBytes: softmax * cacheBytes(config, kvCache, slots * context),
-  };
-}
-
 const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));
-
-async function loadParts(loader: Weights, options: ModelOptions): Promise<Parts> {
-  const { config, backend } = loader;
-  const { start, end } = options.layers;
-  const rope = new RopeTable(backend, config, options.context);
-  const cache = await KvCache.create(backend, config, options);
-  const [first, last] = [start === 0, end === config.layers];
-  const embedding = first || (last && config.tied) ? await loader.matrix(EMBEDDING) : null;
-  const layers: Layer[] = [];
-  for (let i = start; i < end; i++) layers.push(await loadLayer(loader, i, { ...options, rope: rope.tensor }, cache));
-  const head = last ? await loadHead(loader, embedding) : null;
-  return { embedding: first ? embedding : null, layers, head, rope, cache };
-}
-
-async function loadLayer(
-  loader: Weights,
-  layer: number,
-  options: ModelOptions & { readonly rope: Tensor },
-  cache: KvCache,
-): Promise<Layer> {
-  const attention = isSoftmaxLayer(loader.config, layer)
-    ? softmax(await loadSoftmaxAttention(loader, layer, options), () => cache.blocks(layer))
-    : linear(await loadLinearAttention(loader, layer, options));
-  return { ...attention, mlp: await loadMlp(loader, layer) };
-}
-
-const softmax = (layer: SoftmaxAttention, blocks: () => readonly CacheBlock[]): Omit<Layer, "mlp"> => ({
-  record: (ops, activations) => recordSoftmaxAttention(ops, layer, blocks(), activations),
-  kept: null,
-});
-
-const linear = (layer: LinearAttention): Omit<Layer, "mlp"> => ({
-  record: (ops, activations) => recordLinearAttention(ops, layer, activations),
-  kept: layer.snapshots && { state: layer.state, snapshots: layer.snapshots },
-});
-
-async function loadHead(loader: Weights, embedding: Weight | null): Promise<Head> {
-  const norm = await loader.norm("model.norm.weight");
-  return { norm, map: loader.config.tied ? embedding! : await loader.matrix("lm_head.weight") };
-}

@@ -5,7 +5,7 @@ import { storedBytes, storedWeight } from "../formats/stored_weight.ts";
 import { activationBytes } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { loadConfig } from "../model/load_config.ts";
-import { type StateBytes, stateBytes } from "../model/model.ts";
+import { type StateBytes, stateBytes } from "../model/state_bytes.ts";
 import { heldBytes, heldType, isStoredAs } from "../model/quantization_policy.ts";
 import { withRopeScaling } from "../model/rope.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";

@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { type Backend, OutOfMemoryError } from "../../src/backend/backend.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
-import { stateBytes } from "../../src/model/model.ts";
+import { stateBytes } from "../../src/model/state_bytes.ts";
 import { type TestedBackend, testOnBackends } from "../backend/backends.ts";
 import { cut, distance, Stages, type StagesOptions } from "./stages.ts";
 import { openTiny, VARIANT_NAMES } from "./tiny.ts";

@@ -2,7 +2,7 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { decodeDenseGateUp, decodesGateUp } from "./decode_experts.ts";
+import { decodeDenseGateUp, decodesGateUp } from "./decode_gate_up.ts";
 import { decodeProduct, decodeProject, lanesFor } from "./decode_products.ts";
 import { byTiles, gatedGemm, gemm, productsByTiles } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";

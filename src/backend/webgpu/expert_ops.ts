@@ -2,7 +2,9 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { besideOthers, decodeDownAdd, decodeGateUp, decodesExperts, orderChoices } from "./decode_experts.ts";
+import { decodeDownAdd } from "./decode_down.ts";
+import { besideOthers, decodesExperts, orderChoices } from "./decode_experts.ts";
+import { decodeGateUp } from "./decode_gate_up.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { gateUp, projectAdd } from "./dense_ops.ts";
 import { byTiles, gemm, productsByTiles } from "./prefill_dense.ts";

@@ -1,0 +1,111 @@
+/** Gate and up of few rows, chosen experts and the one that all rows go through side by side. */
+import { SHADERS } from "../../../shaders/mod.ts";
+import type { Norm, Routing, SharedGateUp } from "../backend.ts";
+import type { Tensor, Weight } from "../tensor.ts";
+import { besideOthers, choicesOf, decodesExperts, TILE_ROWS } from "./decode_experts.ts";
+import { lanesFor } from "./decode_products.ts";
+import { productsByTiles } from "./prefill_dense.ts";
+import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import { softwareGateUp } from "./software_experts.ts";
+import { byStrips } from "./software_products.ts";
+
+/** out[t, k] = silu(n_t @ gate[e]^T) ⊙ (n_t @ up[e]^T), and the same for the shared expert where there is one. */
+export function decodeGateUp(
+  recording: Recording,
+  out: Tensor,
+  hidden: Tensor,
+  norm: Norm,
+  { ids }: Routing,
+  [gate, up]: readonly [gate: Weight, up: Weight],
+  shared: SharedGateUp | null,
+): void {
+  if (byStrips(recording, [gate, up])) return softwareGateUp(recording, out, hidden, norm, ids, [gate, up], shared);
+  const [experts, outputs, width] = gate.values.shape as [number, number, number];
+  const { chosen, tiles, constants } = choicesOf(recording, ids, experts);
+  const rowsAtOnce = recording.capacity.rows === 1 ? 1 : TILE_ROWS;
+  const sharedOutputs = shared?.gate.values.shape[0] ?? 0;
+  const upParts = own(up.values).parts;
+  const { memory: { nothing }, device, capacity } = recording;
+  // Many rows keep a device busy with the fewest threads to a sum; fewer have the bits of one.
+  const LANES = productsByTiles(capacity.rows)
+    ? device.lanes
+    : lanesFor(device, ids.shape[1]! * Math.ceil(outputs / 4), width / 4);
+  own(gate.values).parts.forEach(({ buffer, first, count }, i) => {
+    const added = i === 0 ? shared : null; // once, with the first part
+    const sharedBlocks = added === null ? 0 : Math.ceil(sharedOutputs / 4);
+    recording.dispatch(
+      SHADERS.decodeGateUp,
+      {
+        constants: {
+          ...scaling(recording, gate).constants,
+          ...constants,
+          ...{ LANES, COLUMNS: width / 4, SHARED: added !== null },
+        },
+        weight: weightType(gate),
+        shared: added === null ? "alike" : besideOthers(recording, gate, [added.gate, added.up])!,
+        workgroups: ({ rows }) =>
+          rows === 0 ? 0 : tiles * Math.ceil(outputs / 4) + Math.ceil(rows / rowsAtOnce) * sharedBlocks,
+      },
+      {
+        x: whole(hidden),
+        norm: whole(norm.weight),
+        gate: buffer,
+        gate_factors: scaling(recording, gate).factors,
+        up: upParts[i]!.buffer,
+        up_factors: scaling(recording, up).factors,
+        chosen,
+        out: whole(out),
+        shared_gate: added === null ? nothing : whole(added.gate.values, added.gate.values.dtype),
+        shared_gate_factors: added === null ? nothing : scaling(recording, added.gate).factors,
+        shared_up: added === null ? nothing : whole(added.up.values, added.up.values.dtype),
+        shared_up_factors: added === null ? nothing : scaling(recording, added.up).factors,
+        shared_out: added === null ? recording.scratch("no shared expert", 1) : whole(added.out),
+      },
+      { outputs, first, count, shared_outputs: sharedOutputs, epsilon: norm.eps },
+    );
+  });
+}
+
+/** Whether the gate and up of an MLP that all rows go through are computed as those of a shared expert. */
+export function decodesGateUp(recording: Recording, weights: readonly Weight[]): boolean {
+  return !productsByTiles(recording.capacity.rows) && decodesExperts(recording) &&
+    weights.every(({ values }) => own(values).parts.length === 1);
+}
+
+/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden), for all rows: a dispatch that nothing of the routed experts waits for. */
+export function decodeDenseGateUp(
+  recording: Recording,
+  hidden: Tensor,
+  norm: Norm,
+  { out, gate, up }: SharedGateUp,
+): void {
+  const [outputs, width] = gate.values.shape as [number, number];
+  const { memory: { nothing }, device, capacity } = recording;
+  const ROWS = capacity.rows === 1 ? 1 : TILE_ROWS;
+  const blocks = Math.ceil(outputs / 4);
+  const none = { gate: nothing, gate_factors: nothing, up: nothing, up_factors: nothing, chosen: nothing };
+  recording.dispatch(
+    SHADERS.decodeGateUp,
+    {
+      constants: {
+        ...scaling(recording, gate).constants,
+        ...{ ROWS, PER_ROW: 1, TILES: 0, SHARED: true },
+        ...{ LANES: lanesFor(device, blocks, width / 4), COLUMNS: width / 4 },
+      },
+      weight: weightType(gate),
+      workgroups: ({ rows }) => Math.ceil(rows / ROWS) * blocks,
+    },
+    {
+      ...none,
+      x: whole(hidden),
+      norm: whole(norm.weight),
+      out: recording.scratch("no routed experts", 1),
+      shared_gate: whole(gate.values, gate.values.dtype),
+      shared_gate_factors: scaling(recording, gate).factors,
+      shared_up: whole(up.values, up.values.dtype),
+      shared_up_factors: scaling(recording, up).factors,
+      shared_out: whole(out),
+    },
+    { outputs: 0, first: 0, count: 0, shared_outputs: outputs, epsilon: norm.eps },
+  );
+}
