@@ -6,7 +6,7 @@ import { hasHardwareGpu, isSoftware, listAdapters } from "../../src/backend/webg
 import { DeviceLostError } from "../../src/backend/backend.ts";
 import { Device, WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
-import { spareDriverThreads } from "../../src/backend/webgpu/provider.ts";
+import { leaveOutOpenGl, spareDriverThreads } from "../../src/backend/webgpu/provider.ts";
 import { readMapped } from "../../src/backend/webgpu/readback.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { ReferenceBackend } from "./reference_backend.ts";
@@ -51,6 +51,25 @@ Deno.test("spareDriverThreads() keeps llvmpipe in one thread on two processors, 
     assert.equal(after(2, null), "0");
     assert.equal(after(2, "2"), "2");
     assert.equal(after(3, null), undefined);
+  } finally {
+    if (before === undefined) Deno.env.delete(name);
+    else Deno.env.set(name, before);
+  }
+});
+
+Deno.test("leaveOutOpenGl() asks for Vulkan alone where there is a driver for it, unless the user says otherwise", () => {
+  const name = "DENO_WEBGPU_BACKEND";
+  const before = Deno.env.get(name);
+  const after = (vulkan: boolean, wanted: string | null) => {
+    if (wanted === null) Deno.env.delete(name);
+    else Deno.env.set(name, wanted);
+    leaveOutOpenGl(vulkan);
+    return Deno.env.get(name);
+  };
+  try {
+    assert.equal(after(true, null), "vulkan");
+    assert.equal(after(true, "gl"), "gl");
+    assert.equal(after(false, null), undefined);
   } finally {
     if (before === undefined) Deno.env.delete(name);
     else Deno.env.set(name, before);

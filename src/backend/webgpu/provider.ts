@@ -18,6 +18,7 @@ export function openProvider(name: GpuProvider): Provider {
     );
   }
   silenceDriver();
+  leaveOutOpenGl(hasVulkanDriver());
   spareDriverThreads(navigator.hardwareConcurrency);
   // naga knows the subgroup functions without the line `enable subgroups;`, which it refuses.
   return { gpu: navigator.gpu, subgroupEnables: [] };
@@ -26,6 +27,33 @@ export function openProvider(name: GpuProvider): Provider {
 /** Without this variable the system's GPU libraries write complaints to our stderr; any folder will do. */
 function silenceDriver(): void {
   if (Deno.build.os === "linux" && !Deno.env.has("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
+}
+
+/** Where Linux has the descriptions of Vulkan drivers. */
+const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
+
+/** Variables that name such descriptions. */
+const DRIVER_VARIABLES = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
+
+function hasVulkanDriver(): boolean {
+  if (Deno.build.os !== "linux") return false;
+  return DRIVER_VARIABLES.some((name) => Deno.env.has(name)) || DRIVER_FOLDERS.some(hasEntries);
+}
+
+function hasEntries(folder: string): boolean {
+  try {
+    return !Deno.readDirSync(folder)[Symbol.iterator]().next().done;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Deno looks for OpenGL too, and a process that ends while a thread that has used libEGL does crashes now and then: the library
+ * frees what it keeps for each thread, and so does the thread. Read when the first adapter is asked for.
+ */
+export function leaveOutOpenGl(vulkan: boolean): void {
+  if (vulkan && !Deno.env.has("DENO_WEBGPU_BACKEND")) Deno.env.set("DENO_WEBGPU_BACKEND", "vulkan");
 }
 
 /** Processors from which on threads of llvmpipe, software Vulkan, save more than it takes to wake them. */
