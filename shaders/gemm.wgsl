@@ -1,5 +1,5 @@
 // out[r, n] = x[r] · weight[n] + bias[n], or if ADD that more than it was, for the rows n in the part of the weight that is bound:
-// as matmul.wgsl does, for many rows.
+// as decode_product.wgsl does, for many rows.
 // One workgroup of LANES per tile of ROW_BLOCKS · 4 · DOWN rows and 4 · ACROSS outputs (lib/register_tile.wgsl); ROW_BLOCKS: 1 or 2.
 // A sum goes through K in its order, whatever the tile is; with several SPLITS each workgroup goes through a share of K, and out is
 // [SPLITS, T, N] for sum_splits.wgsl to add up. OUTPUTS: rows are the step's outputs. BIAS: there is one.

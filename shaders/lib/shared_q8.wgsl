@@ -1,4 +1,5 @@
-// Weights of a shared expert that are stored as signed bytes, in groups of 32 with a float16 scale, beside routed experts in 4 bits.
+// Weights of a shared expert that are stored as signed bytes, in groups of 32 with a float16 scale, beside routed experts in 4 bits:
+// what weight_q8.wgsl does, under names of its own, as WGSL has no other way to tell two types of weights apart.
 
 alias shared4 = u32;
 alias shared_factor = u32; // of two groups

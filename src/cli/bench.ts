@@ -11,9 +11,9 @@ import { bytes, withProgress } from "./progress.ts";
 
 const help = `
 Prints for every prompt length and batch what a prompt (prefill) and a step of all sequences (decode) take: the median of
-several runs after one that is not counted. "GPU ms" is the time that the device worked by its own clock. "floor ms" is the
-time that the bytes to move and the operations to compute need at the device's ceilings, which are measured first; weights
-are counted once a step, and experts as many as a batch chooses on average.
+several runs after one that is not counted. "GPU ms" is the time that the device worked by its own clock, "wall/GPU" the
+whole time over it. "floor ms" is the time that the bytes to move and the operations to compute need at the device's
+ceilings, which are measured first; weights are counted once a step, and experts as many as a batch chooses on average.
 
 Examples:
   ringlet bench
