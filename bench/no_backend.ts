@@ -31,6 +31,7 @@ export class NoBackend implements Backend {
   fill = refuse;
   record = refuse;
   run = refuse;
+  runAll = refuse;
   read = refuse;
 
   [Symbol.dispose](): void {}

@@ -43,6 +43,7 @@ import decodeGateUp from "./decode_gate_up.wgsl" with { type: "text" };
 import decodeLinearAttention from "./decode_linear_attention.wgsl" with { type: "text" };
 import decodePair from "./decode_pair.wgsl" with { type: "text" };
 import decodeProduct from "./decode_product.wgsl" with { type: "text" };
+import draw from "./draw.wgsl" with { type: "text" };
 import embed from "./embed.wgsl" with { type: "text" };
 import fill from "./fill.wgsl" with { type: "text" };
 import flashAttention from "./flash_attention.wgsl" with { type: "text" };
@@ -188,7 +189,8 @@ export const SHADERS = {
     "step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out",
     "outputs" | "epsilon" | PartOfStack
   >("decode_product", decodeProduct, "step", "reduce", "weight", "tile", "productRows"),
-  embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
+  draw: shader<"step" | "ids" | "logits" | "log_sum_exp" | "drawn">("draw", draw, "step"),
+  embed: shader<"step" | "table" | "factors" | "drawn" | "hidden", "columns" | "vocabulary" | PartOfStack>(
     "embed",
     embed,
     "step",

@@ -1,6 +1,6 @@
 /** Who computes: the operations of the model, recorded once into a plan and run for every step. */
 import { nextTick } from "node:process";
-import type { Segment } from "../pipeline/messages.ts";
+import type { Draw, Segment } from "../pipeline/messages.ts";
 import type { DataType, Tensor, TensorShape, Weight } from "./tensor.ts";
 
 /** A weight with its bias `[N]`, where the checkpoint has one. */
@@ -96,8 +96,8 @@ export interface CacheBlock {
  * Accumulation is f32 and never depends on which other rows are in the step; it may differ between plans for few rows and for many.
  */
 export interface Ops {
-  /** hidden[t] = table[token t]: hidden[T, H], table[V, H] */
-  embed(hidden: Tensor, table: Weight): void;
+  /** hidden[t] = table[token t]: hidden[T, H], table[V, H]; the token of a row that is {@linkcode DRAWN} is drawn[t], u32 [R] */
+  embed(hidden: Tensor, table: Weight, drawn?: Tensor | null): void;
   /** hidden[t] = the rows that came from the stage before: hidden[T, H] */
   receive(hidden: Tensor): void;
   /** outs[i] = norm(hidden) @ W_i^T + b_i: outs[i][T, N_i], hidden[T, H], W_i[N_i, H] */
@@ -135,7 +135,16 @@ export interface Ops {
   head(logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void;
   /** The K likeliest of each row, and its log-sum-exp: logits[R, V] */
   candidates(out: CandidateTensors, logits: Tensor): void;
+  /**
+   * Draws each output row's token, where the step says how ({@linkcode StepInput.draws}): out u32 [R], candidates [R, K]. Top-k, top-p
+   * and min-p in this order, then the first token at which the running mass reaches u times what is kept. What others than the candidates
+   * weigh is taken from log-sum-exp, exactly only at temperature 1, and if the draw falls among them the last candidate is taken.
+   */
+  draw(out: Tensor, candidates: CandidateTensors): void;
 }
+
+/** In place of a row's token: the one that the step before drew for it. */
+export const DRAWN = 2 ** 32 - 1;
 
 /** What a plan is recorded for: steps of at most so many rows, segments and outputs. */
 export interface Capacity {
@@ -177,6 +186,8 @@ export interface StepInput {
   /** Copied before the plan's first operation, and after its last; nothing if left out. */
   readonly before?: readonly Copy[];
   readonly after?: readonly Copy[];
+  /** How the outputs' tokens are drawn, [R]; none are if left out. */
+  readonly draws?: readonly Draw[];
 }
 
 /** Elements of a tensor, to be read back after a run. Both ends fall on multiples of 4 bytes. */
@@ -231,7 +242,7 @@ export interface Backend extends Disposable {
   readonly pieceBytes: number;
   /** Whether its memory is the computer's. */
   readonly onHost: boolean;
-  /** Milliseconds that the device worked on the last run; null unless it was opened to measure them. */
+  /** Milliseconds that the device worked on the last run, on all its steps; null unless it was opened to measure them. */
   readonly gpuMillis: number | null;
   /** A tensor of zeros. If the device has no room for it, this or what comes next throws OutOfMemoryError. */
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor;
@@ -248,6 +259,8 @@ export interface Backend extends Disposable {
    * However long it keeps the thread, it awaits {@linkcode rest} before, with the device at work if there is one.
    */
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
+  /** The same for several steps, one after the other without a pause; reads the tensors after each of them. */
+  runAll(plan: Plan, steps: readonly StepInput[], reads: readonly Read[]): Promise<ArrayBuffer[][]>;
   /** Reads tensors as the last run left them. */
   read(reads: readonly Read[]): Promise<ArrayBuffer[]>;
 }

@@ -34,7 +34,12 @@ export interface Activations {
   readonly routing: Routing;
   /** [T, K, I] */
   readonly experts: Tensor;
-  readonly head: { readonly logits: Tensor; readonly candidates: CandidateTensors } | null;
+  readonly head: {
+    readonly logits: Tensor;
+    readonly candidates: CandidateTensors;
+    /** u32 [R], tokens that the device drew */
+    readonly drawn: Tensor;
+  } | null;
 }
 
 /** Makes them on `backend`. */
@@ -82,5 +87,6 @@ function makeHead(backend: Pick<Backend, "tensor">, { vocab }: ModelConfig, outp
       logits: backend.tensor("candidate logits", "f32", [outputs, perRow]),
       logSumExp: backend.tensor("log-sum-exp", "f32", [outputs]),
     },
+    drawn: backend.tensor("drawn tokens", "u32", [outputs]),
   };
 }

@@ -1,8 +1,8 @@
 /** One stage's forward pass: its layers, recorded once for each size of step and replayed. */
 import { setImmediate } from "node:timers/promises";
-import type { Backend, Ops, Plan, Read, StepInput } from "../backend/backend.ts";
+import { type Backend, DRAWN, type Ops, type Plan, type Read, type StepInput } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
-import type { Candidates, Step } from "../pipeline/messages.ts";
+import type { Candidates, Segment, Step } from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
@@ -91,21 +91,48 @@ export class Model implements Disposable {
 
   /**
    * Runs a step of T rows: token ids [T] on the first stage, hidden rows [T, H] on others.
-   * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows.
+   * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, and those of further steps.
    */
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
-    const { segments, outputs } = step;
-    const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
+    const { segments, outputs, draws = [] } = step;
     this.#outputs = outputs.length;
-    const { pages, rounds } = await this.#parts.cache.place(segments);
-    await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows)));
+    const reach = segments.map((segment) => ({ ...segment, rows: segment.rows + draws.length }));
+    const { pages, rounds } = await this.#parts.cache.place(reach);
+    await this.#parts.rope.reach(Math.max(...reach.map(({ start, rows }) => start + rows)));
     const input: StepInput = { segments, pages, outputs, rows, ...this.#snapshots.copies(segments) };
+    const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
+    const plan = this.#plan(count, outputs.length, rounds);
+    if (draws.length > 0) return await this.#goAhead(plan, input, draws);
     const reads = this.last
       ? this.#candidateReads()
       : [{ tensor: this.#activations.hidden, elements: count * this.#config.hidden }];
-    const results = await this.#backend.run(this.#plan(count, outputs.length, rounds), input, reads);
+    const results = await this.#backend.run(plan, input, reads);
     this.#snapshots.keep(segments);
-    return this.last ? this.#candidates(results) : new Float32Array(results[0]!);
+    return this.last ? this.#candidates([results]) : new Float32Array(results[0]!);
+  }
+
+  async #goAhead(plan: Plan, first: StepInput, draws: NonNullable<Step["draws"]>): Promise<Candidates> {
+    const { segments, outputs } = first;
+    const { head } = this.#activations;
+    const isPlain = ({ rows, from, keep }: Segment) => rows === 1 && from === undefined && keep === undefined;
+    if (!this.#parts.embedding || !head || outputs.length < segments.length || !segments.every(isPlain)) {
+      throw new RangeError(
+        "Cannot go ahead: this takes a stage of all layers and segments of one row that is an output",
+      );
+    }
+    const rows = new Uint32Array(outputs.length).fill(DRAWN);
+    const further = draws.map((_, i) => ({
+      ...first,
+      rows,
+      segments: segments.map((segment) => ({ ...segment, start: segment.start + 1 + i })),
+      before: [],
+    }));
+    const before = this.#snapshots.copiesBefore(segments);
+    const steps = [{ ...first, before }, ...further].map((step, i) => draws[i] ? { ...step, draws: draws[i] } : step);
+    const reads = [...this.#candidateReads(), { tensor: head.drawn, elements: outputs.length }];
+    const results = await this.#backend.runAll(plan, steps, reads);
+    const drawn = results.slice(0, -1).map((each) => each.pop()!);
+    return { ...this.#candidates(results), drawn: new Uint32Array(joined(drawn)) };
   }
 
   /** Whole rows [R, V] of the step that ran last. */
@@ -127,13 +154,14 @@ export class Model implements Disposable {
     ];
   }
 
-  #candidates([ids, logits, logSumExp]: ArrayBuffer[]): Candidates {
-    const none = new ArrayBuffer(0);
+  /** From what was read after each step. */
+  #candidates(results: readonly (readonly ArrayBuffer[])[]): Candidates {
+    const all = (read: number) => joined(results.map((each) => each[read] ?? new ArrayBuffer(0)));
     return {
       perRow: this.#activations.head!.candidates.ids.shape[1]!,
-      ids: new Uint32Array(ids ?? none),
-      logits: new Float32Array(logits ?? none),
-      logSumExp: new Float32Array(logSumExp ?? none),
+      ids: new Uint32Array(all(0)),
+      logits: new Float32Array(all(1)),
+      logSumExp: new Float32Array(all(2)),
     };
   }
 
@@ -162,15 +190,16 @@ export class Model implements Disposable {
     const { embedding, layers, head } = this.#parts;
     const activations = this.#activations;
     if (embedding === null) ops.receive(activations.hidden);
-    else ops.embed(activations.hidden, embedding);
+    else ops.embed(activations.hidden, embedding, activations.head?.drawn);
     for (const layer of layers) {
       layer.record(ops, activations);
       recordMlp(ops, layer.mlp, activations);
     }
     if (head === null || !wantsHead) return;
-    const { logits, candidates } = activations.head!;
+    const { logits, candidates, drawn } = activations.head!;
     ops.head(logits, activations.hidden, head.norm, head.map);
     ops.candidates(candidates, logits);
+    ops.draw(drawn, candidates);
   }
 
   [Symbol.dispose](): void {
@@ -179,3 +208,11 @@ export class Model implements Disposable {
 }
 
 const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));
+
+function joined(buffers: readonly ArrayBuffer[]): ArrayBuffer {
+  if (buffers.length === 1) return buffers[0]!;
+  const bytes = new Uint8Array(buffers.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let end = 0;
+  for (const buffer of buffers) bytes.set(new Uint8Array(buffer), (end += buffer.byteLength) - buffer.byteLength);
+  return bytes.buffer;
+}

@@ -40,6 +40,23 @@ export class Snapshots {
     return { before, after };
   }
 
+  /**
+   * What is copied so that segment i could begin once more from snapshot i.
+   * @throws RangeError if there are not as many snapshots
+   */
+  copiesBefore(segments: readonly Segment[]): readonly Copy[] {
+    if (segments.length > this.#count) {
+      refuse(`its ${segments.length} segments would be kept in ${this.#count} snapshots`);
+    }
+    return segments.flatMap(({ slot, start }, i) => {
+      this.#positions.set(i, start);
+      return this.#layers.map(({ state, snapshots }) => ({
+        from: { tensor: state, index: slot },
+        to: { tensor: snapshots, index: i },
+      }));
+    });
+  }
+
   /** After a step that succeeded. */
   keep(segments: readonly Segment[]): void {
     for (const { start, rows, keep } of segments) if (keep !== undefined) this.#positions.set(keep, start + rows);

@@ -29,9 +29,26 @@ export interface Step {
   readonly segments: readonly Segment[];
   /** Rows whose logits are wanted, ascending, [R]; may be empty. */
   readonly outputs: Uint32Array;
+  /**
+   * Further steps, [steps, R], for a stage that has all layers: each sequence goes on by one row, whose token the device draws as it
+   * says. Then every segment has one row, which is an output, and segment i's linear states, as they are before, are kept as snapshot i.
+   */
+  readonly draws?: readonly (readonly Draw[])[];
 }
 
-/** The likeliest tokens of R rows, by falling logit (ties to the lower id). */
+/** How a device draws a token from candidates. The engine checks each one: it draws in more digits, and from whole rows where it must. */
+export interface Draw {
+  /** Above 0. */
+  readonly temperature: number;
+  /** Likeliest tokens kept, at least 1; 1 is greedy. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  /** In (0, 1], what falls on the token. */
+  readonly u: number;
+}
+
+/** The likeliest tokens of R rows, by falling logit (ties to the lower id); where a step drew, R of it and of each further step. */
 export interface Candidates {
   /** K, the candidates of each row. */
   readonly perRow: number;
@@ -41,6 +58,8 @@ export interface Candidates {
   readonly logits: Float32Array;
   /** [R] ln Σ exp(logit) over the whole vocabulary. */
   readonly logSumExp: Float32Array;
+  /** [further steps, R] tokens that the device went on with. */
+  readonly drawn?: Uint32Array;
   /** Milliseconds that the stages' devices worked on the step, where they measure them. */
   readonly gpuMillis?: number;
 }
@@ -214,7 +233,10 @@ export interface GenerateStats {
 export interface StepReport {
   readonly segments: readonly Segment[];
   readonly outputs: number;
-  /** From the end of the step before, or from when there was something to do, until its tokens were sampled. */
+  /**
+   * From the end of the step before, or from when there was something to do, until its tokens were sampled. Of steps that a device went
+   * through by itself, each one's share.
+   */
   readonly millis: number;
   /** Of it, what the devices worked; null where they cannot measure it. */
   readonly gpuMillis: number | null;

@@ -65,6 +65,14 @@ export class CaseMaker {
     return this.#filled(label, "f32", shape, Float32Array.from(values));
   }
 
+  /** u32 values of one's own. */
+  indices(label: string, shape: readonly number[], value: (index: number) => number): Tensor {
+    const tensor = this.backend.tensor(label, "u32", shape);
+    const values = Uint32Array.from({ length: elements(shape) }, (_, i) => value(i));
+    this.#writes.push(this.backend.write(tensor, 0, new Uint8Array(values.buffer)));
+    return tensor;
+  }
+
   norm(size: number, eps = 1e-6): Norm {
     return { weight: this.vector("norm", [size], 0.5, 1), eps };
   }

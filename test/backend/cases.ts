@@ -4,6 +4,7 @@ import type { Backend, Capacity, Ops, Read, Router, StepInput } from "../../src/
 import { elements, type Tensor, type WeightType } from "../../src/backend/tensor.ts";
 import { ATTENTION_CASES } from "./attention_cases.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
+import { DRAW_CASES } from "./draw_cases.ts";
 import { EDGE_CASES } from "./edge_cases.ts";
 import { decode, ReferenceBackend } from "./reference_backend.ts";
 
@@ -306,6 +307,7 @@ export const CASES: readonly OpCase[] = [
   headCase("bf16", [2, 16, 70001, 64], [1]),
   headCase("f32", [2, 16, 64, 64], [1]),
   headCase("f32", [2, 16, 100, 8], []),
+  ...DRAW_CASES,
   ...EDGE_CASES,
 ];
 

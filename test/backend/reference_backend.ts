@@ -1,22 +1,24 @@
 /** The operations as plain float64 loops: what every kernel is compared with. Slow, obvious, and nothing else. */
-import type {
-  Backend,
-  CacheBlock,
-  CandidateTensors,
-  Capacity,
-  Heads,
-  LinearAttention,
-  Norm,
-  Ops,
-  Plan,
-  Read,
-  Router,
-  Routing,
-  SharedDown,
-  SharedGateUp,
-  StepInput,
+import {
+  type Backend,
+  type CacheBlock,
+  type CandidateTensors,
+  type Capacity,
+  DRAWN,
+  type Heads,
+  type LinearAttention,
+  type Norm,
+  type Ops,
+  type Plan,
+  type Read,
+  type Router,
+  type Routing,
+  type SharedDown,
+  type SharedGateUp,
+  type StepInput,
 } from "../../src/backend/backend.ts";
 import { type DataType, elements, type Tensor, type TensorShape, type Weight } from "../../src/backend/tensor.ts";
+import type { Draw } from "../../src/pipeline/messages.ts";
 
 class ReferenceTensor implements Tensor {
   readonly data: Float64Array;
@@ -156,9 +158,10 @@ class Recorder implements Ops {
     });
   }
 
-  embed(hidden: Tensor, table: Weight): void {
+  embed(hidden: Tensor, table: Weight, drawn: Tensor | null = null): void {
     this.calls.push((step) => {
-      step.rows.forEach((token, row) => {
+      step.rows.forEach((given, row) => {
+        const token = given === DRAWN ? data(drawn!)[row]! : given;
         rowOf(hidden, row).forEach((_, k, out) => out[k] = weightAt(table, 0, token, k));
       });
     });
@@ -307,6 +310,37 @@ class Recorder implements Ops {
       }
     });
   }
+
+  draw(out: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
+    this.calls.push((step) => {
+      step.draws?.forEach((how, r) => {
+        data(out)[r] = rowOf(ids, r)[drawn(rowOf(logits, r), data(logSumExp)[r]!, how)]!;
+      });
+    });
+  }
+}
+
+/** Goes through the candidates once for each of what a draw keeps. */
+function drawn(logits: Float64Array, logSumExp: number, { temperature, topK, topP, minP, u }: Draw): number {
+  const weights = Array.from(logits, (logit) => Math.exp((logit - logits[0]!) / temperature)).slice(0, topK);
+  const total = (list: readonly number[]) => list.reduce((sum, weight) => sum + weight, 0);
+  /** Candidates until the mass is reached, and whether it is. */
+  const until = (mass: number): [place: number, reached: boolean] => {
+    for (let [i, sum] = [0, 0]; i < weights.length; i++) if ((sum += weights[i]!) >= mass) return [i, true];
+    return [weights.length - 1, false];
+  };
+  let kept = total(weights);
+  if (topK > logits.length) {
+    const others = Math.exp(logSumExp) - logits.reduce((sum, logit) => sum + Math.exp(logit), 0);
+    kept += weights.at(-1)! * Math.min(others / Math.exp(logits.at(-1)!), topK - logits.length);
+  }
+  if (topP < 1) {
+    const [place, reached] = until(topP * kept);
+    kept = reached ? total(weights.slice(0, place + 1)) : topP * kept;
+  }
+  const likely = weights.filter((weight) => weight >= minP);
+  if (likely.length < weights.length) kept = Math.min(kept, total(likely));
+  return until(u * kept)[0];
 }
 
 const E4M3 = (code: number): number => {
@@ -365,6 +399,10 @@ export class ReferenceBackend implements Backend {
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
     for (const call of (plan as ReferencePlan).calls) call(step);
     return this.read(reads);
+  }
+
+  runAll(plan: Plan, steps: readonly StepInput[], reads: readonly Read[]): Promise<ArrayBuffer[][]> {
+    return Promise.all(steps.map((step) => this.run(plan, step, reads)));
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {

@@ -17,6 +17,7 @@ import type {
 import type { Tensor, Weight } from "../tensor.ts";
 import { recordLinearAttention, recordSoftmaxAttention } from "./attention_ops.ts";
 import { f32, u32 } from "./binding.ts";
+import { drawIndex } from "./draw.ts";
 import { recordExpertsDownAdd, recordExpertsGateUp, recordRoute } from "./expert_ops.ts";
 import type { Recording } from "./recording.ts";
 
@@ -30,9 +31,10 @@ export class Recorder implements Ops {
     this.#memory = memory;
   }
 
-  embed(hidden: Tensor, table: Weight): void {
+  embed(hidden: Tensor, table: Weight, drawn: Tensor | null = null): void {
     const { kernels, step, bindings } = this.#recording;
     const [y, matrix, { tokens }] = [f32(hidden), bindings.matrix(table), step];
+    if (drawn !== null) this.#recording.calls.push(() => step.takeDrawn(u32(drawn)));
     this.#recording.changing(() => kernels.embed(y, tokens, matrix, 0, step.rowCount));
   }
 
@@ -108,5 +110,24 @@ export class Recorder implements Ops {
     const [K, V] = [ids.shape[1]!, all.shape[1]!];
     const [i, y, sum, x] = [u32(ids), f32(logits), f32(logSumExp), f32(all)];
     calls.push(() => kernels.candidates(i, y, sum, x, V, K, 0, step.outputCount));
+  }
+
+  draw(out: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
+    const { calls, step } = this.#recording;
+    const K = ids.shape[1]!;
+    calls.push(() => {
+      const count = step.draws.length;
+      const [drawn, tokens] = [
+        this.#memory.view("u32", u32(out), count),
+        this.#memory.view("u32", u32(ids), count * K),
+      ];
+      const [values, sums] = [
+        this.#memory.view("f32", f32(logits), count * K),
+        this.#memory.view("f32", f32(logSumExp), count),
+      ];
+      step.draws.forEach((draw, row) => {
+        drawn[row] = tokens[row * K + drawIndex(values.subarray(row * K, (row + 1) * K), sums[row]!, draw)]!;
+      });
+    });
   }
 }

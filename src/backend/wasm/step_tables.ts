@@ -1,7 +1,7 @@
 /** What changes from step to step, where the kernels of one plan read it. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
-import type { Capacity, StepInput } from "../backend.ts";
+import { type Capacity, DRAWN, type StepInput } from "../backend.ts";
 
 /** Words of a segment: slot, position of the first row, rows, index of the first row. */
 const SEGMENT_WORDS = 4;
@@ -21,6 +21,7 @@ export class StepTables {
   readonly outputs: Ptr<"u32">;
   /** Hidden rows of a plan that receives. */
   received: Float32Array = new Float32Array();
+  draws: NonNullable<StepInput["draws"]> = [];
   rowCount = 0;
   segmentCount = 0;
   outputCount = 0;
@@ -39,16 +40,26 @@ export class StepTables {
   }
 
   /** Writes the tables of a step. Throws RangeError if it is larger than the plan's capacity. */
-  set({ segments, pages = [], outputs, rows }: StepInput): void {
+  set({ segments, pages = [], outputs, rows, draws = [] }: StepInput): void {
     this.rowCount = segments.reduce((sum, segment) => sum + segment.rows, 0);
     this.segmentCount = segments.length;
     this.outputCount = outputs.length;
+    this.draws = draws;
     this.#check();
     this.#writeSegments(segments);
     this.#writePages(pages);
     this.#memory.view("u32", this.outputs, outputs.length).set(outputs);
     if (rows instanceof Float32Array) this.received = rows;
     else this.#memory.view("u32", this.tokens, rows.length).set(rows);
+  }
+
+  /** Puts the tokens that were drawn, [rows], where rows wait for them. */
+  takeDrawn(drawn: Ptr<"u32">): void {
+    const tokens = this.#memory.view("u32", this.tokens, this.rowCount);
+    const values = this.#memory.view("u32", drawn, this.rowCount);
+    tokens.forEach((token, row) => {
+      if (token === DRAWN) tokens[row] = values[row]!;
+    });
   }
 
   #check(): void {

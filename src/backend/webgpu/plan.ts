@@ -1,5 +1,5 @@
 /** A recorded list of dispatches, and the step buffer that holds all that changes from run to run. */
-import type { Capacity, Plan, StepInput } from "../backend.ts";
+import { type Capacity, DRAWN, type Plan, type StepInput } from "../backend.ts";
 import type { BoundKernel } from "./kernel.ts";
 
 /** What the number of workgroups of one step depends on. */
@@ -7,6 +7,8 @@ export interface Counts {
   readonly rows: number;
   readonly segments: number;
   readonly outputs: number;
+  /** Whether tokens are drawn. */
+  readonly draws: boolean;
   /** Pages of the longest sequence. */
   readonly pages: number;
   /** Of every block of pages, whether nothing of the step lies there, or what it reads, or what it writes too. */
@@ -15,8 +17,8 @@ export interface Counts {
 
 /** Whether two steps need the same workgroups. */
 export function isEqual(a: Counts, b: Counts): boolean {
-  return a.rows === b.rows && a.segments === b.segments && a.outputs === b.outputs && a.pages === b.pages &&
-    a.blocks.every((use, i) => use === b.blocks[i]);
+  return a.rows === b.rows && a.segments === b.segments && a.outputs === b.outputs && a.draws === b.draws &&
+    a.pages === b.pages && a.blocks.every((use, i) => use === b.blocks[i]);
 }
 
 /** The pages that a plan's caches have. */
@@ -48,12 +50,17 @@ const LEAD = 1 / 3;
 /** Dispatches that are submitted at once, as what a second submit costs is more than it hides. */
 const FEW_DISPATCHES = 64;
 
+const MAX_F32 = 3.4028234663852886e38;
+
 /** vec4s of the step buffer's header (shaders/lib/step.wgsl). */
 const HEADER = 2;
 
+/** vec4s of a draw. */
+const DRAW = 2;
+
 /** vec4s that the step buffer of a capacity has. */
 function stepSize({ rows, segments, outputs, pages = 0 }: Capacity): number {
-  return HEADER + rows + segments + Math.ceil(outputs / 4) + Math.ceil(segments * pages / 4);
+  return HEADER + rows + segments + Math.ceil(outputs / 4) + DRAW * outputs + Math.ceil(segments * pages / 4);
 }
 
 /** Bytes of the step buffer of a capacity. */
@@ -79,11 +86,13 @@ export class WebGpuPlan implements Plan {
   readonly capacity: Capacity;
   readonly #recorded: Recorded;
   readonly #words: Uint32Array<ArrayBuffer>;
+  readonly #numbers: Float32Array;
 
   constructor(recorded: Recorded) {
     this.capacity = recorded.capacity;
     this.#recorded = recorded;
     this.#words = new Uint32Array(4 * stepSize(recorded.capacity));
+    this.#numbers = new Float32Array(this.#words.buffer);
   }
 
   /**
@@ -117,14 +126,15 @@ export class WebGpuPlan implements Plan {
   }
 
   /** Lays the step out as shaders/lib/step.wgsl reads it; returns the words used. */
-  #encode({ segments, pages, outputs, rows }: StepInput, counts: Counts): number {
+  #encode({ segments, pages, outputs, rows, draws = [] }: StepInput, counts: Counts): number {
     const words = this.#words;
     const segmentsAt = HEADER + counts.rows;
     const outputsAt = segmentsAt + counts.segments;
-    words.set([counts.rows, counts.segments, counts.outputs, 0, segmentsAt, outputsAt, 0, 0]);
+    const drawsAt = outputsAt + Math.ceil(counts.outputs / 4);
+    words.set([counts.rows, counts.segments, counts.outputs, 0, segmentsAt, outputsAt, drawsAt, 0]);
     const tokens = this.#recorded.input?.type === "tokens" ? rows : null;
     let row = 0;
-    let end = 4 * outputsAt + outputs.length;
+    let end = 4 * (drawsAt + DRAW * draws.length);
     segments.forEach(({ slot, start, rows }, s) => {
       words.set([row, rows, slot, start], 4 * (segmentsAt + s));
       for (let i = 0; i < rows; i++, row++) words.set([tokens?.[row] ?? 0, start + i, slot, end], 4 * (HEADER + row));
@@ -132,16 +142,22 @@ export class WebGpuPlan implements Plan {
       end += pages?.[s]?.length ?? 0;
     });
     words.set(outputs, 4 * outputsAt);
+    draws.forEach(({ temperature, topK, topP, minP, u }, r) => {
+      const at = 4 * (drawsAt + DRAW * r);
+      this.#numbers.set([temperature, topP, Math.max(temperature * Math.log(minP), -MAX_F32), u], at);
+      words[at + 4] = topK;
+    });
     return end;
   }
 
   #check(step: StepInput): Counts {
-    const { segments, outputs, rows } = step;
+    const { segments, outputs, rows, draws = [] } = step;
     const { capacity, input, slots, context } = this.#recorded;
     const counts = {
       rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
       segments: segments.length,
       outputs: outputs.length,
+      draws: draws.length > 0,
       ...this.#checkPages(step),
     };
     for (const unit of ["rows", "segments", "outputs"] as const) {
@@ -160,8 +176,11 @@ export class WebGpuPlan implements Plan {
     if (outputs.some((row) => row >= counts.rows)) {
       refuse(`row ${outputs.at(-1)} is an output, there are ${counts.rows}`);
     }
+    if (counts.draws && draws.length !== counts.outputs) {
+      refuse(`it has ${draws.length} draws for ${counts.outputs} outputs`);
+    }
     if (input?.type === "tokens") {
-      const unknown = rows.find((token) => token >= input.vocabulary);
+      const unknown = rows.find((token) => token >= input.vocabulary && token !== DRAWN);
       if (unknown !== undefined) refuse(`token ${unknown} is none of the ${input.vocabulary}`);
     }
     return counts;

@@ -19,10 +19,11 @@ export interface Begun {
   readonly encoder: GPUCommandEncoder;
 }
 
-/** Commands with the buffer that they fill, null if they give nothing back. */
+/** Commands with the buffer that they fill, null if they give nothing back; what steps leave lies there one after the other. */
 export interface Encoded {
   readonly commands: readonly GPUCommandBuffer[];
   readonly target: GPUBuffer | null;
+  /** Of one step. */
   readonly bytes: number;
 }
 
@@ -61,13 +62,13 @@ async function readAwaited(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffe
 
 const totalOf = (sources: readonly Source[]) => sources.reduce((sum, { bytes }) => sum + bytes, 0);
 
-function end({ lead, encoder }: Begun, sources: readonly Source[], target: GPUBuffer | null): Encoded {
-  let at = 0;
+function end({ lead, encoder }: Begun, sources: readonly Source[], target: GPUBuffer | null, start = 0): Encoded {
+  let at = start;
   for (const { buffer, from, bytes } of sources) {
     if (bytes > 0) encoder.copyBufferToBuffer(buffer, from, target!, at, bytes);
     at += bytes;
   }
-  return { commands: [...(lead ? [lead] : []), encoder.finish()], target, bytes: at };
+  return { commands: [...(lead ? [lead] : []), encoder.finish()], target, bytes: at - start };
 }
 
 /** Reads back what a device computed. */
@@ -101,29 +102,40 @@ export class Readback {
     return this.#synchronous;
   }
 
-  /** Ends the commands with copies of the sources, one after the other, into the next buffer of the ring. */
-  async encode(begun: Begun, sources: readonly Source[]): Promise<Encoded> {
-    const total = totalOf(sources);
+  /** Ends the commands with copies of the sources, one after the other, into the next buffer of the ring, which has room for `steps` of them. */
+  async encode(begun: Begun, sources: readonly Source[], steps = 1): Promise<Encoded> {
+    const total = steps * totalOf(sources);
     return end(begun, sources, total === 0 ? null : await this.#buffer(total));
   }
 
   /** The same at once, or null if the ring's next buffer must be made first. */
-  encodeNow(begin: () => Begun, sources: readonly Source[]): Encoded | null {
+  encodeNow(begin: () => Begun, sources: readonly Source[], steps: number): Encoded | null {
     const buffer = this.#ring[this.#next] ?? null;
-    if (buffer === null || buffer.size < totalOf(sources)) return null;
+    if (buffer === null || buffer.size < steps * totalOf(sources)) return null;
     this.#next = (this.#next + 1) % RING;
     return end(begin(), sources, buffer);
   }
 
-  /** Runs the commands, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what they leave. */
-  async submit({ commands, target, bytes }: Encoded, meanwhile: () => void = () => {}): Promise<ArrayBuffer> {
-    for (const buffer of commands) this.#device.gpu.queue.submit([buffer]);
+  /** Ends the commands of a further step with copies behind those of the `index` steps before it, and runs them. */
+  follow({ target, bytes }: Encoded, index: number, begun: Begun, sources: readonly Source[]): void {
+    this.#run(end(begun, sources, target, index * bytes));
+  }
+
+  /** Runs the commands, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what all `steps` leave. */
+  async submit(encoded: Encoded, meanwhile: () => void = () => {}, steps = 1): Promise<ArrayBuffer> {
+    this.#run(encoded);
     await rest();
     meanwhile();
+    const { target } = encoded;
     if (target === null) return new ArrayBuffer(0);
+    const bytes = steps * encoded.bytes;
     const result = this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
     await this.#turn();
     return result;
+  }
+
+  #run({ commands }: Encoded): void {
+    for (const buffer of commands) this.#device.gpu.queue.submit([buffer]);
   }
 
   /** The next buffer of the ring, mapped once before, large enough. */

@@ -1,8 +1,8 @@
 /** The WebGPU backend: tensors in buffers, operations as dispatches that a plan replays. */
-import type { Backend, Capacity, Ops, Plan, RandomValues, Read, StepInput } from "../backend.ts";
+import type { Backend, Capacity, Copy, Ops, Plan, RandomValues, Read, Slice, StepInput } from "../backend.ts";
 import { type DataType, ELEMENT_BYTES, type Tensor, type TensorShape } from "../tensor.ts";
 import { linearAttention } from "./attention_ops.ts";
-import { candidates } from "./candidate_ops.ts";
+import { candidates, draw } from "./candidate_ops.ts";
 import { encodeCopies } from "./copies.ts";
 import { embed, gateUp, head, project, projectAdd, receive } from "./dense_ops.ts";
 import { Device, type DeviceOptions } from "./device.ts";
@@ -110,22 +110,57 @@ export class WebGpuBackend implements Backend {
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
   async run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
+    const [results] = await this.runAll(plan, [step], reads);
+    return results!;
+  }
+
+  /** @throws {DeviceLostError} if the device is lost, in this run or before */
+  async runAll(plan: Plan, steps: readonly StepInput[], reads: readonly Read[]): Promise<ArrayBuffer[][]> {
     if (!(plan instanceof WebGpuPlan)) {
       throw new TypeError("Cannot run the plan on the GPU: another backend recorded it");
     }
     await this.#device.settled();
     const timer = this.#timer;
-    const counts = plan.write(this.#device.gpu.queue, step);
-    const begin = () => this.#begin(plan, counts, step);
-    const sources = () => [...reads.flatMap(sourcesOf), ...(timer ? [timer.source] : [])];
-    const copies = (step.before?.length ?? 0) + (step.after?.length ?? 0) > 0;
-    const all = await this.#submitAhead({ plan, counts, reads, copies }, begin, sources);
-    if (timer) this.#gpuMillis = Timer.millis(all.slice(-timer.source.bytes));
-    return cut(all, reads);
+    const sources = [...reads.flatMap(sourcesOf), ...(timer ? [timer.source] : [])];
+    const all = await this.#device.watched(() => this.#submit(plan, steps, reads, sources));
+    const bytes = all.byteLength / steps.length;
+    const results = steps.map((_, i) => all.slice(i * bytes, (i + 1) * bytes));
+    if (timer) {
+      this.#gpuMillis = results.reduce((sum, each) => sum + Timer.millis(each.slice(-timer.source.bytes)), 0);
+    }
+    return results.map((each) => cut(each, reads));
   }
 
-  /** Encodes a step, but for what is read. */
-  #begin(plan: WebGpuPlan, counts: Counts, { before, after }: StepInput): Begun {
+  /**
+   * Submits the first step, then encodes and submits each further one while those before it run, and at last encodes the step that may
+   * come next, in case it is like the first one as that was like the one before: a text goes on.
+   */
+  async #submit(
+    plan: WebGpuPlan,
+    [first, ...further]: readonly StepInput[],
+    reads: readonly Read[],
+    sources: readonly Source[],
+  ): Promise<ArrayBuffer> {
+    const { queue } = this.#device.gpu;
+    const count = further.length + 1;
+    const counts = plan.write(queue, first!);
+    const begin = () => this.#begin(plan, counts, first!, true);
+    const like = { plan, counts, reads, before: first!.before ?? [], after: first!.after ?? [], count };
+    const goesOn = isLike(this.#last, like);
+    const encoded = (goesOn ? this.#ahead : null) ?? await this.#readback.encode(begin(), sources, count);
+    this.#ahead = null;
+    this.#last = like;
+    return await this.#readback.submit(encoded, () => {
+      further.forEach((step, i) => {
+        const begun = this.#begin(plan, plan.write(queue, step), step, false);
+        this.#readback.follow(encoded, i + 1, begun, sources);
+      });
+      if (goesOn) this.#ahead = this.#readback.encodeNow(begin, sources, count);
+    }, count);
+  }
+
+  /** Encodes a step, but for what is read; `leads` if nothing keeps the device busy meanwhile. */
+  #begin(plan: WebGpuPlan, counts: Counts, { before, after }: StepInput, leads: boolean): Begun {
     const timer = this.#timer;
     const encode = (
       encoder: GPUCommandEncoder,
@@ -138,30 +173,14 @@ export class WebGpuBackend implements Backend {
       pass.end();
     };
     const encoder = this.#device.gpu.createCommandEncoder();
-    const first = plan.lead > 0 ? this.#device.gpu.createCommandEncoder() : encoder;
+    const lead = leads ? plan.lead : 0;
+    const first = lead > 0 ? this.#device.gpu.createCommandEncoder() : encoder;
     encodeCopies(first, before);
-    if (first !== encoder) encode(first, timer && timer.begin, 0, plan.lead);
-    encode(encoder, timer && (first === encoder ? timer.whole : timer.end), plan.lead);
+    if (first !== encoder) encode(first, timer && timer.begin, 0, lead);
+    encode(encoder, timer && (first === encoder ? timer.whole : timer.end), lead);
     encodeCopies(encoder, after);
     timer?.resolve(encoder);
     return first === encoder ? { encoder } : { lead: first.finish(), encoder };
-  }
-
-  /** Encodes the next step while this one runs, in case it is like this one as this one was like the one before: a text goes on. */
-  async #submitAhead(
-    like: StepLike,
-    begin: () => Begun,
-    sources: () => readonly Source[],
-  ): Promise<ArrayBuffer> {
-    const goesOn = isLike(this.#last, like);
-    const encoded = (goesOn ? this.#ahead : null) ?? await this.#readback.encode(begin(), sources());
-    this.#ahead = null;
-    this.#last = like;
-    return await this.#device.watched(() =>
-      this.#readback.submit(encoded, () => {
-        if (goesOn) this.#ahead = this.#readback.encodeNow(begin, sources());
-      })
-    );
   }
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
@@ -183,18 +202,28 @@ interface StepLike {
   readonly plan: Plan;
   readonly counts: Counts;
   readonly reads: readonly Read[];
-  /** Whether it copies slices, other ones each time. */
-  readonly copies: boolean;
+  readonly before: readonly Copy[];
+  readonly after: readonly Copy[];
+  /** Steps that leave what is read. */
+  readonly count: number;
 }
 
-function isLike(last: StepLike | null, { plan, counts, reads, copies }: StepLike): boolean {
-  if (copies || last?.plan !== plan || last.reads.length !== reads.length) return false;
-  return isEqual(last.counts, counts) && last.reads.every((read, i) => isSame(read, reads[i]!));
+function isLike(last: StepLike | null, like: StepLike): boolean {
+  if (last === null || last.plan !== like.plan || last.count !== like.count) return false;
+  return isEqual(last.counts, like.counts) && alike(last.reads, like.reads, isSameRead) &&
+    alike(last.before, like.before, isSameCopy) && alike(last.after, like.after, isSameCopy);
 }
 
-function isSame(a: Read, b: Read): boolean {
-  return a.tensor === b.tensor && a.elements === b.elements && (a.from ?? 0) === (b.from ?? 0);
+function alike<T>(some: readonly T[], others: readonly T[], isSame: (a: T, b: T) => boolean): boolean {
+  return some.length === others.length && some.every((one, i) => isSame(one, others[i]!));
 }
+
+const isSameRead = (a: Read, b: Read) =>
+  a.tensor === b.tensor && a.elements === b.elements && (a.from ?? 0) === (b.from ?? 0);
+
+const isSameSlice = (a: Slice, b: Slice) => a.tensor === b.tensor && a.index === b.index;
+
+const isSameCopy = (a: Copy, b: Copy) => isSameSlice(a.from, b.from) && isSameSlice(a.to, b.to);
 
 const bytesOf = ({ tensor, elements }: Read) => elements * ELEMENT_BYTES[tensor.dtype];
 
@@ -227,5 +256,6 @@ function opsOf(recording: Recording): Ops {
     expertsDownAdd: (...operands) => expertsDownAdd(recording, ...operands),
     head: (...operands) => head(recording, ...operands),
     candidates: (...operands) => candidates(recording, ...operands),
+    draw: (...operands) => draw(recording, ...operands),
   };
 }
