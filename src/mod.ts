@@ -91,6 +91,12 @@ export const EMBEDDED_MODEL: string = fileURLToPath(new URL("../models/ring-nano
 const DEFAULT_CONTEXT = 131072;
 
 /**
+ * Sequences that may go on for some steps by themselves, for which a snapshot of each is kept; where more decode together, a step
+ * takes so long that the host's share is small.
+ */
+const MOST_AHEAD = 8;
+
+/**
  * Rows of one prefill step where they are not measured: sequences that decode meanwhile wait for a step, so that beside
  * others it has few. Without a GPU as many as end soon.
  */
@@ -198,9 +204,10 @@ async function engineOptions(
   const backend = await backendOf(options);
   // Decided once and here, so that all stages compute alike.
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
+  const layers = layerRanges(options, config.layers);
   return {
     model,
-    layers: layerRanges(options, config.layers),
+    layers,
     backend,
     ...(kernels && { kernels: kernels.chosen }),
     gpu: options.gpu ?? "deno",
@@ -209,6 +216,7 @@ async function engineOptions(
     quantize: options.quantize ?? "none",
     kvCache: options.kvCache ?? "f32",
     slots: options.maxSequences ?? 1,
+    snapshots: layers.length === 1 ? Math.min(options.maxSequences ?? 1, MOST_AHEAD) : 0,
     context: maxContext,
     maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),
     randomWeights: options.randomWeights ?? false,

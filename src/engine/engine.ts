@@ -11,6 +11,7 @@ import type {
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
+import { Lookahead } from "./lookahead.ts";
 import type { Sampler } from "./sampler.ts";
 import { type Batch, Scheduler } from "./scheduler.ts";
 import { ScoreTask } from "./score_task.ts";
@@ -24,10 +25,12 @@ export class Engine {
   readonly #limits: EngineLimits;
   readonly #emit: (message: FromEngine) => void;
   readonly #scheduler: Scheduler;
+  readonly #lookahead: Lookahead;
   readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
   #wake = () => {};
   #stopped = false;
   #stepEnd = 0; // when the step before ended, or there was something to do again
+  #stepMillis = Infinity; // of the step before, if all sequences decoded in it
 
   constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
@@ -35,6 +38,7 @@ export class Engine {
     this.#limits = limits;
     this.#emit = emit;
     this.#scheduler = new Scheduler(limits.slots, limits.maxRows);
+    this.#lookahead = new Lookahead(limits.snapshots ?? 0);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }
 
@@ -82,19 +86,31 @@ export class Engine {
 
   /** Schedule, run, sample. A step without outputs is not waited for, so that the next can follow it through the stages. */
   async step(): Promise<void> {
-    const batch = this.#scheduler.schedule();
-    if (!batch) return;
+    const scheduled = this.#scheduler.schedule();
+    if (!scheduled) return;
+    const batch = this.#lookingAhead(scheduled);
     const sampled = this.#pipeline.run(batch.step, batch.tokens)
       .then((candidates) => this.#sample(batch, candidates))
       .catch((error) => this.#failAll(batch.shares.map(({ sequence }) => sequence), error));
     await (batch.step.outputs.length > 0 ? sampled : this.#pipeline.ready());
   }
 
-  #reportStep({ step: { segments, outputs } }: Batch, gpuMillis: number | null): void {
-    const now = performance.now();
-    const report = { segments, outputs: outputs.length, millis: now - this.#stepEnd, gpuMillis };
-    this.#stepEnd = now;
-    this.#emit({ type: "step", report });
+  /** Lets the device go on by itself behind a step in which all sequences decode from the states that they have. */
+  #lookingAhead(batch: Batch): Batch {
+    const { step, shares, decodesAll } = batch;
+    if (!decodesAll || step.segments.some(({ from }) => from !== undefined)) return batch;
+    const tasks = shares.map(({ sequence }) => this.#taskOf(sequence)).filter((task) => task instanceof GenerateTask);
+    const draws = this.#lookahead.draws(tasks, this.#stepMillis);
+    return draws.length > 0 ? { ...batch, step: { ...step, draws } } : batch;
+  }
+
+  /** Of steps that the device went through by itself, each is reported. */
+  #reportSteps({ step: { segments, outputs } }: Batch, steps: number, millis: number, gpuMillis: number | null): void {
+    for (let i = 0; i < steps; i++) {
+      const moved = segments.map((segment) => ({ ...segment, start: segment.start + i }));
+      const gpu = gpuMillis === null ? null : gpuMillis / steps;
+      this.#emit({ type: "step", report: { segments: moved, outputs: outputs.length, millis, gpuMillis: gpu } });
+    }
   }
 
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
@@ -103,15 +119,37 @@ export class Engine {
     let row = 0;
     for (const { sequence, outputs: rows } of batch.shares) {
       try {
-        const advanced = rows > 0 ? this.#taskOf(sequence)?.advance(outputs, row) : null;
-        const finish = advanced instanceof Promise ? await advanced : advanced;
-        if (finish) this.#finish(sequence.id, finish);
+        if (rows > 0) await this.#advance(sequence, outputs, row);
       } catch (error) {
         this.#failAll([sequence], error);
       }
       row += rows;
     }
-    if (this.#limits.profile) this.#reportStep(batch, candidates.gpuMillis ?? null);
+    this.#timeSteps(batch, outputs.further + 1, candidates.gpuMillis ?? null);
+  }
+
+  #timeSteps(batch: Batch, steps: number, gpuMillis: number | null): void {
+    const now = performance.now();
+    const millis = (now - this.#stepEnd) / steps;
+    this.#stepEnd = now;
+    this.#stepMillis = batch.decodesAll ? millis : Infinity;
+    if (this.#limits.profile) this.#reportSteps(batch, steps, millis, gpuMillis);
+  }
+
+  /** Takes a sequence's output of a step, and of further steps as long as the device went on with the token that was sampled. */
+  async #advance(sequence: Sequence, outputs: StepOutputs, row: number): Promise<void> {
+    const start = sequence.computed - 1;
+    for (let at = row;; at += outputs.perStep) {
+      const advanced = this.#taskOf(sequence)?.advance(outputs, at);
+      const finish = advanced instanceof Promise ? await advanced : advanced;
+      if (finish && finish !== "unknown") return this.#finish(sequence.id, finish);
+      if (at >= outputs.further * outputs.perStep) return;
+      if (sequence.pending !== 1 || sequence.at(sequence.computed) !== outputs.drawn(at)) {
+        sequence.rewind(start, row);
+        return this.#lookahead.missed(sequence);
+      }
+      sequence.took();
+    }
   }
 
   /** Undefined if it was aborted while its step was under way. */

@@ -1,10 +1,13 @@
 /** One generation: samples its tokens one by one and knows when it ends. */
-import type { EngineFinish, GeneratedToken, GenerateRequest, GenerateStats } from "../pipeline/messages.ts";
+import type { Draw, EngineFinish, GeneratedToken, GenerateRequest, GenerateStats } from "../pipeline/messages.ts";
 import { checkTokens, checkVocabulary, type EngineLimits } from "./limits.ts";
 import type { Sampler, SequenceSampler } from "./sampler.ts";
 import { Sequence } from "./sequence.ts";
 import type { StepOutputs } from "./step_outputs.ts";
 import { Thought } from "./thought.ts";
+
+/** Why a task ended, null if it goes on. */
+export type Advanced = EngineFinish | null | "unknown";
 
 export class GenerateTask {
   readonly sequence: Sequence;
@@ -52,9 +55,21 @@ export class GenerateTask {
     return this.#force();
   }
 
-  /** Samples the next token from output `row` of the step that computed all that came before it; at once if it can. */
-  advance(outputs: StepOutputs, row: number): EngineFinish | null | Promise<EngineFinish | null> {
+  /** How the next tokens are drawn, `most` of them at most; not the last ones of the answer or of a thought, behind which nothing follows from them. */
+  draws(most: number): readonly Draw[] {
+    const { maxTokens } = this.#request;
+    const thought = this.#thought?.left(this.#generated) ?? Infinity;
+    const left = Math.min(maxTokens - this.#generated, this.#context - this.sequence.length, thought) - 1;
+    return this.#sampler.draws(Math.max(0, Math.min(most, left)));
+  }
+
+  /**
+   * Samples the next token from output `row` of the step that computed all that came before it; at once if it can.
+   * "unknown" if it cannot, as the logits are gone.
+   */
+  advance(outputs: StepOutputs, row: number): Advanced | Promise<Advanced> {
     const token = this.#sampler.sample(outputs.source(row), this.#request.logprobs);
+    if (token === null) return "unknown";
     return token instanceof Promise ? token.then((token) => this.#take(token)) : this.#take(token);
   }
 

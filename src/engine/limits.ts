@@ -9,6 +9,8 @@ export interface EngineLimits {
   readonly maxRows: number;
   /** Token ids are below it. */
   readonly vocabulary: number;
+  /** Snapshots that the stages keep: so many sequences may go on by themselves ({@linkcode Step.draws}); none by default. */
+  readonly snapshots?: number;
   /** Report every step. */
   readonly profile?: boolean;
 }

@@ -50,6 +50,11 @@ export class LogitTerms {
     else term.count = Math.max(term.count, 0) + times;
   }
 
+  /** Whether any logit is changed, now or later. */
+  get active(): boolean {
+    return this.#terms.size > 0 || this.repetition !== 1 || this.presence !== 0 || this.frequency !== 0;
+  }
+
   /** Notes a token of the answer. Throws RangeError if it is not in the vocabulary. */
   accept(id: number): void {
     if (this.repetition !== 1 || this.presence !== 0 || this.frequency !== 0) this.#occur(id, 1);

@@ -1,5 +1,5 @@
 /** Chooses each next token from its logits, by the candidates where they suffice and by the whole row where not. */
-import type { GeneratedToken, SamplingParams } from "../pipeline/messages.ts";
+import type { Draw, GeneratedToken, SamplingParams } from "../pipeline/messages.ts";
 import { drawFromCandidates, type RowCandidates } from "./candidate_draw.ts";
 import { LogitTerms } from "./logit_terms.ts";
 import { type DrawRule, RowMemory } from "./row_memory.ts";
@@ -8,8 +8,12 @@ import { checkSampling } from "./sampling_params.ts";
 /** Where a row's logits come from: candidates first (there may be none), the whole row only if they do not suffice. */
 export interface RowSource {
   readonly candidates: RowCandidates;
-  /** The whole logits, [V]. */
-  row(): Promise<Float32Array>;
+  /** The whole logits, [V]; null if they are gone. */
+  readonly row: (() => Promise<Float32Array>) | null;
+}
+
+export interface WholeRowSource extends RowSource {
+  readonly row: () => Promise<Float32Array>;
 }
 
 /** Samples for all sequences of an engine; owns the linear memory that they share. */
@@ -65,9 +69,12 @@ export class SequenceSampler {
   /**
    * Samples the next token and notes it, at once unless the whole row must be read. `logprobs` is how many alternatives to report with it, null for no report; log-probabilities are the
    * model's own, before penalties, biases and temperature.
+   * Null, and nothing noted, if the whole row must be read and is gone.
    * Throws RangeError if the row has no distribution: a NaN or an infinite log-sum-exp.
    */
-  sample(source: RowSource, logprobs: number | null): GeneratedToken | Promise<GeneratedToken> {
+  sample(source: WholeRowSource, logprobs: number | null): GeneratedToken | Promise<GeneratedToken>;
+  sample(source: RowSource, logprobs: number | null): GeneratedToken | Promise<GeneratedToken> | null;
+  sample(source: RowSource, logprobs: number | null): GeneratedToken | Promise<GeneratedToken> | null {
     const { candidates } = source;
     if (!Number.isFinite(candidates.logSumExp)) {
       throw new RangeError(
@@ -76,8 +83,22 @@ export class SequenceSampler {
     }
     const u = this.#memory.uniform(this.#params.seed, this.#position);
     const id = (logprobs ?? 0) > candidates.ids.length ? null : this.#fromCandidates(candidates, u);
-    if (id === null) return source.row().then((row) => this.#note(this.#fromRow(row, u), logprobs, candidates, row));
-    return this.#note(id, logprobs, candidates, null);
+    if (id !== null) return this.#note(id, logprobs, candidates, null);
+    if (source.row === null) return null;
+    return source.row().then((row) => this.#note(this.#fromRow(row, u), logprobs, candidates, row));
+  }
+
+  /** How the next `count` tokens are drawn; none where it depends on the tokens between. */
+  draws(count: number): readonly Draw[] {
+    if (this.#terms.active) return [];
+    const { topP, minP, seed } = this.#params;
+    return Array.from({ length: count }, (_, i) => ({
+      temperature: this.#temperature,
+      topK: this.#topK,
+      topP,
+      minP,
+      u: this.#memory.uniform(seed, this.#position + i),
+    }));
   }
 
   #note(id: number, logprobs: number | null, candidates: RowCandidates, row: Float32Array | null): GeneratedToken {

@@ -9,6 +9,8 @@ export interface Batch {
   readonly tokens: Uint32Array;
   /** The sequence of each segment, and how many of the step's outputs are its; they follow one another. */
   readonly shares: readonly { readonly sequence: Sequence; readonly outputs: number }[];
+  /** Whether all sequences that have a slot decode in it. */
+  readonly decodesAll: boolean;
 }
 
 export class Scheduler {
@@ -75,12 +77,20 @@ export class Scheduler {
       const start = sequence.computed;
       const chunk = sequence.take(this.#maxRows);
       const wanted = sequence.feeding.everyRow ? chunk.length : sequence.pending === 0 ? 1 : 0;
-      segments.push({ slot: sequence.slot!, start, rows: chunk.length });
+      segments.push({ slot: sequence.slot!, start, rows: chunk.length, ...from(sequence) });
       tokens.push(...chunk);
       for (let row = tokens.length - wanted; row < tokens.length; row++) outputs.push(row);
       return { sequence, outputs: wanted };
     });
     const step = { id: this.#steps++, segments, outputs: new Uint32Array(outputs) };
-    return { step, tokens: new Uint32Array(tokens), shares };
+    const decodesAll = !this.#prefilled && sequences.length === this.#running.length;
+    return { step, tokens: new Uint32Array(tokens), shares, decodesAll };
   }
+}
+
+/** Where a segment's state is taken from, once. */
+function from(sequence: Sequence): Pick<Segment, "from"> {
+  const { resume } = sequence;
+  sequence.resume = null;
+  return resume === null ? {} : { from: resume };
 }

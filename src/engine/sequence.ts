@@ -11,6 +11,8 @@ export interface Feeding {
 export class Sequence {
   /** Null until it is admitted and again once it has left. */
   slot: number | null = null;
+  /** Where its state is taken up again, for the next step; null where it is in the slot. */
+  resume: number | null = null;
   readonly #tokens: number[];
   #computed = 0;
   #chunk = 0;
@@ -36,6 +38,22 @@ export class Sequence {
   /** Whether one row is all it needs for its next token. */
   get decoding(): boolean {
     return this.pending === 1 && !this.feeding.everyRow;
+  }
+
+  /** The token at a position; undefined past the last. */
+  at(position: number): number | undefined {
+    return this.#tokens[position];
+  }
+
+  /** Notes that the stages have taken the next token already. */
+  took(): void {
+    this.#computed++;
+  }
+
+  /** Goes back to a position, whose state is kept as `snapshot`. */
+  rewind(position: number, snapshot: number): void {
+    this.#computed = position;
+    this.resume = snapshot;
   }
 
   append(token: number): void {

@@ -10,6 +10,11 @@ export class Thought {
     this.#thinking = thinking;
   }
 
+  /** Tokens until some may have to follow. */
+  left(generated: number): number {
+    return this.#open ? Math.max(0, this.#thinking.budget - generated) : Infinity;
+  }
+
   /** Tokens that must follow now; to be asked before the first token and after every one. */
   forced(sequence: Sequence, generated: number): readonly number[] {
     const { budget, end, close } = this.#thinking;
