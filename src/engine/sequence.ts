@@ -16,6 +16,7 @@ export class Sequence {
   readonly #tokens: number[];
   #computed = 0;
   #chunk = 0;
+  #rowByRow = 0; // up to this position
 
   constructor(readonly id: number, tokens: Uint32Array, readonly feeding: Feeding = { chunks: [], everyRow: false }) {
     this.#tokens = Array.from(tokens);
@@ -50,9 +51,10 @@ export class Sequence {
     this.#computed++;
   }
 
-  /** Goes back to a position, whose state is kept as `snapshot`. */
+  /** Goes back to a position, whose state is kept as `snapshot`; from there to here it goes row by row once more, for the same bits. */
   rewind(position: number, snapshot: number): void {
     this.#computed = position;
+    this.#rowByRow = this.length;
     this.resume = snapshot;
   }
 
@@ -68,7 +70,8 @@ export class Sequence {
   /** Takes the next chunk of pending tokens, at most `maxRows`. */
   take(maxRows: number): number[] {
     const { chunks } = this.feeding;
-    const rows = Math.min(maxRows, chunks[this.#chunk++ % chunks.length] ?? maxRows);
+    const most = this.#computed < this.#rowByRow ? 1 : maxRows;
+    const rows = Math.min(most, chunks[this.#chunk++ % chunks.length] ?? most);
     const tokens = this.#tokens.slice(this.#computed, this.#computed + rows);
     this.#computed += tokens.length;
     return tokens;

@@ -24,6 +24,14 @@ const MOST_PAGES = 512;
 const FIRST_PAGES = 32;
 const MOST_BLOCK_BYTES = 2 ** 30;
 
+/** Where the sequences of a step lie. */
+export interface Placed {
+  /** Of each segment. */
+  readonly pages: readonly (readonly number[])[];
+  /** How often they pass through the blocks. */
+  readonly rounds: number;
+}
+
 /** The caches of all softmax layers; a page number means the same in each. */
 export class KvCache {
   readonly #backend: Backend;
@@ -94,9 +102,7 @@ export class KvCache {
    * pages, and how often they pass through the blocks.
    * @throws {RangeError} if the device has no room for more pages; sequences that need none go on
    */
-  async place(
-    segments: readonly Segment[],
-  ): Promise<{ readonly pages: readonly (readonly number[])[]; readonly rounds: number }> {
+  async place(segments: readonly Segment[]): Promise<Placed> {
     if (this.#layers.size === 0) return { pages: segments.map(() => []), rounds: 1 };
     this.#pages.restart(segments);
     for (let missing; (missing = this.#pages.missing(segments)) > 0;) await this.#grow(missing);

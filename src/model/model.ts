@@ -7,6 +7,7 @@ import { type Activations, makeActivations, maxOutputs } from "./activations.ts"
 import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
 import { recordMlp } from "./moe.ts";
+import type { Placed } from "./kv_cache.ts";
 import { loadParts, type ModelOptions, type Parts } from "./parts.ts";
 import { Snapshots } from "./snapshots.ts";
 import { stateBytes } from "./state_bytes.ts";
@@ -96,19 +97,29 @@ export class Model implements Disposable {
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     const { segments, outputs, draws = [] } = step;
     this.#outputs = outputs.length;
-    const reach = segments.map((segment) => ({ ...segment, rows: segment.rows + draws.length }));
-    const { pages, rounds } = await this.#parts.cache.place(reach);
-    await this.#parts.rope.reach(Math.max(...reach.map(({ start, rows }) => start + rows)));
+    const { pages, rounds, further } = await this.#place(segments, draws.length);
+    await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
     const input: StepInput = { segments, pages, outputs, rows, ...this.#snapshots.copies(segments) };
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     const plan = this.#plan(count, outputs.length, rounds);
-    if (draws.length > 0) return await this.#goAhead(plan, input, draws);
+    if (draws.length > 0) return await this.#goAhead(plan, input, draws.slice(0, further));
     const reads = this.last
       ? this.#candidateReads()
       : [{ tensor: this.#activations.hidden, elements: count * this.#config.hidden }];
     const results = await this.#backend.run(plan, input, reads);
     this.#snapshots.keep(segments);
     return this.last ? this.#candidates([results]) : new Float32Array(results[0]!);
+  }
+
+  /** Finds room for a step and for further ones, or where there is none for these, for the step by itself. */
+  async #place(segments: readonly Segment[], further: number): Promise<Placed & { readonly further: number }> {
+    const reach = segments.map((segment) => ({ ...segment, rows: segment.rows + further }));
+    try {
+      return { ...await this.#parts.cache.place(reach), further };
+    } catch (error) {
+      if (further === 0 || !(error instanceof RangeError)) throw error;
+      return { ...await this.#parts.cache.place(segments), further: 0 };
+    }
   }
 
   async #goAhead(plan: Plan, first: StepInput, draws: NonNullable<Step["draws"]>): Promise<Candidates> {

@@ -44,6 +44,7 @@ interface LocalOptions {
   readonly stages?: number;
   readonly joint?: Joint;
   readonly slots?: number;
+  readonly snapshots?: number;
   readonly context?: number;
   readonly maxRows?: number;
   readonly behaviour?: FakeBehaviour;
@@ -61,7 +62,7 @@ export class LocalEngine implements AsyncDisposable {
   private constructor(sampler: Sampler, options: LocalOptions) {
     const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
     const { pipeline } = joinFakes({ stages, joint, slots, behaviour });
-    const limits = { slots, context, maxRows, vocabulary: VOCABULARY };
+    const limits = { slots, context, maxRows, vocabulary: VOCABULARY, snapshots: options.snapshots ?? 0 };
     this.pipeline = pipeline;
     this.engine = new Engine(pipeline, sampler, limits, (message) => this.#hear(message));
     this.#stopped = this.engine.run(() => setImmediate());

@@ -1,6 +1,7 @@
 /** A stage whose arithmetic is a hash of all that came before: a wrong slot, position or order shows in every later token. */
 import { DeviceLostError, rest } from "../../src/backend/backend.ts";
-import type { Candidates, StageInfo, StageOptions, Step } from "../../src/pipeline/messages.ts";
+import { drawIndex } from "../../src/backend/wasm/draw.ts";
+import type { Candidates, Draw, StageInfo, StageOptions, Step } from "../../src/pipeline/messages.ts";
 import { type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
 
 export const VOCABULARY = 50;
@@ -38,6 +39,8 @@ export interface FakeBehaviour {
   readonly millis?: number;
   /** What happens when layer `layer` comes to position `position` of any sequence. */
   readonly at?: { readonly layer: number; readonly position: number; readonly act: FakeAct };
+  /** Every so many draws it goes on with another token than it should; never if left out. */
+  readonly misdraws?: number;
   /** Layer whose stage cannot be opened. */
   readonly unopenable?: number;
 }
@@ -50,11 +53,18 @@ interface LayerState {
   hash: number;
 }
 
+interface FakeLayer {
+  readonly layer: number;
+  readonly slots: LayerState[];
+  readonly snapshots: LayerState[];
+}
+
 export class FakeStage implements StageModel, Disposable {
   readonly last: boolean;
   readonly #behaviour: FakeBehaviour;
-  readonly #layers: { readonly layer: number; readonly slots: LayerState[] }[];
+  readonly #layers: readonly FakeLayer[];
   #rows = new Float32Array();
+  #draws = 0;
   disposed = false;
 
   constructor({ layers, slots }: Pick<StageOptions, "layers" | "slots">, last: boolean, behaviour: FakeBehaviour = {}) {
@@ -63,17 +73,42 @@ export class FakeStage implements StageModel, Disposable {
     this.#layers = Array.from({ length: layers.end - layers.start }, (_, i) => ({
       layer: layers.start + i,
       slots: Array.from({ length: slots }, () => ({ positions: 0, hash: 0 })),
+      snapshots: [],
     }));
   }
 
   async forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     await rest();
+    const { draws = [] } = step;
+    for (const { slots, snapshots } of draws.length > 0 ? this.#layers : []) {
+      step.segments.forEach(({ slot }, i) => snapshots[i] = { ...slots[slot]! });
+    }
+    let result = await this.#forward(step, input);
+    const all = [result];
+    const drawn: number[] = [];
+    for (const [i, rules] of draws.entries()) {
+      const tokens = rules.map((rule, row) => this.#draw(result as Candidates, row, rule));
+      drawn.push(...tokens);
+      const segments = step.segments.map((segment) => ({ ...segment, start: segment.start + i + 1 }));
+      all.push(result = await this.#forward({ ...step, segments }, Uint32Array.from(tokens)));
+    }
+    return result instanceof Float32Array || draws.length === 0 ? result : joined(all as Candidates[], drawn);
+  }
+
+  #draw({ ids, logits, logSumExp }: Candidates, row: number, rule: Draw): number {
+    const [start, end] = [row * PER_ROW, (row + 1) * PER_ROW];
+    const right = ids[start + drawIndex(logits.subarray(start, end), logSumExp[row]!, rule)]!;
+    return ++this.#draws % (this.#behaviour.misdraws ?? Infinity) === 0 ? (right + 1) % VOCABULARY : right;
+  }
+
+  async #forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     stayBusy(this.#behaviour.millis ?? 0);
     const hidden = Float32Array.from(input);
     let row = 0;
-    for (const { slot, start, rows } of step.segments) {
-      for (const { layer, slots } of this.#layers) {
+    for (const { slot, start, rows, from } of step.segments) {
+      for (const { layer, slots, snapshots } of this.#layers) {
         const state = slots[slot]!;
+        if (from !== undefined) Object.assign(state, snapshots[from]);
         if (start === 0) Object.assign(state, { positions: 0, hash: layer });
         if (state.positions !== start) throw new Error(`slot ${slot} holds ${state.positions} positions, not ${start}`);
         for (let i = 0; i < rows; i++, state.positions++) {
@@ -168,6 +203,16 @@ function candidatesOf(rows: Float32Array): Candidates {
     ids: Uint32Array.from(ids),
     logits: Float32Array.from(logits),
     logSumExp: Float32Array.from(logSumExp),
+  };
+}
+
+function joined(all: readonly Candidates[], drawn: readonly number[]): Candidates {
+  return {
+    perRow: PER_ROW,
+    ids: Uint32Array.from(all.flatMap(({ ids }) => [...ids])),
+    logits: Float32Array.from(all.flatMap(({ logits }) => [...logits])),
+    logSumExp: Float32Array.from(all.flatMap(({ logSumExp }) => [...logSumExp])),
+    drawn: Uint32Array.from(drawn),
   };
 }
 

@@ -1,0 +1,116 @@
+/** Where the device goes on by itself, answers are what they are without that, whatever it draws. */
+import { strict as assert } from "node:assert";
+import { setImmediate } from "node:timers/promises";
+import { Lookahead } from "../../src/engine/lookahead.ts";
+import { Sequence } from "../../src/engine/sequence.ts";
+import type { Draw, Step } from "../../src/pipeline/messages.ts";
+import { expectedTokens } from "../stage/fake_stage.ts";
+import { GREEDY, LocalEngine, request } from "./local_engine.ts";
+
+const DEPTH = 3;
+const PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3];
+const DRAW: Draw = { temperature: 1, topK: 1, topP: 1, minP: 0, u: 1 };
+
+/** Notes the steps that an engine sends. */
+function watched(local: LocalEngine): Step[] {
+  const steps: Step[] = [];
+  const run = local.pipeline.run.bind(local.pipeline);
+  local.pipeline.run = (step, tokens) => {
+    steps.push(step);
+    return run(step, tokens);
+  };
+  return steps;
+}
+
+const further = (steps: readonly Step[]) => steps.reduce((sum, { draws = [] }) => sum + draws.length, 0);
+
+for (const misdraws of [Infinity, 1, 2, 7]) {
+  const how = misdraws === Infinity ? "right" : misdraws === 1 ? "wrong" : `wrong every ${misdraws}th time`;
+  Deno.test(`Engine gives the same tokens where the device's draws are ${how}`, async () => {
+    await using local = await LocalEngine.open({ slots: 3, snapshots: 3, behaviour: { misdraws } });
+    const steps = watched(local);
+    const prompts = [PROMPT, [1], [7, 7]];
+    for (const [id, prompt] of prompts.entries()) {
+      local.engine.generate(id, request(prompt, { maxTokens: 60 + 7 * id }));
+    }
+    for (const [id, prompt] of prompts.entries()) {
+      assert.deepEqual((await local.end(id)).tokens, expectedTokens(DEPTH, prompt, 60 + 7 * id));
+    }
+    assert.ok(further(steps) > 0, "it never went on");
+    if (misdraws === Infinity) assert.ok(steps.length < 40, `${steps.length} steps`);
+  });
+}
+
+Deno.test("Engine samples the same answer with and without draws of the device, also where it must read a whole row", async () => {
+  const samplings = [
+    { ...GREEDY, temperature: 1, topK: 3 },
+    { ...GREEDY, temperature: 0.5, topP: 0.9, minP: 0.01 },
+    { ...GREEDY, temperature: 1 },
+    { ...GREEDY, temperature: 50 },
+  ];
+  for (const [seed, one] of samplings.entries()) {
+    const sampling = { ...one, seed };
+    const answers = [];
+    for (const snapshots of [0, 1]) {
+      await using local = await LocalEngine.open({ snapshots, context: 300 });
+      const steps = watched(local);
+      local.engine.generate(0, request(PROMPT, { sampling, maxTokens: 200, logprobs: 2 }));
+      answers.push((await local.end(0)).tokens);
+      assert.equal(further(steps) > 0, snapshots > 0);
+    }
+    assert.equal(answers[0]!.length, 200);
+    assert.deepEqual(answers[1], answers[0]);
+  }
+});
+
+Deno.test("Engine ends an answer within the device's steps, and closes a thought where its budget ends", async () => {
+  const free = expectedTokens(DEPTH, PROMPT, 40);
+  const stop = free.find((token, i) => i > 10 && free.indexOf(token) === i)!;
+  await using local = await LocalEngine.open({ snapshots: 1, context: 45 });
+  const end = async (id: number, changes: Parameters<typeof request>[1]) => {
+    local.engine.generate(id, request(PROMPT, changes));
+    return (await local.end(id)).tokens;
+  };
+  assert.deepEqual(await end(0, { maxTokens: 40, stopTokens: [stop] }), free.slice(0, free.indexOf(stop) + 1));
+  assert.deepEqual(await end(1, { maxTokens: 40 }), free.slice(0, 35));
+  const thinking = { budget: 13, end: Uint32Array.of(49, 49), close: Uint32Array.of(11, 12) };
+  const begun = [...free.slice(0, 13), 11, 12];
+  assert.deepEqual(await end(2, { maxTokens: 25, thinking }), [
+    ...begun,
+    ...expectedTokens(DEPTH, [...PROMPT, ...begun], 10),
+  ]);
+  assert.equal(local.engine.freeSlots, 1);
+});
+
+Deno.test("Engine hears an abort between the device's steps and takes what comes next", async () => {
+  await using local = await LocalEngine.open({ slots: 2, snapshots: 2, context: 2000 });
+  local.engine.generate(0, request(PROMPT, { maxTokens: 1900 }));
+  while (local.outcome(0).tokens.length < 20) await setImmediate();
+  local.engine.generate(1, request(PROMPT, { maxTokens: 30 }));
+  assert.deepEqual((await local.end(1)).tokens, expectedTokens(DEPTH, PROMPT, 30));
+  local.engine.abort(0);
+  assert.equal(local.engine.freeSlots, 2);
+  const { tokens } = local.outcome(0);
+  assert.deepEqual(tokens, expectedTokens(DEPTH, PROMPT, tokens.length));
+});
+
+Deno.test("Lookahead goes on while steps are short, sequences few and draws known, and not at once after a wrong one", () => {
+  const lookahead = new Lookahead(2);
+  const of = (length: number, known = Infinity) => ({
+    sequence: new Sequence(0, new Uint32Array(length)),
+    draws: (most: number) => Array.from({ length: Math.min(most, known) }, () => DRAW),
+  });
+  const steps = (sequences: ReturnType<typeof of>[], millis: number) => lookahead.draws(sequences, millis).length;
+  assert.deepEqual([1, 3, 5, 10, 13, 100, Infinity].map((millis) => steps([of(9)], millis)), [7, 7, 4, 1, 0, 0, 0]);
+  assert.deepEqual(lookahead.draws([of(9), of(3, 2)], 1), Array(2).fill([DRAW, DRAW]));
+  assert.equal(steps([of(9), of(9, 0)], 1), 0);
+  assert.equal(steps([of(9), of(9), of(9)], 1), 0);
+  assert.equal(new Lookahead(0).draws([of(9)], 1).length, 0);
+  const missed = of(9);
+  lookahead.missed(missed.sequence);
+  for (let i = 0; i < 64; i++) {
+    assert.equal(steps([missed], 1), 0);
+    missed.sequence.append(1);
+  }
+  assert.equal(steps([missed], 1), 7);
+});

@@ -1,0 +1,93 @@
+/** Steps that a device goes through by itself give what the same steps give one by one, to the bit, and can be taken back. */
+import { strict as assert } from "node:assert";
+import type { Candidates, Draw } from "../../src/pipeline/messages.ts";
+import { testOnBackends } from "../backend/backends.ts";
+import { Stages } from "./stages.ts";
+import { openTiny } from "./tiny.ts";
+
+const LAYERS = [{ start: 0, end: 6 }];
+const STEPS = 6;
+const DRAWS: readonly Draw[] = [
+  { temperature: 1, topK: 1, topP: 1, minP: 0, u: 0.5 },
+  { temperature: 1, topK: 20, topP: 0.9, minP: 0.01, u: 0.8 },
+];
+
+const outputs = Uint32Array.of(0, 1);
+const starts = [17, 9];
+const segmentsAt = (step: number) => starts.map((start, slot) => ({ slot, start: start + step, rows: 1 }));
+
+/** Candidates of one step out of those of several. */
+function partOf({ perRow, ids, logits, logSumExp }: Candidates, step: number) {
+  const [from, to] = [2 * step, 2 * step + 2];
+  return [
+    [...ids.subarray(from * perRow, to * perRow)],
+    [...logits.subarray(from * perRow, to * perRow)],
+    [...logSumExp.subarray(from, to)],
+  ];
+}
+
+/** Two sequences read up to `starts`, and what their next tokens are. */
+async function opened(folder: string, open: Parameters<typeof Stages.open>[1], tokens: Uint32Array, snapshots = 2) {
+  const stages = await Stages.open(folder, open, { layers: LAYERS, slots: 2, snapshots });
+  for (const [slot, rows] of starts.entries()) {
+    await stages.forward({ segments: [{ slot, start: 0, rows }], outputs: new Uint32Array() }, tokens.slice(0, rows));
+  }
+  return stages;
+}
+
+testOnBackends(
+  "steps ahead are those that come one by one, and begin again from where they began",
+  async ({ open }) => {
+    const { folder, tokens } = await openTiny("base");
+    using stages = await opened(folder, open, tokens);
+    const next = Uint32Array.of(tokens[17]!, tokens[9]!);
+    const draws = Array.from({ length: STEPS }, () => DRAWS);
+    const ahead = await stages.forward({ segments: segmentsAt(0), outputs, draws }, next);
+    const drawn = ahead.drawn!;
+    assert.equal(drawn.length, 2 * STEPS);
+    assert.equal(ahead.logSumExp.length, 2 * (STEPS + 1));
+
+    using single = await opened(folder, open, tokens);
+    for (let step = 0; step <= STEPS; step++) {
+      const rows = step === 0 ? next : drawn.slice(2 * step - 2, 2 * step);
+      const expected = await single.forward({ segments: segmentsAt(step), outputs }, rows);
+      assert.deepEqual(partOf(ahead, step), partOf(expected, 0), `step ${step}`);
+      if (step < STEPS) assert.equal(drawn[2 * step], expected.ids[0], "a draw of the likeliest");
+    }
+    // The second sequence goes back by all steps, and reads three tokens once more.
+    const { perRow } = ahead;
+    for (const [step, token] of [next[1]!, drawn[1]!, drawn[3]!].entries()) {
+      const segment = { slot: 1, start: 9 + step, rows: 1, ...(step === 0 && { from: 1 }) };
+      const again = await stages.forward({ segments: [segment], outputs: Uint32Array.of(0) }, Uint32Array.of(token));
+      const at = (2 * step + 1) * perRow;
+      assert.deepEqual([...again.logits], [...ahead.logits.subarray(at, at + perRow)]);
+      assert.deepEqual([...again.ids], [...ahead.ids.subarray(at, at + perRow)]);
+    }
+  },
+);
+
+testOnBackends("steps ahead are refused where they cannot be", async ({ open }) => {
+  const { folder, tokens } = await openTiny("base");
+  using one = await opened(folder, open, tokens, 1);
+  const next = Uint32Array.of(1, 2);
+  const [first, second] = segmentsAt(0) as [
+    ReturnType<typeof segmentsAt>[number],
+    ReturnType<typeof segmentsAt>[number],
+  ];
+  const reason = /this takes a stage of all layers and segments of one row that is an output/;
+  await assert.rejects(
+    one.forward({ segments: [first, second], outputs, draws: [DRAWS] }, next),
+    new RangeError("Cannot run the step: its 2 segments would be kept in 1 snapshots"),
+  );
+  for (
+    const [segments, rows] of [[[{ ...first, rows: 2 }], outputs], [[{ ...first, keep: 0 }], Uint32Array.of(0)], [[
+      first,
+    ], new Uint32Array()]] as const
+  ) {
+    const step = { segments, outputs: rows, draws: [DRAWS.slice(0, rows.length)] };
+    await assert.rejects(one.forward(step, next.subarray(0, segments[0].rows)), reason);
+  }
+  using half = await Stages.open(folder, open, { layers: [{ start: 0, end: 3 }], snapshots: 1 });
+  const step = { segments: [{ slot: 0, start: 0, rows: 1 }], outputs: Uint32Array.of(0), draws: [DRAWS.slice(0, 1)] };
+  await assert.rejects(half.forward(step, Uint32Array.of(1)), reason);
+});
