@@ -3,7 +3,7 @@ import type { Draw, Step } from "../pipeline/messages.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** Steps that a device takes at once: what the host costs is shared by so many. At worst, if the last draw was another, all come again. */
-const MOST_STEPS = 8;
+const MOST_STEPS = 7;
 
 /** Who comes or leaves meanwhile waits until the steps are over. */
 const MOST_MILLIS = 25;

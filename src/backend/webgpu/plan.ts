@@ -96,16 +96,26 @@ export class WebGpuPlan implements Plan {
   }
 
   /**
-   * Queues what changes: the step buffer, and hidden rows that came from elsewhere.
-   * @throws {RangeError} if the step does not fit the plan
+   * Queues what changes: the step buffer, and hidden rows that came from elsewhere. What further steps have in the step buffer waits in
+   * `later` until {@linkcode next} puts it there.
+   * @throws {RangeError} if a step does not fit the plan
    */
-  write(queue: GPUQueue, step: StepInput): Counts {
-    const counts = this.#check(step);
-    const { input } = this.#recorded;
-    const used = this.#encode(step, counts);
-    queue.writeBuffer(this.#recorded.step, 0, this.#words, 0, used);
-    if (input?.type === "hidden") queue.writeBuffer(input.buffer, 0, step.rows as Float32Array<ArrayBuffer>);
-    return counts;
+  write(queue: GPUQueue, steps: readonly StepInput[], later: GPUBuffer | null): Counts[] {
+    const { input, step } = this.#recorded;
+    const bytes = stepBytes(this.capacity);
+    return steps.map((each, i) => {
+      const counts = this.#check(each);
+      const used = this.#encode(each, counts);
+      queue.writeBuffer(i === 0 ? step : later!, i === 0 ? 0 : (i - 1) * bytes, this.#words, 0, used);
+      if (input?.type === "hidden") queue.writeBuffer(input.buffer, 0, each.rows as Float32Array<ArrayBuffer>);
+      return counts;
+    });
+  }
+
+  /** Begins the i-th further step. */
+  next(encoder: GPUCommandEncoder, later: GPUBuffer, i: number): void {
+    const bytes = stepBytes(this.capacity);
+    encoder.copyBufferToBuffer(later, i * bytes, this.#recorded.step, 0, bytes);
   }
 
   /** Dispatches that are to be submitted before the others. */

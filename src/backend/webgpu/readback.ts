@@ -62,13 +62,17 @@ async function readAwaited(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffe
 
 const totalOf = (sources: readonly Source[]) => sources.reduce((sum, { bytes }) => sum + bytes, 0);
 
-function end({ lead, encoder }: Begun, sources: readonly Source[], target: GPUBuffer | null, start = 0): Encoded {
+function copy(encoder: GPUCommandEncoder, sources: readonly Source[], target: GPUBuffer | null, start: number): void {
   let at = start;
   for (const { buffer, from, bytes } of sources) {
     if (bytes > 0) encoder.copyBufferToBuffer(buffer, from, target!, at, bytes);
     at += bytes;
   }
-  return { commands: [...(lead ? [lead] : []), encoder.finish()], target, bytes: at - start };
+}
+
+function end({ lead, encoder }: Begun, sources: readonly Source[], target: GPUBuffer | null): Encoded {
+  copy(encoder, sources, target, 0);
+  return { commands: [...(lead ? [lead] : []), encoder.finish()], target, bytes: totalOf(sources) };
 }
 
 /** Reads back what a device computed. */
@@ -116,14 +120,14 @@ export class Readback {
     return end(begin(), sources, buffer);
   }
 
-  /** Ends the commands of a further step with copies behind those of the `index` steps before it, and runs them. */
-  follow({ target, bytes }: Encoded, index: number, begun: Begun, sources: readonly Source[]): void {
-    this.#run(end(begun, sources, target, index * bytes));
+  /** Copies the sources behind those of the `index` steps before. */
+  copy({ target, bytes }: Encoded, encoder: GPUCommandEncoder, index: number, sources: readonly Source[]): void {
+    copy(encoder, sources, target, index * bytes);
   }
 
   /** Runs the commands, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what all `steps` leave. */
   async submit(encoded: Encoded, meanwhile: () => void = () => {}, steps = 1): Promise<ArrayBuffer> {
-    this.#run(encoded);
+    for (const buffer of encoded.commands) this.#device.gpu.queue.submit([buffer]);
     await rest();
     meanwhile();
     const { target } = encoded;
@@ -132,10 +136,6 @@ export class Readback {
     const result = this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
     await this.#turn();
     return result;
-  }
-
-  #run({ commands }: Encoded): void {
-    for (const buffer of commands) this.#device.gpu.queue.submit([buffer]);
   }
 
   /** The next buffer of the ring, mapped once before, large enough. */
