@@ -98,7 +98,7 @@ function productPasses(device: Device, memory: Memory, kernels: Kernels, choices
     for (const weight of weights) decodeProduct(recording, out!, x!, { weight, bias: null }, { add: true });
     const plan = recording.finish();
     const [counts] = plan.write(device.gpu.queue, [STEP], null);
-    return (encoder) => plan.replay(encoder, counts);
+    return (encoder) => plan.replay(encoder, counts!);
   });
 }
 
