@@ -31,7 +31,6 @@ export class NoBackend implements Backend {
   fill = refuse;
   record = refuse;
   run = refuse;
-  runAll = refuse;
   read = refuse;
 
   [Symbol.dispose](): void {}

@@ -1,14 +1,17 @@
-// Draws the token of each output row from its candidates: top-k, top-p and min-p in this order, then the first one at which the running
-// mass reaches u times what is kept. What the other tokens weigh follows from log-sum-exp, exactly only at temperature 1; if the
-// draw falls among them the last candidate is taken.
+// Notes each output row's candidates, and draws its token where the step says how: top-k, top-p and min-p in this order, then the first one
+// at which the running mass reaches u times what is kept. What the other tokens weigh follows from log-sum-exp, exactly only at
+// temperature 1; if the draw falls among them it is the last candidate. The step then goes on by one position with that token.
 // One workgroup of LANES ≥ PER_ROW per row.
 
 const LAST = PER_ROW - 1u;
+const NOTE = 2u * PER_ROW + 2u;
 
+// As shaders/lib/step.wgsl has it. Its draws are a counter for each output (steps gone on, steps to go on) and two vec4s for each draw.
+@group(0) @binding(0) var<storage, read_write> step: array<vec4u>;
 @group(0) @binding(1) var<storage, read> ids: array<u32>; // [R, PER_ROW]
 @group(0) @binding(2) var<storage, read> logits: array<f32>; // [R, PER_ROW], by falling logit
 @group(0) @binding(3) var<storage, read> log_sum_exp: array<f32>; // [R]
-@group(0) @binding(4) var<storage, read_write> drawn: array<u32>; // [R]
+@group(0) @binding(4) var<storage, read_write> trail: array<u32>; // [steps, R, NOTE]
 
 struct Draw {
   temperature: f32,
@@ -22,10 +25,9 @@ var<workgroup> masses: array<f32, LANES>; // of each candidate and those before 
 var<workgroup> others: array<f32, LANES>; // running sum of exp(logit - last logit)
 var<workgroup> counts: array<atomic<u32>, 3>;
 
-fn draw_of(r: u32) -> Draw {
-  let words = step_draw(r);
-  let numbers = bitcast<vec4f>(words[0]);
-  return Draw(numbers.x, numbers.y, numbers.z, numbers.w, words[1].x);
+fn draw_at(first: u32) -> Draw {
+  let numbers = bitcast<vec4f>(step[first]);
+  return Draw(numbers.x, numbers.y, numbers.z, numbers.w, step[first + 1u].x);
 }
 
 // Sums up over all lanes before each one.
@@ -42,10 +44,30 @@ fn scan(lane: u32) {
 }
 
 // How many lanes say so.
-fn count(which: u32, lane: u32, holds: bool) -> u32 {
+fn count(which: u32, holds: bool) -> u32 {
   if (holds) { atomicAdd(&counts[which], 1u); }
   workgroupBarrier();
   return atomicLoad(&counts[which]);
+}
+
+// The place of the candidate that is drawn.
+fn place_of(draw: Draw, lane: u32, logit: f32, best: f32, least: f32, sum: f32) -> u32 {
+  let is_inside = lane < PER_ROW;
+  masses[lane] = select(0.0, exp((logit - best) / draw.temperature), is_inside);
+  others[lane] = select(0.0, exp(logit - least), is_inside);
+  workgroupBarrier();
+  scan(lane);
+  var kept = masses[min(draw.top_k, PER_ROW) - 1u];
+  if (draw.top_k > PER_ROW) {
+    let rest = clamp(exp(sum - least) - others[LAST], 0.0, f32(draw.top_k - PER_ROW));
+    kept += exp((least - best) / draw.temperature) * rest;
+  }
+  let reached = count(0u, is_inside && masses[lane] < draw.top_p * kept);
+  if (draw.top_p < 1.0) { kept = select(draw.top_p * kept, masses[min(reached, LAST)], reached < PER_ROW); }
+  let likely = count(1u, is_inside && logit - best >= draw.floor);
+  if (likely < PER_ROW) { kept = min(kept, masses[likely - 1u]); }
+  let place = count(2u, is_inside && masses[lane] < draw.u * kept);
+  return min(place, min(draw.top_k, PER_ROW) - 1u);
 }
 
 @compute @workgroup_size(LANES)
@@ -54,29 +76,28 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) grid: vec3u,
 ) {
-  let r = flat(group, grid);
-  if (r >= step_outputs()) { return; }
-  let draw = draw_of(r);
-  let best = logits[r * PER_ROW];
-  let least = logits[r * PER_ROW + LAST];
-  let is_inside = lane < PER_ROW;
-  let logit = logits[r * PER_ROW + min(lane, LAST)];
-  masses[lane] = select(0.0, exp((logit - best) / draw.temperature), is_inside);
-  others[lane] = select(0.0, exp(logit - least), is_inside);
-  workgroupBarrier();
-  scan(lane);
-
-  var kept = masses[min(draw.top_k, PER_ROW) - 1u];
-  if (draw.top_k > PER_ROW) {
-    let rest = clamp(exp(log_sum_exp[r] - least) - others[LAST], 0.0, f32(draw.top_k - PER_ROW));
-    kept += exp((least - best) / draw.temperature) * rest;
+  let r = group.x + group.y * grid.x;
+  let header = step[1];
+  let outputs = step[0].z;
+  if (r >= outputs) { return; }
+  let counter = step[header.z + r];
+  let at = (counter.x * outputs + r) * NOTE;
+  let first = r * PER_ROW;
+  let logit = logits[first + min(lane, LAST)];
+  let sum = log_sum_exp[r];
+  if (lane < PER_ROW) {
+    trail[at + lane] = ids[first + lane];
+    trail[at + PER_ROW + lane] = bitcast<u32>(logit);
   }
-  if (draw.top_p < 1.0) {
-    let place = count(0u, lane, is_inside && masses[lane] < draw.top_p * kept);
-    kept = select(draw.top_p * kept, masses[min(place, LAST)], place < PER_ROW);
-  }
-  let likely = count(1u, lane, is_inside && logit - best >= draw.floor);
-  if (likely < PER_ROW) { kept = min(kept, masses[likely - 1u]); }
-  let place = count(2u, lane, is_inside && masses[lane] < draw.u * kept);
-  if (lane == 0u) { drawn[r] = ids[r * PER_ROW + min(place, min(draw.top_k, PER_ROW) - 1u)]; }
+  if (lane == 0u) { trail[at + 2u * PER_ROW] = bitcast<u32>(sum); }
+  if (counter.x >= counter.y) { return; }
+  let draw = draw_at(header.z + outputs + 2u * (counter.x * outputs + r));
+  let place = place_of(draw, lane, logit, logits[first], logits[first + LAST], sum);
+  if (lane > 0u) { return; }
+  let token = ids[first + place];
+  trail[at + 2u * PER_ROW + 1u] = token;
+  step[header.z + r].x = counter.x + 1u;
+  step[2u + r].x = token;
+  step[2u + r].y += 1u;
+  step[header.x + r].w += 1u;
 }

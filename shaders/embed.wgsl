@@ -11,14 +11,7 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> table: array<weight4>; // [V, H]
 @group(0) @binding(3) var<storage, read> factors: array<factor>; // [V / BLOCK_ROWS, H / BLOCK_COLUMNS]
-@group(0) @binding(4) var<storage, read> drawn: array<u32>; // [R], tokens of the rows that have none
-@group(0) @binding(5) var<storage, read_write> hidden: array<vec4f>; // [T, H]
-
-fn token_of(t: u32) -> u32 {
-  let token = step_row(t).token;
-  if (token != 0xffffffffu) { return token; }
-  return drawn[t];
-}
+@group(0) @binding(4) var<storage, read_write> hidden: array<vec4f>; // [T, H]
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -30,7 +23,7 @@ fn main(
   let t = flat(group, grid) / blocks;
   let i = flat(group, grid) % blocks * LANES + lane;
   if (t >= step_rows() || i >= params.columns) { return; }
-  let tile = tile_at(0u, token_of(t), params.vocabulary, params.first, params.count);
+  let tile = tile_at(0u, step_row(t).token, params.vocabulary, params.first, params.count);
   if (!tile.inside.x) { return; }
   let at = tile.rows.x * params.columns + i;
   var value = load_weight4(table[weight4_at(at)], at);

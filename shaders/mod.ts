@@ -189,8 +189,8 @@ export const SHADERS = {
     "step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out",
     "outputs" | "epsilon" | PartOfStack
   >("decode_product", decodeProduct, "step", "reduce", "weight", "tile", "productRows"),
-  draw: shader<"step" | "ids" | "logits" | "log_sum_exp" | "drawn">("draw", draw, "step"),
-  embed: shader<"step" | "table" | "factors" | "drawn" | "hidden", "columns" | "vocabulary" | PartOfStack>(
+  draw: shader<"step" | "ids" | "logits" | "log_sum_exp" | "trail">("draw", draw),
+  embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
     "embed",
     embed,
     "step",

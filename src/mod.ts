@@ -19,6 +19,7 @@ import { parseLayers, partition } from "./pipeline/partition.ts";
 import { type Ceilings, measureDevice as measure } from "./stage/ceilings.ts";
 import { hasHardwareGpu } from "./stage/devices.ts";
 import { stageConfig } from "./stage/open.ts";
+import { snapshotsFor } from "./stage/size.ts";
 import { cacheFile, type Measure, type Measurement, Tuning } from "./stage/tuning.ts";
 import { type ModelWork, modelWork as workOf } from "./stage/work.ts";
 
@@ -89,12 +90,6 @@ export const EMBEDDED_MODEL: string = fileURLToPath(new URL("../models/ring-nano
 
 /** What Ring-mini-linear-2.0 was trained on. */
 const DEFAULT_CONTEXT = 131072;
-
-/**
- * Sequences that may go on for some steps by themselves, for which a snapshot of each is kept; where more decode together, a step
- * takes so long that the host's share is small.
- */
-const MOST_AHEAD = 8;
 
 /**
  * Rows of one prefill step where they are not measured: sequences that decode meanwhile wait for a step, so that beside
@@ -216,7 +211,7 @@ async function engineOptions(
     quantize: options.quantize ?? "none",
     kvCache: options.kvCache ?? "f32",
     slots: options.maxSequences ?? 1,
-    snapshots: layers.length === 1 ? Math.min(options.maxSequences ?? 1, MOST_AHEAD) : 0,
+    snapshots: snapshotsFor(options.maxSequences ?? 1, layers.length),
     context: maxContext,
     maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),
     randomWeights: options.randomWeights ?? false,

@@ -1,6 +1,6 @@
 // The step, all that changes from run to run, and a workgroup's number in a grid that was folded to fit.
 
-@group(0) @binding(0) var<storage, read> step: array<vec4u>; // header [2], rows [T], segments [S], outputs [R / 4], draws [2 R], pages
+@group(0) @binding(0) var<storage, read> step: array<vec4u>; // header [2], rows [T], segments [S], outputs [R / 4], draws (draw.wgsl), pages
 
 struct Row {
   token: u32,
@@ -34,12 +34,6 @@ fn step_segment(s: u32) -> Segment {
 
 // The row of the r-th output.
 fn step_output(r: u32) -> u32 { return step[step[1].y + r / 4u][r % 4u]; }
-
-// How the token of an output is drawn: what lies in words from `first` on.
-fn step_draw(r: u32) -> array<vec4u, 2> {
-  let first = step[1].z + 2u * r;
-  return array(step[first], step[first + 1u]);
-}
 
 // The page of a sequence's n-th stretch of positions.
 fn step_page(pages: u32, n: u32) -> u32 { return step[(pages + n) / 4u][(pages + n) % 4u]; }

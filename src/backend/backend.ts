@@ -96,8 +96,8 @@ export interface CacheBlock {
  * Accumulation is f32 and never depends on which other rows are in the step; it may differ between plans for few rows and for many.
  */
 export interface Ops {
-  /** hidden[t] = table[token t]: hidden[T, H], table[V, H]; the token of a row that is {@linkcode DRAWN} is drawn[t], u32 [R] */
-  embed(hidden: Tensor, table: Weight, drawn?: Tensor | null): void;
+  /** hidden[t] = table[token t]: hidden[T, H], table[V, H] */
+  embed(hidden: Tensor, table: Weight): void;
   /** hidden[t] = the rows that came from the stage before: hidden[T, H] */
   receive(hidden: Tensor): void;
   /** outs[i] = norm(hidden) @ W_i^T + b_i: outs[i][T, N_i], hidden[T, H], W_i[N_i, H] */
@@ -136,15 +136,13 @@ export interface Ops {
   /** The K likeliest of each row, and its log-sum-exp: logits[R, V] */
   candidates(out: CandidateTensors, logits: Tensor): void;
   /**
-   * Draws each output row's token, where the step says how ({@linkcode StepInput.draws}): out u32 [R], candidates [R, K]. Top-k, top-p
-   * and min-p in this order, then the first token at which the running mass reaches u times what is kept. What others than the candidates
-   * weigh is taken from log-sum-exp, exactly only at temperature 1, and if the draw falls among them the last candidate is taken.
+   * Notes each output row's candidates, and where the step says how ({@linkcode StepInput.draws}) draws its token, with which the next
+   * step goes on: trail u32 [steps · R, 2 K + 2], a row's ids, logits, log-sum-exp (both as bits) and token. Top-k, top-p and min-p in this
+   * order, then the first candidate at which the running mass reaches u times what is kept. What the other tokens weigh follows from
+   * log-sum-exp, exactly only at temperature 1; if the draw falls among them it is the last candidate.
    */
-  draw(out: Tensor, candidates: CandidateTensors): void;
+  draw(trail: Tensor, candidates: CandidateTensors): void;
 }
-
-/** In place of a row's token: the one that the step before drew for it. */
-export const DRAWN = 2 ** 32 - 1;
 
 /** What a plan is recorded for: steps of at most so many rows, segments and outputs. */
 export interface Capacity {
@@ -155,6 +153,8 @@ export interface Capacity {
   readonly pages?: number;
   /** How often the pages of a sequence, in their order, may pass through the blocks of a cache from first to last; once by default. */
   readonly rounds?: number;
+  /** Draws, those of all further steps together; none by default. */
+  readonly draws?: number;
 }
 
 /** A recorded sequence of operations, made and run by one backend. */
@@ -186,8 +186,8 @@ export interface StepInput {
   /** Copied before the plan's first operation, and after its last; nothing if left out. */
   readonly before?: readonly Copy[];
   readonly after?: readonly Copy[];
-  /** How the outputs' tokens are drawn, [R]; none are if left out. */
-  readonly draws?: readonly Draw[];
+  /** Further steps, [steps, R]: how the token of each output is drawn, which is its row's in the next one. Every segment has one row, and that is an output. */
+  readonly draws?: readonly (readonly Draw[])[];
 }
 
 /** Elements of a tensor, to be read back after a run. Both ends fall on multiples of 4 bytes. */
@@ -242,7 +242,7 @@ export interface Backend extends Disposable {
   readonly pieceBytes: number;
   /** Whether its memory is the computer's. */
   readonly onHost: boolean;
-  /** Milliseconds that the device worked on the last run, on all its steps; null unless it was opened to measure them. */
+  /** Milliseconds that the device worked on the last run, further steps included; null unless it was opened to measure them. */
   readonly gpuMillis: number | null;
   /** A tensor of zeros. If the device has no room for it, this or what comes next throws OutOfMemoryError. */
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor;
@@ -255,12 +255,10 @@ export interface Backend extends Disposable {
   /** Calls `build` once and keeps what it recorded. */
   record(capacity: Capacity, build: (ops: Ops) => void): Plan;
   /**
-   * Runs a plan for one step and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good.
+   * Runs a plan for one step, with its further steps if it has any, and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good.
    * However long it keeps the thread, it awaits {@linkcode rest} before, with the device at work if there is one.
    */
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
-  /** The same for several steps, one after the other without a pause; reads the tensors after each of them. */
-  runAll(plan: Plan, steps: readonly StepInput[], reads: readonly Read[]): Promise<ArrayBuffer[][]>;
   /** Reads tensors as the last run left them. */
   read(reads: readonly Read[]): Promise<ArrayBuffer[]>;
 }

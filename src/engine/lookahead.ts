@@ -1,9 +1,6 @@
 /** Lets the device go on for some steps by itself, and takes of them what the sampler draws too. */
-import type { Draw, Step } from "../pipeline/messages.ts";
+import { type Draw, MOST_FURTHER_STEPS, type Step } from "../pipeline/messages.ts";
 import type { Sequence } from "./sequence.ts";
-
-/** Steps that a device takes at once: what the host costs is shared by so many. At worst, if the last draw was another, all come again. */
-const MOST_STEPS = 7;
 
 /** Who comes or leaves meanwhile waits until the steps are over. */
 const MOST_MILLIS = 25;
@@ -30,7 +27,7 @@ export class Lookahead {
   /** The draws of the further steps that may follow one, which takes `stepMillis`, in which all these sequences decode. */
   draws(sequences: readonly Predictable[], stepMillis: number): NonNullable<Step["draws"]> {
     if (sequences.length > this.#mostSequences) return [];
-    let steps = Math.min(MOST_STEPS, Math.floor(MOST_MILLIS / stepMillis)) - 1;
+    let steps = Math.min(MOST_FURTHER_STEPS, Math.floor(MOST_MILLIS / stepMillis) - 1);
     const all: (readonly Draw[])[] = [];
     for (const predictable of sequences) {
       const { sequence } = predictable;

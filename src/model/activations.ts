@@ -1,6 +1,7 @@
 /** The tensors that a step writes and reads again: made once, for the most rows that a step may have. */
 import type { Backend, CandidateTensors, Routing } from "../backend/backend.ts";
 import { byteLength, type DataType, type Tensor } from "../backend/tensor.ts";
+import { MOST_AHEAD, MOST_FURTHER_STEPS } from "../pipeline/messages.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Candidates of each output row: enough for nearly every draw, little to read back. */
@@ -37,8 +38,8 @@ export interface Activations {
   readonly head: {
     readonly logits: Tensor;
     readonly candidates: CandidateTensors;
-    /** u32 [R], tokens that the device drew */
-    readonly drawn: Tensor;
+    /** u32 [steps · R, 2 K + 2], what is read back */
+    readonly trail: Tensor;
   } | null;
 }
 
@@ -80,6 +81,7 @@ export function activationBytes(config: ModelConfig, rows: number, last: boolean
 
 function makeHead(backend: Pick<Backend, "tensor">, { vocab }: ModelConfig, outputs: number): Activations["head"] {
   const perRow = Math.min(CANDIDATES, vocab);
+  const steps = Math.min(outputs, MOST_AHEAD) * (MOST_FURTHER_STEPS + 1);
   return {
     logits: backend.tensor("logits", "f32", [outputs, vocab]),
     candidates: {
@@ -87,6 +89,6 @@ function makeHead(backend: Pick<Backend, "tensor">, { vocab }: ModelConfig, outp
       logits: backend.tensor("candidate logits", "f32", [outputs, perRow]),
       logSumExp: backend.tensor("log-sum-exp", "f32", [outputs]),
     },
-    drawn: backend.tensor("drawn tokens", "u32", [outputs]),
+    trail: backend.tensor("trail", "u32", [Math.max(outputs, steps), 2 * perRow + 2]),
   };
 }

@@ -1,8 +1,8 @@
 /** One stage's forward pass: its layers, recorded once for each size of step and replayed. */
 import { setImmediate } from "node:timers/promises";
-import { type Backend, DRAWN, type Ops, type Plan, type Read, type StepInput } from "../backend/backend.ts";
+import type { Backend, Ops, Plan, StepInput } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
-import type { Candidates, Segment, Step } from "../pipeline/messages.ts";
+import { type Candidates, MOST_AHEAD, MOST_FURTHER_STEPS, type Segment, type Step } from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
@@ -95,20 +95,38 @@ export class Model implements Disposable {
    * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, and those of further steps.
    */
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
-    const { segments, outputs, draws = [] } = step;
+    const { segments, outputs } = step;
     this.#outputs = outputs.length;
-    const { pages, rounds, further } = await this.#place(segments, draws.length);
+    const { pages, rounds, further } = await this.#place(segments, step.draws?.length ?? 0);
     await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
-    const input: StepInput = { segments, pages, outputs, rows, ...this.#snapshots.copies(segments) };
+    const draws = step.draws?.slice(0, further) ?? [];
+    const copies = further > 0 ? this.#copiesAhead(step) : this.#snapshots.copies(segments);
+    const input: StepInput = { segments, pages, outputs, rows, draws, ...copies };
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     const plan = this.#plan(count, outputs.length, rounds);
-    if (draws.length > 0) return await this.#goAhead(plan, input, draws.slice(0, further));
-    const reads = this.last
-      ? this.#candidateReads()
-      : [{ tensor: this.#activations.hidden, elements: count * this.#config.hidden }];
-    const results = await this.#backend.run(plan, input, reads);
+    if (!this.last) {
+      const [hidden] = await this.#backend.run(plan, input, [
+        { tensor: this.#activations.hidden, elements: count * this.#config.hidden },
+      ]);
+      this.#snapshots.keep(segments);
+      return new Float32Array(hidden!);
+    }
+    const { trail } = this.#activations.head!;
+    const noted = (further + 1) * outputs.length * trail.shape[1]!;
+    const results = await this.#backend.run(plan, input, noted > 0 ? [{ tensor: trail, elements: noted }] : []);
     this.#snapshots.keep(segments);
-    return this.last ? this.#candidates([results]) : new Float32Array(results[0]!);
+    return candidatesOf(new Uint32Array(results[0] ?? new ArrayBuffer(0)), trail.shape[1]!, further * outputs.length);
+  }
+
+  /** What a step that goes on by itself copies. */
+  #copiesAhead({ segments, outputs }: Step): Pick<StepInput, "before"> {
+    const isPlain = ({ rows, from, keep }: Segment) => rows === 1 && from === undefined && keep === undefined;
+    if (!this.#parts.embedding || !this.last || outputs.length !== segments.length || !segments.every(isPlain)) {
+      throw new RangeError(
+        "Cannot go ahead: this takes a stage of all layers and segments of one row that is an output",
+      );
+    }
+    return { before: this.#snapshots.copiesBefore(segments) };
   }
 
   /** Finds room for a step and for further ones, or where there is none for these, for the step by itself. */
@@ -122,58 +140,11 @@ export class Model implements Disposable {
     }
   }
 
-  async #goAhead(plan: Plan, first: StepInput, draws: NonNullable<Step["draws"]>): Promise<Candidates> {
-    const { segments, outputs } = first;
-    const { head } = this.#activations;
-    const isPlain = ({ rows, from, keep }: Segment) => rows === 1 && from === undefined && keep === undefined;
-    if (!this.#parts.embedding || !head || outputs.length < segments.length || !segments.every(isPlain)) {
-      throw new RangeError(
-        "Cannot go ahead: this takes a stage of all layers and segments of one row that is an output",
-      );
-    }
-    const rows = new Uint32Array(outputs.length).fill(DRAWN);
-    const further = draws.map((_, i) => ({
-      ...first,
-      rows,
-      segments: segments.map((segment) => ({ ...segment, start: segment.start + 1 + i })),
-      before: [],
-    }));
-    const before = this.#snapshots.copiesBefore(segments);
-    const steps = [{ ...first, before }, ...further].map((step, i) => draws[i] ? { ...step, draws: draws[i] } : step);
-    const reads = [...this.#candidateReads(), { tensor: head.drawn, elements: outputs.length }];
-    const results = await this.#backend.runAll(plan, steps, reads);
-    const drawn = results.slice(0, -1).map((each) => each.pop()!);
-    return { ...this.#candidates(results), drawn: new Uint32Array(joined(drawn)) };
-  }
-
   /** Whole rows [R, V] of the step that ran last. */
   async logits(): Promise<Float32Array> {
     const tensor = this.#activations.head!.logits;
     const [row] = await this.#backend.read([{ tensor, elements: this.#outputs * this.#config.vocab }]);
     return new Float32Array(row!);
-  }
-
-  #candidateReads(): Read[] {
-    const R = this.#outputs;
-    if (R === 0) return [];
-    const { ids, logits, logSumExp } = this.#activations.head!.candidates;
-    const perRow = ids.shape[1]!;
-    return [
-      { tensor: ids, elements: R * perRow },
-      { tensor: logits, elements: R * perRow },
-      { tensor: logSumExp, elements: R },
-    ];
-  }
-
-  /** From what was read after each step. */
-  #candidates(results: readonly (readonly ArrayBuffer[])[]): Candidates {
-    const all = (read: number) => joined(results.map((each) => each[read] ?? new ArrayBuffer(0)));
-    return {
-      perRow: this.#activations.head!.candidates.ids.shape[1]!,
-      ids: new Uint32Array(all(0)),
-      logits: new Float32Array(all(1)),
-      logSumExp: new Float32Array(all(2)),
-    };
   }
 
   /** The plan for steps of this size, from powers of two so that few are recorded. */
@@ -189,6 +160,7 @@ export class Model implements Disposable {
       outputs: Math.min(most, bucket(outputs)),
       pages: cache.pagesOfSequence,
       rounds: bucket(rounds),
+      draws: rows <= MOST_AHEAD ? MOST_FURTHER_STEPS * bucket(outputs) : 0,
     };
     const key = `${capacity.rows} ${capacity.outputs} ${capacity.rounds}`;
     const plan = this.#plans.get(key) ??
@@ -201,16 +173,16 @@ export class Model implements Disposable {
     const { embedding, layers, head } = this.#parts;
     const activations = this.#activations;
     if (embedding === null) ops.receive(activations.hidden);
-    else ops.embed(activations.hidden, embedding, activations.head?.drawn);
+    else ops.embed(activations.hidden, embedding);
     for (const layer of layers) {
       layer.record(ops, activations);
       recordMlp(ops, layer.mlp, activations);
     }
     if (head === null || !wantsHead) return;
-    const { logits, candidates, drawn } = activations.head!;
+    const { logits, candidates, trail } = activations.head!;
     ops.head(logits, activations.hidden, head.norm, head.map);
     ops.candidates(candidates, logits);
-    ops.draw(drawn, candidates);
+    ops.draw(trail, candidates);
   }
 
   [Symbol.dispose](): void {
@@ -220,10 +192,20 @@ export class Model implements Disposable {
 
 const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));
 
-function joined(buffers: readonly ArrayBuffer[]): ArrayBuffer {
-  if (buffers.length === 1) return buffers[0]!;
-  const bytes = new Uint8Array(buffers.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let end = 0;
-  for (const buffer of buffers) bytes.set(new Uint8Array(buffer), (end += buffer.byteLength) - buffer.byteLength);
-  return bytes.buffer;
+/** Candidates out of rows of the trail, of which so many drew a token. */
+function candidatesOf(trail: Uint32Array, width: number, drew: number): Candidates {
+  const perRow = width / 2 - 1;
+  const rows = trail.length / width;
+  const column = (from: number, to: number, count = rows) => {
+    const values = new Uint32Array(count * (to - from));
+    for (let r = 0; r < count; r++) values.set(trail.subarray(r * width + from, r * width + to), r * (to - from));
+    return values;
+  };
+  return {
+    perRow,
+    ids: column(0, perRow),
+    logits: new Float32Array(column(perRow, 2 * perRow).buffer),
+    logSumExp: new Float32Array(column(2 * perRow, 2 * perRow + 1).buffer),
+    ...(drew > 0 && { drawn: column(2 * perRow + 1, width, drew) }),
+  };
 }

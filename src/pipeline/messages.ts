@@ -30,11 +30,17 @@ export interface Step {
   /** Rows whose logits are wanted, ascending, [R]; may be empty. */
   readonly outputs: Uint32Array;
   /**
-   * Further steps, [steps, R], for a stage that has all layers: each sequence goes on by one row, whose token the device draws as it
-   * says. Then every segment has one row, which is an output, and segment i's linear states, as they are before, are kept as snapshot i.
+   * Further steps, [steps, R], of a stage that has all layers: each sequence goes on by one row, whose token the device draws as is said
+   * here. Then every segment has one row, which is an output, and segment i's linear states, as they are before, are kept as snapshot i.
    */
   readonly draws?: readonly (readonly Draw[])[];
 }
+
+/** Further steps that a step may have. */
+export const MOST_FURTHER_STEPS = 15;
+
+/** Sequences that may go on by further steps: where more decode together, a step takes so long that the host's share is small. */
+export const MOST_AHEAD = 8;
 
 /** How a device draws a token from candidates. The engine checks each one: it draws in more digits, and from whole rows where it must. */
 export interface Draw {

@@ -9,7 +9,13 @@ import { type StateBytes, stateBytes } from "../model/state_bytes.ts";
 import { heldBytes, heldType, isStoredAs } from "../model/quantization_policy.ts";
 import { withRopeScaling } from "../model/rope.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
-import type { KvCacheType, LayerRange, Quantize, StageOptions } from "../pipeline/messages.ts";
+import {
+  type KvCacheType,
+  type LayerRange,
+  MOST_AHEAD,
+  type Quantize,
+  type StageOptions,
+} from "../pipeline/messages.ts";
 
 /** Bytes that some layers take on a device. What a backend needs besides for its plans is not among them. */
 export interface StageSize extends StateBytes {
@@ -45,14 +51,20 @@ export async function modelSize(
   using checkpoint = await openCheckpoint(folder);
   const context = maxContext ?? config.maxPositions;
   const layers = { start: 0, end: config.layers };
-  const options = { layers, quantize, kvCache, slots, context, maxRows: Math.min(MAX_ROWS, context) };
+  const [maxRows, snapshots] = [Math.min(MAX_ROWS, context), snapshotsFor(slots, 1)];
+  const options = { layers, quantize, kvCache, slots, context, maxRows, snapshots };
   return { ...stageSize(config, options, weightBytes(checkpoint, config, options)), context };
+}
+
+/** Snapshots that so many stages keep for sequences that go on by further steps ({@linkcode Step.draws}). */
+export function snapshotsFor(slots: number, stages: number): number {
+  return stages === 1 ? Math.min(slots, MOST_AHEAD) : 0;
 }
 
 /** The size of some layers with weights of so many bytes. */
 export function stageSize(
   config: ModelConfig,
-  options: Pick<StageOptions, "layers" | "kvCache" | "slots" | "context" | "maxRows">,
+  options: Pick<StageOptions, "layers" | "kvCache" | "slots" | "context" | "maxRows" | "snapshots">,
   weightBytes: number,
 ): StageSize {
   const { layers, maxRows } = options;

@@ -318,6 +318,7 @@ export function capacityOf(steps: readonly StepInput[]): Capacity {
     rows: most(steps.map(rowsIn)),
     segments: most(steps.map((step) => step.segments.length)),
     outputs: most(steps.map((step) => step.outputs.length)),
+    draws: most(steps.map(({ draws = [] }) => draws.flat().length)),
     ...(pages > 0 && { pages, rounds: pages }),
   };
 }

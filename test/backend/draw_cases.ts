@@ -1,5 +1,5 @@
 /** Cases of drawing from candidates, and of going on with what was drawn. */
-import { DRAWN, type StepInput } from "../../src/backend/backend.ts";
+import type { StepInput } from "../../src/backend/backend.ts";
 import type { Draw } from "../../src/pipeline/messages.ts";
 import type { OpCase } from "./cases.ts";
 
@@ -36,36 +36,39 @@ function drawCase(perRow: number, others: number): OpCase {
   );
   return {
     name: `draw from ${perRow} candidates, others of mass ${others}`,
-    steps: stepsOf(DRAWS),
+    steps: STEPS,
     prepare(make) {
       const found = {
         ids: make.indices("ids", [R, perRow], (i) => (i * 37 + 5) % V),
         logits: make.given("candidates", [R, perRow], logits.flat()),
         logSumExp: make.given("logSumExp", [R], logSumExp),
       };
-      const [hidden, drawn] = [make.empty("hidden", [R, H]), make.empty("drawn", [R], "u32")];
+      const [hidden, trail] = [make.empty("hidden", [R, H]), make.empty("trail", [R * MOST, 2 * perRow + 2], "u32")];
       const table = make.weight("bf16", [V, H]);
       return {
         build: (ops) => {
-          ops.embed(hidden, table, drawn);
-          ops.draw(drawn, found);
+          ops.embed(hidden, table);
+          ops.draw(trail, found);
         },
-        results: [hidden, drawn],
+        results: [hidden, trail],
       };
     },
   };
 }
 
-/** The first step brings tokens, half of each later one's rows go on with what was drawn; the last one draws nothing. */
-function stepsOf(draws: readonly Draw[]): StepInput[] {
+/** Steps of a run at most. */
+const MOST = 8;
+
+/** Runs that go on by up to seven steps, or by none. */
+const STEPS = Array.from({ length: Math.ceil(DRAWS.length / R / (MOST - 1)) + 1 }, (_, run): StepInput => {
   const rows = Array.from({ length: R }, (_, row) => row);
-  const count = Math.ceil(draws.length / R);
-  return Array.from({ length: count + 1 }, (_, step): StepInput => ({
-    segments: rows.map((slot) => ({ slot, start: step, rows: 1 })),
+  const draws = Array.from({ length: MOST - 1 }, (_, i) => rows.map((row) => DRAWS[(run * (MOST - 1) + i) * R + row]!));
+  return {
+    segments: rows.map((slot) => ({ slot, start: run + slot, rows: 1 })),
     outputs: Uint32Array.from(rows),
-    rows: Uint32Array.from(rows, (row) => step > 0 && row % 2 ? DRAWN : 7 * row + step),
-    ...(step < count && { draws: rows.map((row) => draws[(step * R + row) % draws.length]!) }),
-  }));
-}
+    rows: Uint32Array.from(rows, (row) => 7 * row + run),
+    draws: draws.filter((row) => row.every((draw) => draw !== undefined)),
+  };
+});
 
 export const DRAW_CASES: readonly OpCase[] = [drawCase(16, 5), drawCase(13, 0.1), drawCase(64, 30)];

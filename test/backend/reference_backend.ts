@@ -1,21 +1,20 @@
 /** The operations as plain float64 loops: what every kernel is compared with. Slow, obvious, and nothing else. */
-import {
-  type Backend,
-  type CacheBlock,
-  type CandidateTensors,
-  type Capacity,
-  DRAWN,
-  type Heads,
-  type LinearAttention,
-  type Norm,
-  type Ops,
-  type Plan,
-  type Read,
-  type Router,
-  type Routing,
-  type SharedDown,
-  type SharedGateUp,
-  type StepInput,
+import type {
+  Backend,
+  CacheBlock,
+  CandidateTensors,
+  Capacity,
+  Heads,
+  LinearAttention,
+  Norm,
+  Ops,
+  Plan,
+  Read,
+  Router,
+  Routing,
+  SharedDown,
+  SharedGateUp,
+  StepInput,
 } from "../../src/backend/backend.ts";
 import { type DataType, elements, type Tensor, type TensorShape, type Weight } from "../../src/backend/tensor.ts";
 import type { Draw } from "../../src/pipeline/messages.ts";
@@ -27,8 +26,11 @@ class ReferenceTensor implements Tensor {
   }
 }
 
+/** `number`: how many further steps were before. */
+type Call = (step: StepInput, number: number) => void;
+
 interface ReferencePlan extends Plan {
-  readonly calls: readonly ((step: StepInput) => void)[];
+  readonly calls: readonly Call[];
 }
 
 const data = (tensor: Tensor): Float64Array => (tensor as ReferenceTensor).data;
@@ -150,7 +152,7 @@ function choose(logits: Float64Array, how: Router): { ids: number[]; weights: nu
 }
 
 class Recorder implements Ops {
-  readonly calls: ((step: StepInput) => void)[] = [];
+  readonly calls: Call[] = [];
 
   #each(call: (row: number) => void): void {
     this.calls.push((step) => {
@@ -158,10 +160,9 @@ class Recorder implements Ops {
     });
   }
 
-  embed(hidden: Tensor, table: Weight, drawn: Tensor | null = null): void {
+  embed(hidden: Tensor, table: Weight): void {
     this.calls.push((step) => {
-      step.rows.forEach((given, row) => {
-        const token = given === DRAWN ? data(drawn!)[row]! : given;
+      step.rows.forEach((token, row) => {
         rowOf(hidden, row).forEach((_, k, out) => out[k] = weightAt(table, 0, token, k));
       });
     });
@@ -311,17 +312,27 @@ class Recorder implements Ops {
     });
   }
 
-  draw(out: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
-    this.calls.push((step) => {
-      step.draws?.forEach((how, r) => {
-        data(out)[r] = rowOf(ids, r)[drawn(rowOf(logits, r), data(logSumExp)[r]!, how)]!;
+  draw(trail: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
+    this.calls.push((step, number) => {
+      const R = step.outputs.length;
+      const drawn = Array.from({ length: R }, (_, r) => {
+        const how = step.draws?.[number]?.[r];
+        const sum = data(logSumExp)[r]!;
+        const token = how && rowOf(ids, r)[drawnPlace(rowOf(logits, r), sum, how)]!;
+        const bits = new Uint32Array(Float32Array.from([...rowOf(logits, r), sum]).buffer);
+        rowOf(trail, number * R + r).set([...rowOf(ids, r), ...bits, ...(token === undefined ? [] : [token])]);
+        return token;
       });
+      if (drawn.every((token) => token !== undefined)) {
+        (step.rows as Uint32Array).set(drawn);
+        for (const segment of step.segments) (segment as { start: number }).start++;
+      }
     });
   }
 }
 
 /** Goes through the candidates once for each of what a draw keeps. */
-function drawn(logits: Float64Array, logSumExp: number, { temperature, topK, topP, minP, u }: Draw): number {
+function drawnPlace(logits: Float64Array, logSumExp: number, { temperature, topK, topP, minP, u }: Draw): number {
   const weights = Array.from(logits, (logit) => Math.exp((logit - logits[0]!) / temperature)).slice(0, topK);
   const total = (list: readonly number[]) => list.reduce((sum, weight) => sum + weight, 0);
   /** Candidates until the mass is reached, and whether it is. */
@@ -397,12 +408,11 @@ export class ReferenceBackend implements Backend {
   }
 
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    for (const call of (plan as ReferencePlan).calls) call(step);
+    const own = structuredClone(step);
+    for (let i = 0; i <= (step.draws?.length ?? 0); i++) {
+      for (const call of (plan as ReferencePlan).calls) call(own, i);
+    }
     return this.read(reads);
-  }
-
-  runAll(plan: Plan, steps: readonly StepInput[], reads: readonly Read[]): Promise<ArrayBuffer[][]> {
-    return Promise.all(steps.map((step) => this.run(plan, step, reads)));
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {

@@ -1,6 +1,6 @@
 /** The operations as calls of kernels: pointers bound once, row counts read from the step that runs. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
-import type { Memory } from "../../../wasm/memory.ts";
+import type { Memory, Ptr } from "../../../wasm/memory.ts";
 import type {
   CacheBlock,
   CandidateTensors,
@@ -31,10 +31,9 @@ export class Recorder implements Ops {
     this.#memory = memory;
   }
 
-  embed(hidden: Tensor, table: Weight, drawn: Tensor | null = null): void {
+  embed(hidden: Tensor, table: Weight): void {
     const { kernels, step, bindings } = this.#recording;
     const [y, matrix, { tokens }] = [f32(hidden), bindings.matrix(table), step];
-    if (drawn !== null) this.#recording.calls.push(() => step.takeDrawn(u32(drawn)));
     this.#recording.changing(() => kernels.embed(y, tokens, matrix, 0, step.rowCount));
   }
 
@@ -112,22 +111,31 @@ export class Recorder implements Ops {
     calls.push(() => kernels.candidates(i, y, sum, x, V, K, 0, step.outputCount));
   }
 
-  draw(out: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
+  draw(trail: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
     const { calls, step } = this.#recording;
     const K = ids.shape[1]!;
+    const view = <E extends "u32" | "f32">(type: E, at: Ptr<E>, count: number) => this.#memory.view(type, at, count);
     calls.push(() => {
-      const count = step.draws.length;
-      const [drawn, tokens] = [
-        this.#memory.view("u32", u32(out), count),
-        this.#memory.view("u32", u32(ids), count * K),
-      ];
-      const [values, sums] = [
-        this.#memory.view("f32", f32(logits), count * K),
-        this.#memory.view("f32", f32(logSumExp), count),
-      ];
-      step.draws.forEach((draw, row) => {
-        drawn[row] = tokens[row * K + drawIndex(values.subarray(row * K, (row + 1) * K), sums[row]!, draw)]!;
-      });
+      const R = step.outputCount;
+      const first = step.number * R;
+      const [words, values] = [(first + R) * (2 * K + 2), R * K];
+      const noted = view("u32", u32(trail), words);
+      const [tokens, bits] = [view("u32", u32(ids), values), view("u32", f32(logits) as unknown as Ptr<"u32">, values)];
+      const sums = view("f32", f32(logSumExp), R);
+      for (let r = 0; r < R; r++) {
+        const [row, at] = [noted.subarray((first + r) * (2 * K + 2)), r * K];
+        row.set(tokens.subarray(at, at + K));
+        row.set(bits.subarray(at, at + K), K);
+        row[2 * K] = floatBits(sums[r]!);
+        const draw = step.draw(r);
+        if (draw) {
+          row[2 * K + 1] =
+            tokens[at + drawIndex(view("f32", f32(logits), values).subarray(at, at + K), sums[r]!, draw)]!;
+        }
+      }
+      step.goOn((r) => noted[(first + r) * (2 * K + 2) + 2 * K + 1]!);
     });
   }
 }
+
+const floatBits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;

@@ -1,7 +1,8 @@
 /** What changes from step to step, where the kernels of one plan read it. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
-import { type Capacity, DRAWN, type StepInput } from "../backend.ts";
+import type { Draw } from "../../pipeline/messages.ts";
+import type { Capacity, StepInput } from "../backend.ts";
 
 /** Words of a segment: slot, position of the first row, rows, index of the first row. */
 const SEGMENT_WORDS = 4;
@@ -21,10 +22,12 @@ export class StepTables {
   readonly outputs: Ptr<"u32">;
   /** Hidden rows of a plan that receives. */
   received: Float32Array = new Float32Array();
-  draws: NonNullable<StepInput["draws"]> = [];
   rowCount = 0;
   segmentCount = 0;
   outputCount = 0;
+  /** How many further steps were before this one. */
+  number = 0;
+  #draws: NonNullable<StepInput["draws"]> = [];
   readonly #memory: Memory<KernelsExports>;
   readonly #capacity: Capacity;
 
@@ -44,7 +47,8 @@ export class StepTables {
     this.rowCount = segments.reduce((sum, segment) => sum + segment.rows, 0);
     this.segmentCount = segments.length;
     this.outputCount = outputs.length;
-    this.draws = draws;
+    this.number = 0;
+    this.#draws = draws;
     this.#check();
     this.#writeSegments(segments);
     this.#writePages(pages);
@@ -53,13 +57,23 @@ export class StepTables {
     else this.#memory.view("u32", this.tokens, rows.length).set(rows);
   }
 
-  /** Puts the tokens that were drawn, [rows], where rows wait for them. */
-  takeDrawn(drawn: Ptr<"u32">): void {
+  /** How the token of output `r` is drawn, if it is. */
+  draw(r: number): Draw | undefined {
+    return this.#draws[this.number]?.[r];
+  }
+
+  /** Makes the next further step, if there is one, of the tokens drawn. */
+  goOn(token: (r: number) => number): void {
+    if (this.number >= this.#draws.length) return;
+    this.number++;
     const tokens = this.#memory.view("u32", this.tokens, this.rowCount);
-    const values = this.#memory.view("u32", drawn, this.rowCount);
-    tokens.forEach((token, row) => {
-      if (token === DRAWN) tokens[row] = values[row]!;
-    });
+    const positions = this.#memory.view("u32", this.positions, this.rowCount);
+    const segments = this.#memory.view("u32", this.segments, SEGMENT_WORDS * this.segmentCount);
+    for (let row = 0; row < this.rowCount; row++) {
+      tokens[row] = token(row);
+      positions[row]!++;
+      segments[SEGMENT_WORDS * row + 1]!++;
+    }
   }
 
   #check(): void {

@@ -116,23 +116,13 @@ export class WasmBackend implements Backend {
   }
 
   async run(plan: Plan, input: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    const [results] = await this.runAll(plan, [input], reads);
-    return results!;
-  }
-
-  async runAll(plan: Plan, inputs: readonly StepInput[], reads: readonly Read[]): Promise<ArrayBuffer[][]> {
     await rest();
-    return inputs.map((input) => {
-      this.#run(plan as WasmPlan, input);
-      return this.#read(reads);
-    });
-  }
-
-  #run({ calls, step }: WasmPlan, input: StepInput): void {
+    const { calls, step } = plan as WasmPlan;
     step.set(input);
     this.#copy(input.before);
-    for (const call of calls) call();
+    for (let i = 0; i <= (input.draws?.length ?? 0); i++) for (const call of calls) call();
     this.#copy(input.after);
+    return await this.read(reads);
   }
 
   #copy(copies: readonly Copy[] = []): void {
@@ -144,14 +134,10 @@ export class WasmBackend implements Backend {
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return Promise.resolve(this.#read(reads));
-  }
-
-  #read(reads: readonly Read[]): ArrayBuffer[] {
-    return reads.map(({ tensor, from = 0, elements }) => {
+    return Promise.resolve(reads.map(({ tensor, from = 0, elements }) => {
       const [begin, bytes] = [from * ELEMENT_BYTES[tensor.dtype], elements * ELEMENT_BYTES[tensor.dtype]];
       return this.#memory.view("u8", pointer(tensor) + begin as Ptr<"u8">, bytes).slice().buffer as ArrayBuffer;
-    });
+    }));
   }
 
   /** The memory goes with the last reference to the backend and its plans. */

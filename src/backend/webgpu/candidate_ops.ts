@@ -1,4 +1,4 @@
-/** The likeliest tokens: the blocks of logits that hold them, then the tokens, then one drawn from them. */
+/** The likeliest tokens: the blocks of logits that hold them, then the tokens, then what is drawn of them. */
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { CandidateTensors } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
@@ -38,15 +38,15 @@ export function candidates(recording: Recording, out: CandidateTensors, logits: 
   );
 }
 
-export function draw(recording: Recording, out: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
+export function draw(recording: Recording, trail: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
   const PER_ROW = ids.shape[1]!;
   recording.dispatch(
     SHADERS.draw,
     {
       constants: { LANES: 2 ** Math.ceil(Math.log2(PER_ROW)), PER_ROW },
-      workgroups: ({ outputs, draws }) => draws ? outputs : 0,
+      workgroups: ({ outputs }) => outputs,
     },
-    { ids: whole(ids, "u32"), logits: whole(logits), log_sum_exp: whole(logSumExp), drawn: whole(out, "u32") },
+    { ids: whole(ids, "u32"), logits: whole(logits), log_sum_exp: whole(logSumExp), trail: whole(trail, "u32") },
     {},
   );
 }

@@ -22,11 +22,11 @@ export class Clock {
     await this.#device.settled();
     const encoder = this.#device.gpu.createCommandEncoder();
     const pass = encoder.beginComputePass(
-      this.#timer ? { timestampWrites: this.#timer.whole } : {},
+      this.#timer ? { timestampWrites: this.#timer.whole(0) } : {},
     );
     dispatch(pass);
     pass.end();
-    const source = this.#timer?.resolve(encoder) ?? { buffer: this.#sign, from: 0, bytes: 4 };
+    const source = this.#timer?.resolve(encoder, 1) ?? { buffer: this.#sign, from: 0, bytes: 4 };
     const encoded = await this.#readback.encode({ encoder }, [source]);
     const begun = performance.now();
     const result = await this.#readback.submit(encoded);

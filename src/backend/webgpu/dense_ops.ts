@@ -9,10 +9,10 @@ import { own, type Recording, scaling, weightType, whole } from "./recording.ts"
 import { softwareGateUp } from "./software_experts.ts";
 import { byStrips } from "./software_products.ts";
 
-export function embed(recording: Recording, hidden: Tensor, table: Weight, drawn: Tensor | null = null): void {
+export function embed(recording: Recording, hidden: Tensor, table: Weight): void {
   const [vocabulary, width] = table.values.shape as [number, number];
   const { factors, constants } = scaling(recording, table);
-  const { device: { wideLanes: LANES }, memory } = recording;
+  const LANES = recording.device.wideLanes;
   recording.takes({ type: "tokens", vocabulary });
   recording.changed(hidden);
   for (const { buffer, first, count } of own(table.values).parts) {
@@ -23,7 +23,7 @@ export function embed(recording: Recording, hidden: Tensor, table: Weight, drawn
         weight: weightType(table),
         workgroups: ({ rows }) => rows * Math.ceil(width / 4 / LANES),
       },
-      { table: buffer, factors, drawn: drawn === null ? memory.nothing : whole(drawn, "u32"), hidden: whole(hidden) },
+      { table: buffer, factors, hidden: whole(hidden) },
       { columns: width / 4, vocabulary, first, count },
     );
   }

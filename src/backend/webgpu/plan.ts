@@ -1,5 +1,5 @@
 /** A recorded list of dispatches, and the step buffer that holds all that changes from run to run. */
-import { type Capacity, DRAWN, type Plan, type StepInput } from "../backend.ts";
+import type { Capacity, Plan, StepInput } from "../backend.ts";
 import type { BoundKernel } from "./kernel.ts";
 
 /** What the number of workgroups of one step depends on. */
@@ -7,8 +7,6 @@ export interface Counts {
   readonly rows: number;
   readonly segments: number;
   readonly outputs: number;
-  /** Whether tokens are drawn. */
-  readonly draws: boolean;
   /** Pages of the longest sequence. */
   readonly pages: number;
   /** Of every block of pages, whether nothing of the step lies there, or what it reads, or what it writes too. */
@@ -17,8 +15,8 @@ export interface Counts {
 
 /** Whether two steps need the same workgroups. */
 export function isEqual(a: Counts, b: Counts): boolean {
-  return a.rows === b.rows && a.segments === b.segments && a.outputs === b.outputs && a.draws === b.draws &&
-    a.pages === b.pages && a.blocks.every((use, i) => use === b.blocks[i]);
+  return a.rows === b.rows && a.segments === b.segments && a.outputs === b.outputs && a.pages === b.pages &&
+    a.blocks.every((use, i) => use === b.blocks[i]);
 }
 
 /** The pages that a plan's caches have. */
@@ -55,12 +53,13 @@ const MAX_F32 = 3.4028234663852886e38;
 /** vec4s of the step buffer's header (shaders/lib/step.wgsl). */
 const HEADER = 2;
 
-/** vec4s of a draw. */
+/** vec4s of a draw (shaders/draw.wgsl). */
 const DRAW = 2;
 
 /** vec4s that the step buffer of a capacity has. */
-function stepSize({ rows, segments, outputs, pages = 0 }: Capacity): number {
-  return HEADER + rows + segments + Math.ceil(outputs / 4) + DRAW * outputs + Math.ceil(segments * pages / 4);
+function stepSize({ rows, segments, outputs, pages = 0, draws = 0 }: Capacity): number {
+  const words = outputs + segments * pages;
+  return HEADER + rows + segments + 2 + Math.ceil(words / 4) + outputs + DRAW * draws;
 }
 
 /** Bytes of the step buffer of a capacity. */
@@ -96,26 +95,16 @@ export class WebGpuPlan implements Plan {
   }
 
   /**
-   * Queues what changes: the step buffer, and hidden rows that came from elsewhere. What further steps have in the step buffer waits in
-   * `later` until {@linkcode next} puts it there.
-   * @throws {RangeError} if a step does not fit the plan
+   * Queues what changes: the step buffer, and hidden rows that came from elsewhere.
+   * @throws {RangeError} if the step does not fit the plan
    */
-  write(queue: GPUQueue, steps: readonly StepInput[], later: GPUBuffer | null): Counts[] {
-    const { input, step } = this.#recorded;
-    const bytes = stepBytes(this.capacity);
-    return steps.map((each, i) => {
-      const counts = this.#check(each);
-      const used = this.#encode(each, counts);
-      queue.writeBuffer(i === 0 ? step : later!, i === 0 ? 0 : (i - 1) * bytes, this.#words, 0, used);
-      if (input?.type === "hidden") queue.writeBuffer(input.buffer, 0, each.rows as Float32Array<ArrayBuffer>);
-      return counts;
-    });
-  }
-
-  /** Begins the i-th further step. */
-  next(encoder: GPUCommandEncoder, later: GPUBuffer, i: number): void {
-    const bytes = stepBytes(this.capacity);
-    encoder.copyBufferToBuffer(later, i * bytes, this.#recorded.step, 0, bytes);
+  write(queue: GPUQueue, step: StepInput): Counts {
+    const counts = this.#check(step);
+    const { input } = this.#recorded;
+    const used = this.#encode(step, counts);
+    queue.writeBuffer(this.#recorded.step, 0, this.#words, 0, used);
+    if (input?.type === "hidden") queue.writeBuffer(input.buffer, 0, step.rows as Float32Array<ArrayBuffer>);
+    return counts;
   }
 
   /** Dispatches that are to be submitted before the others. */
@@ -144,7 +133,7 @@ export class WebGpuPlan implements Plan {
     words.set([counts.rows, counts.segments, counts.outputs, 0, segmentsAt, outputsAt, drawsAt, 0]);
     const tokens = this.#recorded.input?.type === "tokens" ? rows : null;
     let row = 0;
-    let end = 4 * (drawsAt + DRAW * draws.length);
+    let end = 4 * this.#encodeDraws(draws, drawsAt, counts.outputs);
     segments.forEach(({ slot, start, rows }, s) => {
       words.set([row, rows, slot, start], 4 * (segmentsAt + s));
       for (let i = 0; i < rows; i++, row++) words.set([tokens?.[row] ?? 0, start + i, slot, end], 4 * (HEADER + row));
@@ -152,12 +141,19 @@ export class WebGpuPlan implements Plan {
       end += pages?.[s]?.length ?? 0;
     });
     words.set(outputs, 4 * outputsAt);
-    draws.forEach(({ temperature, topK, topP, minP, u }, r) => {
-      const at = 4 * (drawsAt + DRAW * r);
-      this.#numbers.set([temperature, topP, Math.max(temperature * Math.log(minP), -MAX_F32), u], at);
-      words[at + 4] = topK;
-    });
     return end;
+  }
+
+  /** Lays out what shaders/draw.wgsl reads, from a vec4 on; returns the one behind it. */
+  #encodeDraws(draws: NonNullable<StepInput["draws"]>, first: number, outputs: number): number {
+    for (let r = 0; r < outputs; r++) this.#words.set([0, draws.length], 4 * (first + r));
+    let at = first + outputs;
+    for (const { temperature, topK, topP, minP, u } of draws.flat()) {
+      this.#numbers.set([temperature, topP, Math.max(temperature * Math.log(minP), -MAX_F32), u], 4 * at);
+      this.#words[4 * at + 4] = topK;
+      at += DRAW;
+    }
+    return at;
   }
 
   #check(step: StepInput): Counts {
@@ -167,7 +163,6 @@ export class WebGpuPlan implements Plan {
       rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
       segments: segments.length,
       outputs: outputs.length,
-      draws: draws.length > 0,
       ...this.#checkPages(step),
     };
     for (const unit of ["rows", "segments", "outputs"] as const) {
@@ -186,11 +181,10 @@ export class WebGpuPlan implements Plan {
     if (outputs.some((row) => row >= counts.rows)) {
       refuse(`row ${outputs.at(-1)} is an output, there are ${counts.rows}`);
     }
-    if (counts.draws && draws.length !== counts.outputs) {
-      refuse(`it has ${draws.length} draws for ${counts.outputs} outputs`);
-    }
+    const drawn = draws.reduce((sum, { length }) => sum + length, 0);
+    if (drawn > (capacity.draws ?? 0)) refuse(`it draws ${drawn} tokens, the plan is for ${capacity.draws ?? 0}`);
     if (input?.type === "tokens") {
-      const unknown = rows.find((token) => token >= input.vocabulary && token !== DRAWN);
+      const unknown = rows.find((token) => token >= input.vocabulary);
       if (unknown !== undefined) refuse(`token ${unknown} is none of the ${input.vocabulary}`);
     }
     return counts;

@@ -19,11 +19,10 @@ export interface Begun {
   readonly encoder: GPUCommandEncoder;
 }
 
-/** Commands with the buffer that they fill, null if they give nothing back; what steps leave lies there one after the other. */
+/** Commands with the buffer that they fill, null if they give nothing back. */
 export interface Encoded {
   readonly commands: readonly GPUCommandBuffer[];
   readonly target: GPUBuffer | null;
-  /** Of one step. */
   readonly bytes: number;
 }
 
@@ -62,17 +61,13 @@ async function readAwaited(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffe
 
 const totalOf = (sources: readonly Source[]) => sources.reduce((sum, { bytes }) => sum + bytes, 0);
 
-function copy(encoder: GPUCommandEncoder, sources: readonly Source[], target: GPUBuffer | null, start: number): void {
-  let at = start;
+function end({ lead, encoder }: Begun, sources: readonly Source[], target: GPUBuffer | null): Encoded {
+  let at = 0;
   for (const { buffer, from, bytes } of sources) {
     if (bytes > 0) encoder.copyBufferToBuffer(buffer, from, target!, at, bytes);
     at += bytes;
   }
-}
-
-function end({ lead, encoder }: Begun, sources: readonly Source[], target: GPUBuffer | null): Encoded {
-  copy(encoder, sources, target, 0);
-  return { commands: [...(lead ? [lead] : []), encoder.finish()], target, bytes: totalOf(sources) };
+  return { commands: [...(lead ? [lead] : []), encoder.finish()], target, bytes: at };
 }
 
 /** Reads back what a device computed. */
@@ -106,33 +101,33 @@ export class Readback {
     return this.#synchronous;
   }
 
-  /** Ends the commands with copies of the sources, one after the other, into the next buffer of the ring, which has room for `steps` of them. */
-  async encode(begun: Begun, sources: readonly Source[], steps = 1): Promise<Encoded> {
-    const total = steps * totalOf(sources);
+  /** Ends the commands with copies of the sources, one after the other, into the next buffer of the ring. */
+  async encode(begun: Begun, sources: readonly Source[]): Promise<Encoded> {
+    const total = totalOf(sources);
     return end(begun, sources, total === 0 ? null : await this.#buffer(total));
   }
 
   /** The same at once, or null if the ring's next buffer must be made first. */
-  encodeNow(begin: () => Begun, sources: readonly Source[], steps: number): Encoded | null {
+  encodeNow(begin: () => Begun, sources: readonly Source[]): Encoded | null {
+    if (sources.length === 0) return end(begin(), sources, null);
     const buffer = this.#ring[this.#next] ?? null;
-    if (buffer === null || buffer.size < steps * totalOf(sources)) return null;
+    if (buffer === null || buffer.size < totalOf(sources)) return null;
     this.#next = (this.#next + 1) % RING;
     return end(begin(), sources, buffer);
   }
 
-  /** Copies the sources behind those of the `index` steps before. */
-  copy({ target, bytes }: Encoded, encoder: GPUCommandEncoder, index: number, sources: readonly Source[]): void {
-    copy(encoder, sources, target, index * bytes);
+  /** Runs commands of which nothing is read. */
+  run({ commands }: Encoded): void {
+    for (const buffer of commands) this.#device.gpu.queue.submit([buffer]);
   }
 
-  /** Runs the commands, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what all `steps` leave. */
-  async submit(encoded: Encoded, meanwhile: () => void = () => {}, steps = 1): Promise<ArrayBuffer> {
-    for (const buffer of encoded.commands) this.#device.gpu.queue.submit([buffer]);
+  /** Runs the commands, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what they leave. */
+  async submit(encoded: Encoded, meanwhile: () => void = () => {}): Promise<ArrayBuffer> {
+    this.run(encoded);
     await rest();
     meanwhile();
-    const { target } = encoded;
+    const { target, bytes } = encoded;
     if (target === null) return new ArrayBuffer(0);
-    const bytes = steps * encoded.bytes;
     const result = this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
     await this.#turn();
     return result;

@@ -1,4 +1,5 @@
 /** Times compute passes on the device's own clock. */
+import { MOST_FURTHER_STEPS } from "../../pipeline/messages.ts";
 import type { Device } from "./device.ts";
 import type { Memory } from "./memory.ts";
 import type { Source } from "./readback.ts";
@@ -6,46 +7,58 @@ import type { Source } from "./readback.ts";
 /** Two u64 of nanoseconds. */
 const BYTES = 16;
 
-/** Begin and end of the passes that ran last. */
+/** Steps of a run at most. */
+const MOST_STEPS = MOST_FURTHER_STEPS + 1;
+
+/** Begin and end of the steps that ran last. */
 export class Timer {
   readonly #querySet: GPUQuerySet;
   readonly #resolved: GPUBuffer;
-  /** For the descriptor of the first pass, and for that of the last. */
-  readonly begin: GPUComputePassTimestampWrites;
-  readonly end: GPUComputePassTimestampWrites;
-  /** For a pass that is first and last. */
-  readonly whole: GPUComputePassTimestampWrites;
 
   private constructor(querySet: GPUQuerySet, resolved: GPUBuffer) {
     this.#querySet = querySet;
     this.#resolved = resolved;
-    this.begin = { querySet, beginningOfPassWriteIndex: 0 };
-    this.end = { querySet, endOfPassWriteIndex: 1 };
-    this.whole = { ...this.begin, ...this.end };
+  }
+
+  /** For the descriptor of the first pass of a run's i-th step. */
+  begin(i: number): GPUComputePassTimestampWrites {
+    return { querySet: this.#querySet, beginningOfPassWriteIndex: 2 * i };
+  }
+
+  /** For that of its last pass. */
+  end(i: number): GPUComputePassTimestampWrites {
+    return { querySet: this.#querySet, endOfPassWriteIndex: 2 * i + 1 };
+  }
+
+  /** For a pass that is first and last. */
+  whole(i: number): GPUComputePassTimestampWrites {
+    return { ...this.begin(i), ...this.end(i) };
   }
 
   /** Null if the device was not opened to measure times, or cannot. */
   static create({ gpu }: Device, memory: Memory): Timer | null {
     if (!gpu.features.has("timestamp-query")) return null;
     const { QUERY_RESOLVE, COPY_SRC } = GPUBufferUsage;
-    const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 });
-    return new Timer(querySet, memory.buffer("timestamps", BYTES, QUERY_RESOLVE | COPY_SRC));
+    const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 * MOST_STEPS });
+    return new Timer(querySet, memory.buffer("timestamps", MOST_STEPS * BYTES, QUERY_RESOLVE | COPY_SRC));
   }
 
-  /** Begin and end, where {@linkcode resolve} leaves them. */
-  get source(): Source {
-    return { buffer: this.#resolved, from: 0, bytes: BYTES };
+  /** Begin and end of each step, where {@linkcode resolve} leaves them. */
+  source(steps: number): Source {
+    return { buffer: this.#resolved, from: 0, bytes: steps * BYTES };
   }
 
-  /** After the last pass; returns what is to be read back. */
-  resolve(encoder: GPUCommandEncoder): Source {
-    encoder.resolveQuerySet(this.#querySet, 0, 2, this.#resolved, 0);
-    return this.source;
+  /** After the last pass of so many steps; returns what is to be read back. */
+  resolve(encoder: GPUCommandEncoder, steps: number): Source {
+    encoder.resolveQuerySet(this.#querySet, 0, 2 * steps, this.#resolved, 0);
+    return this.source(steps);
   }
 
-  /** Milliseconds from what was read back; the driver's clock may step back between the two, then 0. */
+  /** Milliseconds of all steps, from what was read back; the driver's clock may step back between two, then 0. */
   static millis(bytes: ArrayBuffer): number {
-    const [begin, end] = new BigUint64Array(bytes) as unknown as [bigint, bigint];
-    return end > begin ? Number(end - begin) / 1e6 : 0;
+    const times = new BigUint64Array(bytes);
+    let millis = 0;
+    for (let i = 0; i < times.length; i += 2) millis += Math.max(0, Number(times[i + 1]! - times[i]!) / 1e6);
+    return millis;
   }
 }

@@ -97,8 +97,8 @@ function productPasses(device: Device, memory: Memory, kernels: Kernels, choices
     const recording = new Recording(device, memory, kernels, { rows: 1, segments: 1, outputs: 0 });
     for (const weight of weights) decodeProduct(recording, out!, x!, { weight, bias: null }, { add: true });
     const plan = recording.finish();
-    const [counts] = plan.write(device.gpu.queue, [STEP], null);
-    return (encoder) => plan.replay(encoder, counts!);
+    const counts = plan.write(device.gpu.queue, STEP);
+    return (encoder) => plan.replay(encoder, counts);
   });
 }
 

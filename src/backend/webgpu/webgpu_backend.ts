@@ -1,5 +1,16 @@
 /** The WebGPU backend: tensors in buffers, operations as dispatches that a plan replays. */
-import type { Backend, Capacity, Copy, Ops, Plan, RandomValues, Read, Slice, StepInput } from "../backend.ts";
+import {
+  type Backend,
+  type Capacity,
+  type Copy,
+  type Ops,
+  type Plan,
+  type RandomValues,
+  type Read,
+  rest,
+  type Slice,
+  type StepInput,
+} from "../backend.ts";
 import { type DataType, ELEMENT_BYTES, type Tensor, type TensorShape } from "../tensor.ts";
 import { linearAttention } from "./attention_ops.ts";
 import { candidates, draw } from "./candidate_ops.ts";
@@ -10,14 +21,11 @@ import { expertsDownAdd, expertsGateUp, route } from "./expert_ops.ts";
 import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
-import { type Counts, isEqual, stepBytes, WebGpuPlan } from "./plan.ts";
+import { type Counts, isEqual, WebGpuPlan } from "./plan.ts";
 import { type Begun, type Encoded, Readback, type ReadNow, type Source } from "./readback.ts";
 import { own, Recording } from "./recording.ts";
 import { softmaxAttention } from "./softmax_attention.ts";
 import { Timer } from "./timer.ts";
-
-/** Label of the buffer in which further steps wait. */
-const LATER = "later steps";
 
 export interface WebGpuOptions extends DeviceOptions {
   /** How to read a mapped buffer at once; another than the usual one is for tests. */
@@ -113,97 +121,82 @@ export class WebGpuBackend implements Backend {
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
   async run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    const [results] = await this.runAll(plan, [step], reads);
-    return results!;
-  }
-
-  /** @throws {DeviceLostError} if the device is lost, in this run or before */
-  async runAll(plan: Plan, steps: readonly StepInput[], reads: readonly Read[]): Promise<ArrayBuffer[][]> {
     if (!(plan instanceof WebGpuPlan)) {
       throw new TypeError("Cannot run the plan on the GPU: another backend recorded it");
     }
     await this.#device.settled();
-    const timer = this.#timer;
-    const sources = [...reads.flatMap(sourcesOf), ...(timer ? [timer.source] : [])];
-    const all = await this.#device.watched(() => this.#submit(plan, steps, reads, sources));
-    const bytes = all.byteLength / steps.length;
-    const results = steps.map((_, i) => all.slice(i * bytes, (i + 1) * bytes));
-    if (timer) {
-      this.#gpuMillis = results.reduce((sum, each) => sum + Timer.millis(each.slice(-timer.source.bytes)), 0);
-    }
-    return results.map((each) => cut(each, reads));
+    const timed = this.#timer?.source(1 + (step.draws?.length ?? 0));
+    const sources = [...reads.flatMap(sourcesOf), ...(timed ? [timed] : [])];
+    const all = await this.#device.watched(() => this.#submit(plan, step, reads, sources));
+    if (timed) this.#gpuMillis = Timer.millis(all.slice(-timed.bytes));
+    return cut(all, reads);
   }
 
   /**
-   * Submits the first step, then encodes and submits the further ones while those before them run, and at last encodes the step that may
-   * come next, in case it is like the first one as that was like the one before: a text goes on.
+   * Submits a step, then its further steps, each encoded while those before it run. Meanwhile also encodes the step that comes next, in
+   * case it is like this one as this one was like the one before: a text goes on.
    */
   async #submit(
     plan: WebGpuPlan,
-    steps: readonly StepInput[],
+    step: StepInput,
     reads: readonly Read[],
     sources: readonly Source[],
   ): Promise<ArrayBuffer> {
-    const [first] = steps as [StepInput];
-    const count = steps.length;
-    const later = count > 1 ? this.#later(plan, count - 1) : null;
-    const counts = plan.write(this.#device.gpu.queue, steps, later);
-    const begin = () => this.#begin(plan, counts[0]!, first);
-    const like = { plan, counts: counts[0]!, reads, before: first.before ?? [], after: first.after ?? [], count };
+    const readback = this.#readback;
+    const { before = [], after = [], draws = [] } = step;
+    const counts = plan.write(this.#device.gpu.queue, step);
+    const like = { plan, counts, reads, before, after, further: draws.length };
     const goesOn = isLike(this.#last, like);
-    const encoded = (goesOn ? this.#ahead : null) ?? await this.#readback.encode(begin(), sources, count);
+    const begin = () => this.#begin(plan, like);
+    const read = draws.length === 0 ? sources : [];
+    const first = (goesOn ? this.#ahead : null) ?? await readback.encode(begin(), read);
     this.#ahead = null;
     this.#last = like;
-    return await this.#readback.submit(encoded, () => {
-      // What is submitted by itself begins some 0.15 ms late, so twice as many each time, which are encoded while half as many run.
-      for (let at = 1, group = 2; at < count; at += group, group *= 2) {
-        const encoder = this.#device.gpu.createCommandEncoder();
-        for (let i = at; i < Math.min(at + group, count); i++) {
-          plan.next(encoder, later!, i - 1);
-          this.#encode(plan, encoder, counts[i]!, steps[i]!);
-          this.#readback.copy(encoded, encoder, i, sources);
-        }
-        this.#device.gpu.queue.submit([encoder.finish()]);
-      }
-      if (goesOn) this.#ahead = this.#readback.encodeNow(begin, sources, count);
-    }, count);
+    const last = draws.length === 0 ? first : await this.#goOn(first, like, sources);
+    return await readback.submit(last, () => {
+      if (goesOn) this.#ahead = readback.encodeNow(begin, read);
+    });
   }
 
-  /** Where the step buffers of further steps wait. */
-  #later(plan: WebGpuPlan, count: number): GPUBuffer {
-    const bytes = count * stepBytes(plan.capacity);
-    const known = this.#scratch.get(LATER);
-    if (known !== undefined && known.size >= bytes) return known;
-    const buffer = this.#memory.buffer(LATER, bytes);
-    this.#scratch.set(LATER, buffer);
-    return buffer;
-  }
-
-  /** Encodes a step that the device waits for, but for what is read. */
-  #begin(plan: WebGpuPlan, counts: Counts, step: StepInput): Begun {
-    const encoder = this.#device.gpu.createCommandEncoder();
-    if (plan.lead === 0) {
-      this.#encode(plan, encoder, counts, step);
-      return { encoder };
+  /** Submits the first step and all further ones but the last, which it encodes. */
+  async #goOn(
+    first: Encoded,
+    { plan, counts, after, further }: StepLike,
+    sources: readonly Source[],
+  ): Promise<Encoded> {
+    this.#readback.run(first);
+    await rest();
+    for (let i = 1; i < further; i++) {
+      this.#readback.run(await this.#readback.encode(this.#further(plan, counts, i), []));
     }
-    const lead = this.#device.gpu.createCommandEncoder();
-    encodeCopies(lead, step.before);
-    pass(plan, lead, counts, this.#timer?.begin, 0, plan.lead);
-    pass(plan, encoder, counts, this.#timer?.end, plan.lead);
-    this.#end(encoder, step);
-    return { lead: lead.finish(), encoder };
+    const last = this.#further(plan, counts, further);
+    this.#end(last.encoder, after, further);
+    return await this.#readback.encode(last, sources);
   }
 
-  /** Encodes a step in one piece. */
-  #encode(plan: WebGpuPlan, encoder: GPUCommandEncoder, counts: Counts, step: StepInput): void {
-    encodeCopies(encoder, step.before);
-    pass(plan, encoder, counts, this.#timer?.whole);
-    this.#end(encoder, step);
+  /** Encodes the i-th further step. */
+  #further(plan: WebGpuPlan, counts: Counts, i: number): Begun {
+    const encoder = this.#device.gpu.createCommandEncoder();
+    pass(plan, encoder, counts, this.#timer?.whole(i));
+    return { encoder };
   }
 
-  #end(encoder: GPUCommandEncoder, { after }: StepInput): void {
+  /** Encodes a step, but for what is read; its beginning by itself if it is a long one. */
+  #begin(plan: WebGpuPlan, { counts, before, after, further }: StepLike): Begun {
+    const timer = this.#timer;
+    const encoder = this.#device.gpu.createCommandEncoder();
+    const leads = plan.lead > 0;
+    const first = leads ? this.#device.gpu.createCommandEncoder() : encoder;
+    encodeCopies(first, before);
+    if (leads) pass(plan, first, counts, timer?.begin(0), 0, plan.lead);
+    pass(plan, encoder, counts, leads ? timer?.end(0) : timer?.whole(0), plan.lead);
+    if (further === 0) this.#end(encoder, after, 0);
+    return leads ? { lead: first.finish(), encoder } : { encoder };
+  }
+
+  #end(encoder: GPUCommandEncoder, after: readonly Copy[], further: number): void {
     encodeCopies(encoder, after);
-    this.#timer?.resolve(encoder);
+    this.#timer?.resolve(encoder, further + 1);
   }
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
@@ -236,17 +229,17 @@ function pass(
 
 /** What the commands of a step depend on, besides the contents of buffers. */
 interface StepLike {
-  readonly plan: Plan;
+  readonly plan: WebGpuPlan;
   readonly counts: Counts;
   readonly reads: readonly Read[];
   readonly before: readonly Copy[];
   readonly after: readonly Copy[];
-  /** Steps that leave what is read. */
-  readonly count: number;
+  /** Further steps. */
+  readonly further: number;
 }
 
 function isLike(last: StepLike | null, like: StepLike): boolean {
-  if (last === null || last.plan !== like.plan || last.count !== like.count) return false;
+  if (last === null || last.plan !== like.plan || (last.further > 0) !== (like.further > 0)) return false;
   return isEqual(last.counts, like.counts) && alike(last.reads, like.reads, isSameRead) &&
     alike(last.before, like.before, isSameCopy) && alike(last.after, like.after, isSameCopy);
 }
