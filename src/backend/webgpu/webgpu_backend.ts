@@ -127,7 +127,7 @@ export class WebGpuBackend implements Backend {
     await this.#device.settled();
     const timed = this.#timer?.source(1 + (step.draws?.length ?? 0));
     const sources = [...reads.flatMap(sourcesOf), ...(timed ? [timed] : [])];
-    const all = await this.#device.watched(() => this.#submit(plan, step, reads, sources));
+    const all = await this.#device.watched(() => this.#submit(plan, step, sources));
     if (timed) this.#gpuMillis = Timer.millis(all.slice(-timed.bytes));
     return cut(all, reads);
   }
@@ -139,16 +139,15 @@ export class WebGpuBackend implements Backend {
   async #submit(
     plan: WebGpuPlan,
     step: StepInput,
-    reads: readonly Read[],
     sources: readonly Source[],
   ): Promise<ArrayBuffer> {
     const readback = this.#readback;
     const { before = [], after = [], draws = [] } = step;
     const counts = plan.write(this.#device.gpu.queue, step);
-    const like = { plan, counts, reads, before, after, further: draws.length };
+    const read = draws.length === 0 ? sources : []; // with the first step
+    const like = { plan, counts, read, before, after, further: draws.length };
     const goesOn = isLike(this.#last, like);
     const begin = () => this.#begin(plan, like);
-    const read = draws.length === 0 ? sources : [];
     const first = (goesOn ? this.#ahead : null) ?? await readback.encode(begin(), read);
     this.#ahead = null;
     this.#last = like;
@@ -231,7 +230,8 @@ function pass(
 interface StepLike {
   readonly plan: WebGpuPlan;
   readonly counts: Counts;
-  readonly reads: readonly Read[];
+  /** What is read of the first step. */
+  readonly read: readonly Source[];
   readonly before: readonly Copy[];
   readonly after: readonly Copy[];
   /** Further steps. */
@@ -240,7 +240,7 @@ interface StepLike {
 
 function isLike(last: StepLike | null, like: StepLike): boolean {
   if (last === null || last.plan !== like.plan || (last.further > 0) !== (like.further > 0)) return false;
-  return isEqual(last.counts, like.counts) && alike(last.reads, like.reads, isSameRead) &&
+  return isEqual(last.counts, like.counts) && alike(last.read, like.read, isSameSource) &&
     alike(last.before, like.before, isSameCopy) && alike(last.after, like.after, isSameCopy);
 }
 
@@ -248,8 +248,7 @@ function alike<T>(some: readonly T[], others: readonly T[], isSame: (a: T, b: T)
   return some.length === others.length && some.every((one, i) => isSame(one, others[i]!));
 }
 
-const isSameRead = (a: Read, b: Read) =>
-  a.tensor === b.tensor && a.elements === b.elements && (a.from ?? 0) === (b.from ?? 0);
+const isSameSource = (a: Source, b: Source) => a.buffer === b.buffer && a.from === b.from && a.bytes === b.bytes;
 
 const isSameSlice = (a: Slice, b: Slice) => a.tensor === b.tensor && a.index === b.index;
 
