@@ -31,7 +31,13 @@ class ScriptedEngine implements TokenGenerator {
   generate(request: GenerateRequest, signal?: AbortSignal) {
     this.requests.push(request);
     const result = Promise.withResolvers<{ finish: EngineFinish; stats: typeof stats }>();
-    const stats = { promptTokens: request.prompt.length, generatedTokens: 0, prefillMillis: 3, decodeMillis: 5 };
+    const stats = {
+      promptTokens: request.prompt.length,
+      cachedTokens: 0,
+      generatedTokens: 0,
+      prefillMillis: 3,
+      decodeMillis: 5,
+    };
     const end = (finish: EngineFinish) => {
       this.ended ??= finish;
       result.resolve({ finish, stats });
