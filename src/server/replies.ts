@@ -104,7 +104,7 @@ function toToolCallDelta({ index, id, name, arguments: text }: Extract<Delta, { 
   };
 }
 
-function toUsage({ promptTokens, cachedTokens, completionTokens, reasoningTokens }: Usage): schema.Usage {
+function toUsage({ promptTokens, completionTokens, reasoningTokens }: Usage): schema.Usage {
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
