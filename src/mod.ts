@@ -62,6 +62,8 @@ export interface LoadOptions {
   readonly maxSequences?: number;
   /** Bytes for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. */
   readonly prefixCache?: number;
+  /** Give each answer the bits that it has alone, whoever else is answered at the same time: at most 8 sequences then decode in one step. */
+  readonly deterministic?: boolean;
   /** How matrices are held on the device; as in the checkpoint by default. */
   readonly quantize?: Quantize;
   /** In what keys and values are kept; f32, the exact one, by default. */
@@ -218,6 +220,7 @@ async function engineOptions(
     snapshots: snapshotsFor(slots, layers.length) + prefixCache.snapshots,
     cachedPages: pages,
     prefixCache,
+    deterministic: options.deterministic ?? false,
     context: maxContext,
     maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),
     randomWeights: options.randomWeights ?? false,

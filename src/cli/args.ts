@@ -140,6 +140,7 @@ export function generationCommand(name: string) {
 export type ModelFlags = ReturnType<ReturnType<typeof modelCommand>["opts"]> & {
   readonly maxSequences?: number;
   readonly prefixCache?: number;
+  readonly deterministic?: boolean;
 };
 export type GenerationFlags = ReturnType<ReturnType<typeof generationCommand>["opts"]>;
 
@@ -158,6 +159,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     kvCache,
     maxSequences,
     prefixCache,
+    deterministic,
   } = flags;
   return given({
     model,
@@ -172,6 +174,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     kvCache,
     maxSequences,
     prefixCache,
+    deterministic,
   });
 }
 

@@ -25,6 +25,7 @@ export function serveCommand(host: Host) {
     .option("--cors <origin>", "origin whose web pages may call; * for all")
     .addOption(maxSequences)
     .addOption(prefixCache)
+    .option("--deterministic", "the same bits for an answer whoever else is answered; steps of 8 sequences at most")
     .addHelpText("after", help)
     .action((flags) => serve(host, flags));
 }

@@ -19,6 +19,9 @@ import { ScoreTask } from "./score_task.ts";
 import type { Sequence } from "./sequence.ts";
 import { StepOutputs } from "./step_outputs.ts";
 
+/** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
+const ALIKE_ROWS = 8;
+
 /** Token ids in, token ids out: it knows no text and no tensors. */
 export class Engine {
   readonly #pipeline: Pipeline;
@@ -43,7 +46,8 @@ export class Engine {
     const { alignment = 1, snapshots: count = 0 } = prefixCache ?? {};
     const first = snapshots - count; // the others are of sequences that the device goes on with
     this.#cache = count > 0 ? new PrefixCache({ alignment, first, count, pages }) : null;
-    this.#scheduler = new Scheduler({ slots, maxRows, alignment, cache: this.#cache });
+    const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
+    this.#scheduler = new Scheduler({ slots, maxRows, alignment, cache: this.#cache, mostDecoding });
     this.#lookahead = new Lookahead(first);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }

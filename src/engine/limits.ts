@@ -15,6 +15,8 @@ export interface EngineLimits {
   /** Pages that these may have. */
   readonly cachedPages?: number;
   readonly prefixCache?: PrefixCacheOptions;
+  /** Give each sequence the bits that it has alone. */
+  readonly deterministic?: boolean;
   /** Report every step. */
   readonly profile?: boolean;
 }

@@ -21,27 +21,32 @@ export interface SchedulerOptions {
   /** Prompts are cut at multiples of it, so that what is kept of them has the bits of what is computed. */
   readonly alignment?: number;
   readonly cache?: PrefixCache | null;
+  /** Sequences that decode in one step at most, by turns if there are more; all of them by default. */
+  readonly mostDecoding?: number;
 }
 
 export class Scheduler {
   readonly #maxRows: number;
   readonly #alignment: number;
   readonly #cache: PrefixCache | null;
+  readonly #mostDecoding: number;
   readonly #free: number[];
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = []; // by admission
   readonly #admitted = new WeakMap<Sequence, number>(); // the step before which it was
+  readonly #decoded = new WeakMap<Sequence, number>(); // the step in which it was last
   #steps = 0;
   #prefilled = false; // whether the last step was a prefill chunk
 
   /** @throws RangeError if the slots' decode rows do not fit in one step. */
-  constructor({ slots, maxRows, alignment = 1, cache = null }: SchedulerOptions) {
+  constructor({ slots, maxRows, alignment = 1, cache = null, mostDecoding = Infinity }: SchedulerOptions) {
     if (slots > maxRows) {
       throw new RangeError(`Cannot decode ${slots} sequences together in steps of ${maxRows} rows: use fewer slots`);
     }
     this.#maxRows = maxRows;
     this.#alignment = alignment;
     this.#cache = cache;
+    this.#mostDecoding = mostDecoding;
     this.#free = Array.from({ length: slots }, (_, slot) => slot);
   }
 
@@ -69,11 +74,19 @@ export class Scheduler {
    */
   schedule(): Batch | null {
     this.#admit();
-    const decoding = this.#running.filter((sequence) => sequence.decoding);
+    const decoding = this.#nextToDecode();
     const prefilling = this.#nextToRead();
     this.#prefilled = prefilling !== undefined && !(this.#prefilled && decoding.length > 0);
     const sequences = this.#prefilled ? [prefilling!] : decoding;
     return sequences.length > 0 ? this.#batch(sequences) : null;
+  }
+
+  /** All that decode, or of more than may do so together those whose last turn was first. */
+  #nextToDecode(): Sequence[] {
+    const decoding = this.#running.filter((sequence) => sequence.decoding);
+    if (decoding.length <= this.#mostDecoding) return decoding;
+    const turn = (sequence: Sequence) => this.#decoded.get(sequence) ?? -1;
+    return decoding.sort((a, b) => turn(a) - turn(b)).slice(0, this.#mostDecoding);
   }
 
   /**
@@ -101,6 +114,7 @@ export class Scheduler {
     const outputs: number[] = [];
     const drops = this.#cache?.takeDropped() ?? [];
     const shares = sequences.map((sequence) => {
+      this.#decoded.set(sequence, this.#steps);
       if (sequence.computed === 0) this.#begin(sequence);
       const start = sequence.computed;
       const chunk = sequence.take(this.#rowsOf(sequence));

@@ -278,6 +278,8 @@ export interface PrefixCacheOptions {
 }
 
 export interface EngineOptions extends Omit<StageOptions, "layers"> {
+  /** Whether answers are the same, to the bit, whoever else is answered at the same time; then few sequences decode in one step. */
+  readonly deterministic?: boolean;
   /** How prompts are cut, and what of them is kept; anywhere, and nothing, if left out. */
   readonly prefixCache?: PrefixCacheOptions;
   /** One range a stage, in order, covering all layers. */

@@ -130,3 +130,14 @@ Deno.test("Scheduler lets a short prompt pass a long one, and a long one wait on
   const end = [...order, ...left].lastIndexOf(1);
   assert.ok(end < 24, `the long one was read at step ${end}`);
 });
+
+Deno.test("Scheduler lets at most so many sequences decode in a step, by turns", () => {
+  const scheduler = new Scheduler({ slots: 5, maxRows: 8, mostDecoding: 2 });
+  for (let id = 0; id < 5; id++) scheduler.add(sequence(id, 1));
+  const steps = Array.from({ length: 5 }, () => {
+    const { shares, decodesAll } = scheduler.schedule()!;
+    for (const { sequence } of shares) sequence.append(0);
+    return [...shares.map(({ sequence }) => sequence.id), decodesAll];
+  });
+  assert.deepEqual(steps, [[0, 1, false], [2, 3, false], [4, 0, false], [1, 2, false], [3, 0, false]]);
+});
