@@ -3,12 +3,15 @@ import activation from "./lib/activation.wgsl" with { type: "text" };
 import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
 import cacheF16 from "./lib/cache_f16.wgsl" with { type: "text" };
 import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
+import cachedRows from "./lib/cached_rows.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import octet from "./lib/octet.wgsl" with { type: "text" };
 import octetF16 from "./lib/octet_f16.wgsl" with { type: "text" };
 import octetF32 from "./lib/octet_f32.wgsl" with { type: "text" };
+import ownRow from "./lib/own_row.wgsl" with { type: "text" };
 import productRows from "./lib/product_rows.wgsl" with { type: "text" };
+import readyHeads from "./lib/ready_heads.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
@@ -82,6 +85,9 @@ const PARTS = {
   span,
   attentionTile,
   units,
+  readyHeads,
+  cachedRows,
+  ownRow,
   octet,
 } as const;
 /** How four weights and their factor are read. */
@@ -132,11 +138,13 @@ type PartOfStack = "first" | "count";
 /** Pages of a cache. */
 type PartOfBlock = "first" | "count";
 
+const ATTENTION = ["step", "reduce", "cache", "units"] as const;
+
 export const SHADERS = {
   append: shader<
     "step" | "query_weight" | "key_weight" | "rope" | "qkv" | "keys" | "values",
     "heads" | "kv_heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
-  >("append", append, "step", "reduce", "activation", "cache"),
+  >("append", append, "step", "reduce", "activation", "cache", "readyHeads"),
   blockCandidates: shader<"step" | "logits" | "sums", "vocabulary">(
     "block_candidates",
     blockCandidates,
@@ -242,6 +250,10 @@ export const SHADERS = {
     "step",
     "reduce",
   ),
+  ownRowAttention: shader<
+    ("step" | "qkv" | "keys" | "values" | "carry" | "sums") | ("query_weight" | "key_weight" | "rope"),
+    "heads" | "kv_heads" | "first_row" | "rows" | "units" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
+  >("own_row_attention", softmaxAttention, ...ATTENTION, "activation", "readyHeads", "ownRow"),
   rmsNorm: shader<"step" | "hidden" | "weight" | "normed", "columns" | "epsilon">(
     "rms_norm",
     rmsNorm,
@@ -259,8 +271,8 @@ export const SHADERS = {
   sumSplits: shader<"step" | "parts" | "bias" | "out", "columns">("sum_splits", sumSplits, "step"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
-    "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock
-  >("softmax_attention", softmaxAttention, "step", "reduce", "cache", "units"),
+    "heads" | "kv_heads" | "first_row" | "rows" | "units" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
+  >("softmax_attention", softmaxAttention, ...ATTENTION, "cachedRows"),
   softwareAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
     "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock

@@ -13,6 +13,7 @@ const PAIR = /^project bf16 .(6|7),/;
 const FEW_UNEVEN = /^linearAttention of few rows, 3 heads/;
 const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8)/;
 const UNITS = /^softmaxAttention .* up to (3|16|17) rows/;
+const OWN = /^softmaxAttention .* up to 1 rows/;
 const HALVES = /^softmaxAttention .* f16 .* up to (3|17) rows/;
 const BLOCKS = /^softmaxAttention 2 heads of 8/;
 
@@ -37,7 +38,11 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
     /^softmaxAttention .* v too large/,
   ),
   plant("append", "if (i < CHANNELS4) {", "{", /^softmaxAttention 6 heads of 12/),
-  plant("block_candidates", "logits[i] - largest", "logits[i] + largest", /^head .* 64 of 64/),
+  plant("own_row_attention", "keys[last * CHUNKS + i] =", "keys[i] =", OWN),
+  plant("own_row_attention", "held == QUERIES + 1u", "false", OWN),
+  plant("own_row_attention", "select(value, key, held == QUERIES)", "value", OWN),
+  plant("own_row_attention", "at.position - begin < size", "true", OWN),
+  plant("block_candidates", "exp(first - larger)", "exp(first + larger)", /^head .* 64 of 64/),
   plant("block_candidates", "(r + 1u) * params.vocabulary", "r * params.vocabulary", /^head .* of 5000/),
   plant("block_candidates", "i + LANES < end)", "true)", /^head .* 16 of 517/),
   plant("draw", "/ draw.temperature), is_inside", "), is_inside", /^draw/),
@@ -114,9 +119,16 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("softmax_attention", "step_page(at.pages, begin / PAGE)", "step_page(at.pages, 0u)", BLOCKS),
   plant("softmax_attention", "begin / PAGE) - params.first", "begin / PAGE)", BLOCKS),
   plant("softmax_attention", "tile + i <= last", "true", UNITS),
+  plant(
+    "softmax_attention",
+    "values_at(tile + i + 4u * SHARES",
+    "values_at(tile + i",
+    /^softmaxAttention [46] heads of 64 over 2,/,
+  ),
+  plant("own_row_attention", "c + 3u * KEY_LANES, four3", "c + 2u * KEY_LANES, four3", OWN),
   plant("softmax_attention", "product_of(3u, c, key)", "product_of(2u, c, key)", /^softmaxAttention 8 heads/),
   plant("softmax_attention", "dot(queries[q + 1u], second_quad(key))", "dot(queries[q + 1u], first_quad(key))", HALVES),
-  plant("softmax_attention", "add(sum1, second_quad(value3)", "add(sum1, second_quad(value2)", HALVES),
+  plant("softmax_attention", "add(sum1, second_quad(four.fourth)", "add(sum1, second_quad(four.third)", HALVES),
   plant("merge_attention", "(positions + unit_size(positions) - 1u) /", "positions /", BLOCKS),
   plant("decode_product", "1.0 + exp(-gate[source + i])", "1.0", FEW),
   plant("decode_product", "group_scales[i / (COLUMNS / GROUPS)]", "group_scales[0]", FEW),
