@@ -1,5 +1,5 @@
 /** Products with few rows: a workgroup for every four outputs, with the norm of its input on the way. */
-import { type Constants, SHADERS } from "../../../shaders/mod.ts";
+import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import type { Device } from "./device.ts";
