@@ -174,7 +174,7 @@ function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false, shared 
         ops.expertsGateUp(out, hidden, norm, routing, gate, up, beside);
         ops.expertsDownAdd(hidden, out, routing, down, beside);
       };
-      return { build, results: [out, hidden] };
+      return { build, results: [hidden] };
     },
   };
 }

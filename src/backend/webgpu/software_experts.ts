@@ -30,7 +30,6 @@ export function softwareRoute(
     {
       constants: {
         ...constants,
-        LANE_ROWS,
         ...{ EXPERTS: experts, GROUPS: groups, GROUPS_KEPT: groups === 1 ? 1 : groupsKept, PER_TOKEN: perToken },
         ...{ SOFTMAX: score === "softmax", NORMALIZE: normalize && perToken > 1, BIAS: bias !== null },
       },
@@ -74,7 +73,7 @@ export function softwareGateUp(
       {
         constants: {
           ...scaling(recording, gate).constants,
-          ...{ LANES: lanes, LANE_ROWS, PER_ROW, ROUTED: ids !== null, SHARED: added !== null },
+          ...{ LANES: lanes, PER_ROW, ROUTED: ids !== null, SHARED: added !== null },
         },
         weight: weightType(gate),
         workgroups: ({ rows }) => rows * (tiles + sharedTiles),
@@ -117,7 +116,7 @@ export function softwareDownAdd(
     recording.dispatch(
       SHADERS.softwareDown,
       {
-        constants: { ...constants, LANES: lanes, LANE_ROWS, PER_ROW: ids.shape[1]!, SHARED: added !== null },
+        constants: { ...constants, LANES: lanes, PER_ROW: ids.shape[1]!, SHARED: added !== null },
         weight: weightType(down),
         workgroups: ({ rows }) => rows * Math.ceil(outputs / (LANE_ROWS * lanes)),
       },
