@@ -69,16 +69,18 @@ fn attend(lane: u32) {
 fn hold_gated(lane: u32) {
   let size = MIXED / GROUPS;
   for (var g = 0u; g < GROUPS; g++) {
+    let begin = g * size;
+    let aligned = begin / LANES * LANES + lane; // a strip is the same lane's as in software_product.wgsl
     var squares = 0.0;
-    for (var s = lane; s < size; s += LANES) {
-      let y = held_strip(g * size + s);
-      squares += dot16(y, y);
+    for (var s = aligned; s < begin + size; s += LANES) {
+      let y = held_strip(s);
+      if (s >= begin) { squares += dot16(y, y); }
     }
     let scale = 1.0 / sqrt(subgroupAdd(squares) / f32(16u * size) + params.group_epsilon);
-    for (var i = lane; i < size; i += LANES) {
-      let s = g * size + i;
-      let y = times(held_strip(s), strip_at(group_norm[2u * s], group_norm[2u * s + 1u]));
-      hold(s, scaled_by(gated(y, landed_strip(3u * WIDTH + 16u * s)), scale));
+    for (var s = aligned; s < begin + size; s += LANES) {
+      if (s < begin) { continue; }
+      let y = scaled_by(times(held_strip(s), strip_at(group_norm[2u * s], group_norm[2u * s + 1u])), scale);
+      hold(s, gated(y, landed_strip(3u * WIDTH + 16u * s)));
     }
   }
   workgroupBarrier();

@@ -2,7 +2,7 @@
 // y as in decode_product.wgsl. For devices that compute on a CPU, whose K is a multiple of 16 · GROUPS.
 // One workgroup of LANES per SHARE outputs and ROWS rows. The lanes share out the columns and keep their strips of y while they go through
 // the weight row by row, eight at a time: memory is read in its order, and few loads are not of weights.
-// ROWS: 1 or 4. STRIPS: K / 16. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
+// ROWS: 1 or 4. STRIPS: K / 16. KEPT: ROWS · SHARE, or 1 where all strips are held at once. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
 // PAIR: after the workgroups of this weight come those of another, of the same input and stored alike, in one part and without bias.
 
 struct Params {
@@ -29,66 +29,85 @@ const CHUNK = 2u * LANES; // strips that the lanes hold at once
 const GROUP_STRIPS = STRIPS / GROUPS; // that a norm is over
 
 var<workgroup> scales: array<f32, ROWS * GROUPS>;
-var<workgroup> landed: array<f32, ROWS * SHARE>; // sums of the chunks so far
-
-fn strip_of_x(row: u32, s: u32) -> Strip {
-  let at = 2u * (row * STRIPS + s);
-  return strip_at(x[at], x[at + 1u]);
-}
+var<workgroup> landed: array<f32, KEPT>; // sums of the chunks so far
 
 fn source_row(row: u32) -> u32 {
   if (OUTPUTS) { return step_output(row); }
   return row;
 }
 
-// What norms multiply the pieces of a row by.
+// Strip s of x; if there is none, something that no weight will meet.
+fn strip_of_x(source: u32, s: u32) -> Strip {
+  let at = 2u * (source * STRIPS + s);
+  return strip_at(x[at], x[at + 1u]);
+}
+
+// What a norm multiplies by, from the squares that each lane has added up.
+fn scale_of(squares: f32) -> f32 { return 1.0 / sqrt(subgroupAdd(squares) / f32(16u * GROUP_STRIPS) + params.epsilon); }
+
+// Leaves the norms' scales where rows are too long to be held at once.
 fn fill_scales(lane: u32, r: u32, source: u32) {
   for (var g = 0u; g < GROUPS; g++) {
+    let begin = g * GROUP_STRIPS;
     var squares = 0.0;
-    for (var s = lane; s < GROUP_STRIPS; s += LANES) {
-      let held = strip_of_x(source, g * GROUP_STRIPS + s);
-      squares += dot16(held, held);
+    for (var s = begin / LANES * LANES + lane; s < begin + GROUP_STRIPS; s += LANES) {
+      let held = strip_of_x(source, s);
+      if (s >= begin) { squares += dot16(held, held); }
     }
-    scales[r * GROUPS + g] = 1.0 / sqrt(subgroupAdd(squares) / f32(16u * GROUP_STRIPS) + params.epsilon);
+    let scale = scale_of(squares);
+    if (lane == 0u) { scales[r * GROUPS + g] = scale; }
   }
 }
 
-// Strip s of y; zeros if there is none.
-fn input(r: u32, source: u32, s: u32) -> Strip {
-  if (s >= STRIPS) { return Strip(); }
-  var y = strip_of_x(source, s);
-  if (!NORM && !GATED) { return y; }
-  y = times(y, strip_at(norm[2u * s], norm[2u * s + 1u]));
-  if (GATED) {
-    let at = 2u * (source * STRIPS + s);
-    y = gated(y, strip_at(gate[at], gate[at + 1u]));
+// The scales of a lane's two strips.
+fn scales_at(r: u32, s: u32, low: Strip, high: Strip) -> vec2f {
+  let groups = vec2u(s, s + LANES) / GROUP_STRIPS;
+  if (STRIPS > CHUNK) { return vec2f(scales[r * GROUPS + groups.x], scales[r * GROUPS + groups.y]); }
+  let squares = vec2f(dot16(low, low), dot16(high, high));
+  var found = vec2f();
+  for (var g = 0u; g < GROUPS; g++) {
+    let own = select(vec2f(), squares, groups == vec2u(g));
+    found = select(found, vec2f(scale_of(own.x + own.y)), groups == vec2u(g));
   }
-  return scaled_by(y, scales[r * GROUPS + s / GROUP_STRIPS]);
+  return found;
+}
+
+struct Pair {
+  low: Strip,
+  high: Strip,
+}
+
+fn finished(y: Strip, source: u32, s: u32, scale: f32) -> Strip {
+  let normed = scaled_by(times(y, strip_at(norm[2u * s], norm[2u * s + 1u])), scale);
+  if (!GATED) { return normed; }
+  let at = 2u * (source * STRIPS + s);
+  return gated(normed, strip_at(gate[at], gate[at + 1u]));
+}
+
+// Strips s and s + LANES of y.
+fn input(r: u32, source: u32, s: u32) -> Pair {
+  let low = strip_of_x(source, s);
+  let high = strip_of_x(source, s + LANES);
+  if (!NORM && !GATED) { return Pair(low, high); }
+  let scales = scales_at(r, s, low, high);
+  return Pair(finished(low, source, s, scales.x), finished(high, source, s + LANES, scales.y));
 }
 
 // A lane's strips of four rows, or of one.
 struct Inputs {
-  low0: Strip,
-  low1: Strip,
-  low2: Strip,
-  low3: Strip,
-  high0: Strip,
-  high1: Strip,
-  high2: Strip,
-  high3: Strip,
+  first: Pair,
+  second: Pair,
+  third: Pair,
+  fourth: Pair,
 }
 
 fn inputs_at(sources: vec4u, s: u32) -> Inputs {
   var y = Inputs();
-  y.low0 = input(0u, sources.x, s);
-  y.high0 = input(0u, sources.x, s + LANES);
+  y.first = input(0u, sources.x, s);
   if (ROWS > 1u) {
-    y.low1 = input(1u, sources.y, s);
-    y.high1 = input(1u, sources.y, s + LANES);
-    y.low2 = input(2u, sources.z, s);
-    y.high2 = input(2u, sources.z, s + LANES);
-    y.low3 = input(3u, sources.w, s);
-    y.high3 = input(3u, sources.w, s + LANES);
+    y.second = input(1u, sources.y, s);
+    y.third = input(2u, sources.z, s);
+    y.fourth = input(3u, sources.w, s);
   }
   return y;
 }
@@ -117,13 +136,13 @@ fn products_of(y: Inputs, n: u32, s: u32, of_other: bool) -> vec4f {
   var sums = vec4f();
   if (STRIPS % LANES == 0u || s < STRIPS) {
     let w = weights_of(n, s, of_other);
-    sums.x = dot16(y.low0, w);
-    if (ROWS > 1u) { sums = vec4f(sums.x, dot16(y.low1, w), dot16(y.low2, w), dot16(y.low3, w)); }
+    sums.x = dot16(y.first.low, w);
+    if (ROWS > 1u) { sums = vec4f(sums.x, dot16(y.second.low, w), dot16(y.third.low, w), dot16(y.fourth.low, w)); }
   }
   if (STRIPS > LANES && (STRIPS % CHUNK == 0u || s + LANES < STRIPS)) {
     let w = weights_of(n, s + LANES, of_other);
-    sums.x += dot16(y.high0, w);
-    if (ROWS > 1u) { sums += vec4f(0.0, dot16(y.high1, w), dot16(y.high2, w), dot16(y.high3, w)); }
+    sums.x += dot16(y.first.high, w);
+    if (ROWS > 1u) { sums += vec4f(0.0, dot16(y.second.high, w), dot16(y.third.high, w), dot16(y.fourth.high, w)); }
   }
   return sums;
 }
@@ -184,7 +203,7 @@ fn run(lane: u32, row: u32, rows: u32, begin: u32, count: u32, of_other: bool) {
   // Past the last row: the last one again, and its sums are dropped.
   let last = rows - 1u;
   let sources = vec4u(source_row(row), source_row(min(row + 1u, last)), source_row(min(row + 2u, last)), source_row(min(row + 3u, last)));
-  if (NORM || GATED) {
+  if ((NORM || GATED) && STRIPS > CHUNK) {
     for (var r = 0u; r < ROWS; r++) { fill_scales(lane, r, sources[r]); }
     workgroupBarrier();
   }

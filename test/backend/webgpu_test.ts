@@ -1,7 +1,7 @@
 /** The WebGPU backend's results: the table of cases in every variant, tensors in parts, rows among other rows. */
 import { strict as assert } from "node:assert";
 import type { Backend, LinearAttention, Ops, Router, StepInput } from "../../src/backend/backend.ts";
-import type { Tensor } from "../../src/backend/tensor.ts";
+import type { Tensor, WeightType } from "../../src/backend/tensor.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { cacheOf, withPages } from "./attention_cases.ts";
@@ -60,9 +60,15 @@ const WIDTH = 32;
 /** A page for each slot. */
 const BLOCKS = [1, 2];
 
-/** A layer of each kind and a head, recorded for several capacities over the same tensors. */
-function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void; logits: Tensor } {
-  const [heads, D, I, E, K, V] = [2, 16, 32, 8, 2, 50];
+/** A layer of each kind and a head, recorded for several capacities over the same tensors; `only` is the type of all weights, if they have one. */
+function smallModel(
+  make: CaseMaker,
+  rows: number,
+  only: WeightType | null = null,
+): { build: (ops: Ops) => void; logits: Tensor } {
+  const [heads, D, I, E, K, V] = [2, only === null ? 16 : 64, 32, 8, 2, 50];
+  const weight = (type: WeightType, shape: number[]) => make.weight(only ?? type, shape);
+  const linear = (type: WeightType, shape: number[]) => make.linear(only ?? type, shape);
   const f32 = (label: string, ...shape: number[]) => make.empty(label, [rows, ...shape]);
   const hidden = f32("hidden", WIDTH);
   const [qkv, gate, mixed] = [f32("qkv", 3 * heads * D), f32("gate", heads * D), f32("mixed", heads * D)];
@@ -73,26 +79,26 @@ function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void;
   const [norm, wide] = [make.norm(WIDTH), [3 * heads * D, WIDTH]];
   const how: LinearAttention = {
     ...{ heads, kvHeads: heads, headDim: D, silu: false, queryNorm: make.norm(D), keyNorm: make.norm(D) },
-    ...{ rope: make.rope(64, 4), logDecay: [-0.1, -0.01], groupNorm: make.norm(heads * D), groups: 2 },
+    ...{ rope: make.rope(64, 8), logDecay: [-0.1, -0.01], groupNorm: make.norm(heads * D), groups: 2 },
   };
   const router: Router = {
     ...{ score: "sigmoid", groups: 2, groupsKept: 1, perToken: K, normalize: true, scale: 2.5, bias: null },
   };
-  const [linear, softmax] = [make.linear("bf16", wide), make.linear("f16", wide)];
-  const [gateMap, back] = [make.linear("bf16", [heads * D, WIDTH]), make.linear("f32", [WIDTH, heads * D])];
-  const [up, down] = [make.weight("q8", [I, WIDTH]), make.linear("bf16", [WIDTH, I])];
-  const [expertUp, expertDown] = [make.weight("f8_e4m3", [E, I, WIDTH]), make.weight("q4", [E, WIDTH, I])];
-  const [map, head] = [make.weight("f32", [E, WIDTH]), make.weight("bf16", [V, WIDTH])];
+  const [linearMap, softmaxMap] = [linear("bf16", wide), linear("f16", wide)];
+  const [gateMap, back] = [linear("bf16", [heads * D, WIDTH]), linear("f32", [WIDTH, heads * D])];
+  const [up, down] = [weight("q8", [I, WIDTH]), linear("bf16", [WIDTH, I])];
+  const [expertUp, expertDown] = [weight("f8_e4m3", [E, I, WIDTH]), weight("q4", [E, WIDTH, I])];
+  const [map, head] = [weight("f32", [E, WIDTH]), weight("bf16", [V, WIDTH])];
   const beside = {
-    ...{ out: dense, x: dense, gate: make.weight("f8_e4m3", [I, WIDTH]), up: make.weight("f8_e4m3", [I, WIDTH]) },
-    down: make.weight("q4", [WIDTH, I]),
+    ...{ out: dense, x: dense, gate: weight("f8_e4m3", [I, WIDTH]), up: weight("f8_e4m3", [I, WIDTH]) },
+    down: weight("q4", [WIDTH, I]),
   };
   const build = (ops: Ops) => {
     ops.receive(hidden);
-    ops.project([qkv, gate], hidden, norm, [linear, gateMap]);
+    ops.project([qkv, gate], hidden, norm, [linearMap, gateMap]);
     ops.linearAttention(mixed, qkv, gate, state, how);
     ops.projectAdd(hidden, mixed, back);
-    ops.project([qkv], hidden, norm, [softmax]);
+    ops.project([qkv], hidden, norm, [softmaxMap]);
     ops.softmaxAttention(mixed, qkv, cache, how);
     ops.projectAdd(hidden, mixed, back);
     ops.route(routing, hidden, norm, map, router);
@@ -123,32 +129,36 @@ function stepOf(segments: readonly (readonly [slot: number, start: number, rows:
   return withPages([step], { blocks: BLOCKS }, 1)[0]!;
 }
 
+const testFewRows = (features: readonly string[], only: WeightType | null) => async () => {
+  using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
+  const make = new CaseMaker(backend, 3);
+  const { build, logits } = smallModel(make, 16, only);
+  await make.written();
+  const plans = {
+    one: backend.record({ rows: 1, segments: 1, outputs: 1, pages: 1 }, build),
+    many: backend.record({ rows: 8, segments: 3, outputs: 3, pages: 1 }, build),
+  };
+  const run = async (plan: keyof typeof plans, ...segments: [number, number, number][]) => {
+    const elements = segments.length * 50;
+    const [rows] = await backend.run(plans[plan], stepOf(segments), [{ tensor: logits, elements }]);
+    return segments.map((_, i) => new Uint32Array(rows!).slice(i * 50, (i + 1) * 50));
+  };
+  const alone = [];
+  for (const slot of [0, 1, 2]) {
+    await run("many", [slot, 0, 4]);
+    alone.push([...await run("one", [slot, 4, 1]), ...await run("one", [slot, 5, 1])]);
+  }
+  for (const slot of [0, 1, 2]) await run("many", [slot, 0, 4]);
+  const [first0, first1] = await run("many", [0, 4, 1], [1, 4, 1]);
+  const [second1, first2] = await run("many", [1, 5, 1], [2, 4, 1]);
+  const [second2, , second0] = await run("many", [2, 5, 1], [1, 6, 6], [0, 5, 1]);
+  assert.deepEqual([[first0, second0], [first1, second1], [first2, second2]], alone);
+};
+
 for (const { name, features, missing } of VARIANTS) {
-  testOnGpu(`run() ${name} gives a row the same bits alone and among the rows of others`, async () => {
-    using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
-    const make = new CaseMaker(backend, 3);
-    const { build, logits } = smallModel(make, 16);
-    await make.written();
-    const plans = {
-      one: backend.record({ rows: 1, segments: 1, outputs: 1, pages: 1 }, build),
-      many: backend.record({ rows: 8, segments: 3, outputs: 3, pages: 1 }, build),
-    };
-    const run = async (plan: keyof typeof plans, ...segments: [number, number, number][]) => {
-      const elements = segments.length * 50;
-      const [rows] = await backend.run(plans[plan], stepOf(segments), [{ tensor: logits, elements }]);
-      return segments.map((_, i) => new Uint32Array(rows!).slice(i * 50, (i + 1) * 50));
-    };
-    const alone = [];
-    for (const slot of [0, 1, 2]) {
-      await run("many", [slot, 0, 4]);
-      alone.push([...await run("one", [slot, 4, 1]), ...await run("one", [slot, 5, 1])]);
-    }
-    for (const slot of [0, 1, 2]) await run("many", [slot, 0, 4]);
-    const [first0, first1] = await run("many", [0, 4, 1], [1, 4, 1]);
-    const [second1, first2] = await run("many", [1, 5, 1], [2, 4, 1]);
-    const [second2, , second0] = await run("many", [2, 5, 1], [1, 6, 6], [0, 5, 1]);
-    assert.deepEqual([[first0, second0], [first1, second1], [first2, second2]], alone);
-  }, missing);
+  const title = `run() ${name} gives a row the same bits alone and among the rows of others`;
+  testOnGpu(title, testFewRows(features, null), missing);
+  testOnGpu(`${title}, all weights of one type`, testFewRows(features, "bf16"), missing);
 }
 
 const testManyRows = (rows: number, outputs: number) => async () => {

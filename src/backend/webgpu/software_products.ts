@@ -10,7 +10,10 @@ import { own, type Recording, scaling, weightType, whole } from "./recording.ts"
 export const STRIP = 16;
 
 /** Outputs of a workgroup: few where several threads share out workgroups, many where each costs one thread the same preparation. */
-const SHARE = { parallel: 64, serial: 512 } as const;
+const SHARE = { parallel: 128, serial: 512 } as const;
+
+/** Strips of a row that a workgroup holds at once. */
+const CHUNK = 16;
 
 /** Threads of a workgroup that the kernels add up across. */
 const LANES = 8;
@@ -46,6 +49,7 @@ export function softwareProduct(
   const { factors, constants } = scaling(recording, weight);
   const ROWS = capacity[rows] === 1 ? 1 : 4;
   const share = SHARE[device.serial ? "serial" : "parallel"];
+  const strips = width / STRIP;
   const used = gated?.norm ?? norm;
   const otherOutputs = other?.weight.values.shape[0] ?? 0;
   for (const { buffer, first, count } of own(weight.values).parts) {
@@ -54,7 +58,13 @@ export function softwareProduct(
       {
         constants: {
           ...constants,
-          ...{ ROWS, SHARE: share, STRIPS: width / STRIP, GROUPS: gated?.groups ?? 1 },
+          ...{
+            ROWS,
+            SHARE: share,
+            KEPT: strips > CHUNK ? ROWS * share : 1,
+            STRIPS: strips,
+            GROUPS: gated?.groups ?? 1,
+          },
           ...{ NORM: norm !== null, GATED: gated !== null },
           ...{ OUTPUTS: rows === "outputs", BIAS: bias !== null, ADD: add, PAIR: other !== null },
         },
