@@ -19,7 +19,7 @@ export const IN_SOFTWARE: readonly Planted[] = [
   plant("software_product", "select(four.xy, four.zw, later)", "select(four.zw, four.xy, later)", ONE),
   plant("software_product", "dot16(y.first.high, w)", "dot16(y.first.low, w)", /^project bf16 .1, 272/),
   plant("software_product", "weights_of(n, s + LANES, of_other)", "weights_of(n, s, of_other)", BATCH),
-  plant("software_product", "STRIPS % LANES == 0u || s < STRIPS", "true", /^project bf16 .1, 272/),
+  plant("software_product", "STRIPS % LANES == 0u || s < STRIPS", "true", /^projectAdd bf16 .3, 32/),
   plant("software_product", "sum += landed[kept]", "sum = products", ADD),
   plant("software_product", "3u * SHARE + i", "2u * SHARE + i", LONG),
   plant("software_product", "if (s >= begin)", "", LONG),
