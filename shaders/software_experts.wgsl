@@ -56,7 +56,6 @@ fn fill_logits(lane: u32) {
   multiply(lane, MAP, 0u, 0u, STRIPS, STRIPS, EXPERTS, 0u, false);
   workgroupBarrier();
   for (var e = lane; e < EXPERTS; e += LANES) { scores[e] = landed[e]; }
-  workgroupBarrier();
 }
 
 // Leaves gate · n and, behind those of all experts, up · n.

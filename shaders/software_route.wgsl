@@ -1,6 +1,6 @@
 // ids[t] = the experts chosen for row t, weights[t] = their scores, from norm(x[t]) · map[e], as decode_product.wgsl and route.wgsl do
 // it. For devices that compute on a CPU, whose K is a multiple of 16: what is small goes in one dispatch, which costs as much as the work.
-// One workgroup of LANES per row. Each lane has four rows of the map at a time to itself (software_product.wgsl).
+// One workgroup of LANES per row. Each lane has four rows of the map at a time to itself (lib/strip.wgsl).
 
 struct Params {
   columns: u32, // K / 4
@@ -56,7 +56,7 @@ fn logits(lane: u32, t: u32, tile: Tile) -> vec4f {
 fn fill_logits(lane: u32, t: u32) {
   for (var first = 0u; first < EXPERTS; first += LANE_ROWS * LANES) {
     let count = min(LANE_ROWS * LANES, EXPERTS - first);
-    let spread = spread_rows(lane, 0u, count);
+    let spread = spread_rows(lane, count);
     let rows = select(vec4u(EXPERTS), first + spread, spread < vec4u(count));
     let values = logits(lane, t, tile_of(0u, rows, EXPERTS, 0u, EXPERTS));
     for (var j = 0u; j < 4u; j++) {

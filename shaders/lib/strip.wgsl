@@ -1,4 +1,5 @@
-// Strips of 16 neighbouring values, and their products with rows of weights that each lane has to itself.
+// Strips of 16 neighbouring values, and products of them: lanes share out the columns and add up across lanes in the end, or each has rows
+// of the weight to itself and a strip of the input for all.
 // For devices that compute on a CPU (pairs.wgsl), and workgroups that are one subgroup of eight lanes, which move values between lanes at once.
 
 struct Strip {
@@ -74,10 +75,9 @@ fn sum_across(lane: u32, low: vec4f, high: vec4f) -> f32 {
 
 const LANE_ROWS = 4u; // that a lane has to itself
 
-// The m-th lane of all has the rows m, m + count / LANE_ROWS, … of `count` rows, four of them a tile; this is tile i, and `count` where
-// there is none. Neighbouring lanes read neighbouring rows, and those of a lane lie apart, which caches like better than as many
+// The m-th lane of all has the rows m, m + count / LANE_ROWS, … of `count` rows; this is `count` where there is none. Neighbouring lanes read neighbouring rows, and those of a lane lie apart, which caches like better than as many
 // neighbours as a workgroup has rows: 512 bytes apart, they share few sets.
-fn spread_rows(m: u32, i: u32, count: u32) -> vec4u {
+fn spread_rows(m: u32, count: u32) -> vec4u {
   let share = (count + LANE_ROWS - 1u) / LANE_ROWS;
-  return select(vec4u(count), vec4u(m) + share * (4u * i + vec4u(0u, 1u, 2u, 3u)), m < share);
+  return select(vec4u(count), vec4u(m) + share * vec4u(0u, 1u, 2u, 3u), m < share);
 }

@@ -6,10 +6,7 @@ import { embed, gateUp, head, project, projectAdd, receive } from "./dense_ops.t
 import { expertsDownAdd, expertsGateUp, route } from "./expert_ops.ts";
 import type { Recording } from "./recording.ts";
 import { softmaxAttention } from "./softmax_attention.ts";
-import { chain } from "./software_chains.ts";
-
-/** An operation and what it is called with. */
-export type Operation = { readonly [K in keyof Ops]: readonly [name: K, ...operands: Parameters<Ops[K]>] }[keyof Ops];
+import { chain, type Operation } from "./software_chains.ts";
 
 type Lowering<K extends keyof Ops> = (recording: Recording, ...operands: Parameters<Ops[K]>) => void;
 

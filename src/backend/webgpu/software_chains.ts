@@ -1,16 +1,18 @@
-/**
- * Operations that go together in one dispatch, on a CPU that computes in one thread: workgroups follow each other there anyway, so that
- * one may do the work of all and go on, and its barriers cost nothing beside a dispatch.
- */
+/** Operations that go together in one dispatch, on a CPU that computes in one thread. */
 import type { Ops } from "../backend.ts";
-import type { Operation } from "./operations.ts";
 import { byTiles } from "./prefill_dense.ts";
 import type { Recording } from "./recording.ts";
 import { experts, linearLayer } from "./software_layers.ts";
 
 type Operands<K extends keyof Ops> = Parameters<Ops[K]>;
 
-/** Records the operations that come first in one dispatch; returns how many they are, 0 if the first goes by itself. */
+/** An operation and what it is called with. */
+export type Operation = { readonly [K in keyof Ops]: readonly [name: K, ...operands: Operands<K>] }[keyof Ops];
+
+/**
+ * Records the operations that come first in one dispatch; returns how many they are, 0 if the first goes by itself. Where workgroups follow
+ * each other anyway, one may do the work of all and go on: its barriers cost nothing beside a dispatch.
+ */
 export function chain(recording: Recording, [first, second, third]: readonly Operation[]): number {
   const { device, capacity } = recording;
   if (!device.serial || byTiles(capacity.rows)) return 0;

@@ -1,4 +1,4 @@
-/** Products with few rows on a CPU: each lane has rows of the weight to itself, and strips of the input pass from lane to lane. */
+/** Products with few rows on a CPU: lanes share out the columns, keep their strips of the input and go through the weight row by row. */
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
