@@ -1,7 +1,7 @@
 // hidden += dense · (groupNorm(o) ⊙ sigmoid(gate)), o from linear attention over qkv, and qkv and gate from norm(hidden): all that a layer does
 // before its MLP, as software_product and software_linear_attention.wgsl do it for several rows. For devices that compute on a CPU in one
 // thread, where workgroups follow each other anyway and a barrier within one costs nothing beside a dispatch.
-// One workgroup of LANES for the only row (lib/row.wgsl). The weights are of one type that has no factors. WIDTH: heads · D; GROUPS: of its norm.
+// One workgroup of LANES per row, of which there is one (lib/row.wgsl). The weights are of one type that has no factors. WIDTH: heads · D; GROUPS: of its norm.
 
 struct Params {
   half: u32, // pairs that are rotated

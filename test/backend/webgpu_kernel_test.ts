@@ -40,7 +40,7 @@ Deno.test("every shader says what it computes, how its work is shared, and the s
  */
 const WHERE_MORE_ARE_BOUND = new Set([
   ...["decode_down", "decode_gate_up", "decode_pair"],
-  ...["software_down", "software_gate_up", "software_product"],
+  ...["software_down", "software_experts", "software_gate_up", "software_linear_layer", "software_product"],
 ]);
 
 Deno.test("every shader stays within the 8 storage buffers that any device binds, or is left out where there are fewer", () => {
