@@ -18,10 +18,10 @@ export function chain(recording: Recording, [first, second, third]: readonly Ope
   if (!device.serial || byTiles(capacity.rows)) return 0;
   if (first?.[0] === "route" && second?.[0] === "expertsGateUp" && third?.[0] === "expertsDownAdd") {
     const [route, gateUp, downAdd] = [operandsOf(first), operandsOf(second), operandsOf(third)];
-    const [routing, hidden, norm] = route;
-    const goOn = gateUp[1] === hidden && gateUp[2] === norm && gateUp[3] === routing &&
-      gateUp[6]?.out === downAdd[4]?.x &&
-      downAdd[0] === hidden && downAdd[1] === gateUp[0] && downAdd[2] === routing;
+    const [{ ids, weights }, hidden, norm] = route;
+    const goOn = gateUp[1] === hidden && gateUp[2] === norm && gateUp[3].ids === ids &&
+      gateUp[6]?.out === downAdd[4]?.x && downAdd[0] === hidden && downAdd[1] === gateUp[0] &&
+      downAdd[2].ids === ids && downAdd[2].weights === weights;
     return goOn && experts(recording, route, gateUp, downAdd) ? 3 : 0;
   }
   if (first?.[0] === "project" && second?.[0] === "linearAttention" && third?.[0] === "projectAdd") {
