@@ -26,6 +26,7 @@ struct Params {
 
 const QKV = 0u;
 const GATE = 1u;
+const DENSE = 2u;
 const HEADS = WIDTH / SIZE;
 const MIXED = WIDTH / 16u; // strips of o
 const HELD = max(STRIPS, MIXED);
@@ -95,6 +96,6 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   gather_qkv(lane);
   attend(lane);
   hold_gated(lane);
-  multiply(lane, GATE + 1u, 0u, 0u, MIXED, MIXED, 16u * STRIPS, 0u, false);
+  multiply(lane, DENSE, 0u, 0u, MIXED, MIXED, 16u * STRIPS, 0u, false);
   add_landed(lane, 0u);
 }
