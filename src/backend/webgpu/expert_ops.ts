@@ -2,7 +2,7 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { productsByTiles } from "./batch_products.ts";
+import { byBatch, productsByTiles } from "./batch_products.ts";
 import { decodeDownAdd } from "./decode_down.ts";
 import { besideOthers, choosesWhileReading, decodesExperts, orderChoices } from "./decode_experts.ts";
 import { decodeGateUp } from "./decode_gate_up.ts";
@@ -60,9 +60,9 @@ function routeBy(
   else recording.leave(ids, { choice: { logits, bias: biases, weights, scale, constants } }, choose);
 }
 
-/** Whether the kernels of few rows take a shared expert along. Its products are worth tiles of their own where those of all maps are. */
+/** Whether the kernels of few rows take a shared expert along. It has tiles of its own where they hold all rows. */
 function beside(recording: Recording, weight: Weight, shared: readonly Weight[]): boolean {
-  return decodesExperts(recording) && !productsByTiles(recording.capacity.rows) &&
+  return decodesExperts(recording) && !byBatch(recording, recording.capacity.rows) &&
     besideOthers(recording, weight, shared) !== null;
 }
 
