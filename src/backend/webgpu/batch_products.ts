@@ -10,6 +10,9 @@ import { computesByStrips } from "./software_products.ts";
 /** Rows from which matrix products go by tiles: a weight that is read then serves enough of them that multiplying takes longer than reading. */
 const PRODUCT_ROWS = 9;
 
+/** Buffers that their kernel binds, more than some devices allow. */
+const BUFFERS = 10;
+
 /** Workgroup memory that a tile of f32 takes at most, which some devices lack. */
 const TILE_BYTES = 32768;
 
@@ -24,8 +27,9 @@ export function productsByTiles(rows: number): boolean {
 
 /** Whether they go by tiles that hold all rows of a step. A CPU would keep what belongs in registers in memory. */
 export function byBatch({ device }: Recording, rows: number): boolean {
+  const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = device.gpu.limits;
   return productsByTiles(rows) && !byTiles(rows) && !computesByStrips(device) &&
-    device.gpu.limits.maxComputeWorkgroupStorageSize >= TILE_BYTES;
+    maxComputeWorkgroupStorageSize >= TILE_BYTES && maxStorageBuffersPerShaderStage >= BUFFERS;
 }
 
 /** Workgroups that keep a GPU busy. */
