@@ -38,6 +38,8 @@ export interface GenerationOptions {
 export interface ChatRequest extends GenerationOptions {
   readonly messages: readonly ChatMessage[];
   readonly tools?: readonly Tool[];
+  /** False ends the answer behind its first call; true by default. */
+  readonly parallelCalls?: boolean;
   /** Whether the model thinks first; its template's own default if left out. */
   readonly thinking?: boolean;
   /** Tokens after which a thought is closed. */
@@ -45,15 +47,20 @@ export interface ChatRequest extends GenerationOptions {
 }
 
 export interface CompletionRequest extends GenerationOptions {
-  /** Continued as it is: no template, no special tokens. */
-  readonly prompt: string;
+  /** Continued as it is: no template, and no special tokens but those that ids name. */
+  readonly prompt: string | readonly number[];
+  /** Begin with the prompt, log-probabilities of its tokens included; `maxTokens` may then be 0. */
+  readonly echo?: boolean;
 }
 
-/** Log-probability of one generated token, with alternatives by falling probability. */
+/** Log-probability of one token, with alternatives by falling probability. */
 export interface TokenLogprob {
   readonly token: string;
   readonly bytes: readonly number[];
+  /** NaN for a prompt's first token, which has none. */
   readonly logprob: number;
+  /** Where its text begins in all that was written, in UTF-16 units. */
+  readonly offset: number;
   readonly top: readonly { readonly token: string; readonly bytes: readonly number[]; readonly logprob: number }[];
 }
 

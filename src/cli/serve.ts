@@ -9,7 +9,8 @@ import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";
 
 const help = `
-Serves POST /v1/chat/completions and /v1/completions, GET /v1/models, /health and /openapi.json.
+Serves POST /v1/chat/completions, /v1/completions, /v1/responses, /tokenize and /detokenize, and GET /v1/models,
+/health and /openapi.json.
 A first Ctrl-C lets running answers end; a second one does not.
 
 Example:
@@ -42,11 +43,15 @@ type Flags = ModelFlags & {
 async function serve(host: Host, flags: Flags): Promise<void> {
   const { note, paint } = host.terminal;
   let model: Model | null = null;
-  const name = flags.servedModelName ?? basename(flags.model ?? host.embeddedModel);
+  const root = basename(flags.model ?? host.embeddedModel);
+  const name = flags.servedModelName ?? root;
   // An empty key, as from an empty variable, is none.
   const apiKey = flags.apiKey || undefined;
   const log = (entry: LogEntry) => note(`${toLine(entry)}\n`);
-  const server = listen(flags, createApp({ name, model: () => model, apiKey, corsOrigin: flags.cors, log }).fetch);
+  const server = listen(
+    flags,
+    createApp({ name, root, model: () => model, apiKey, corsOrigin: flags.cors, log }).fetch,
+  );
   const address = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
   note(`Serving ${paint.bold(name)} at ${paint.cyan(`http://${address}:${server.addr.port}/v1`)}\n`);
   if (apiKey === undefined && !isLoopback(flags.host)) {

@@ -220,6 +220,8 @@ export interface ScoreRequest {
   readonly tokens: Uint32Array;
   /** Also return every position's logits. */
   readonly logits: boolean;
+  /** Also return so many of the likeliest tokens at every position, as far as they are candidates; none if left out. */
+  readonly top?: number;
   /** Rows of each step, used in turn again and again; empty for the engine's own chunks. [1] reads token by token. */
   readonly chunks: readonly number[];
 }
@@ -267,6 +269,8 @@ export interface ScoreRows {
   readonly logprobs: Float64Array;
   /** [rows, V], when asked for. */
   readonly logits: Float32Array | null;
+  /** When asked for: of each position, the likeliest tokens there by falling probability; none for position 0. */
+  readonly top?: readonly (readonly (readonly [id: number, logprob: number])[])[];
 }
 
 /** What stages keep for sequences to come, in the snapshots behind those of sequences that go on by further steps. */

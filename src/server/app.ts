@@ -6,21 +6,21 @@ import { createMiddleware } from "hono/factory";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { timingSafeEqual } from "hono/utils/buffer";
 import project from "../../deno.json" with { type: "json" };
-import { answer } from "./answer.ts";
 import { jsonBody } from "./body.ts";
+import { mount } from "./endpoints.ts";
 import { ApiError, invalid, toApiError } from "./errors.ts";
-import { chatChunks, chatCompletion, completion, completionChunks } from "./replies.ts";
 import { type Env, type Log, logRequests } from "./request_log.ts";
-import { toChatRequest, toCompletionRequest } from "./requests.ts";
 import * as routes from "./routes.ts";
 import { Served, type ServedModel } from "./served.ts";
 
 export interface AppOptions {
   /** The name under which the model is served. */
   readonly name: string;
+  /** The name of the model's folder, under which it may be asked for as well; the other one if left out. */
+  readonly root?: string;
   /** The model, or null until it is warm. */
   readonly model: () => ServedModel | null;
-  /** Asked of every request below /v1, if set. */
+  /** Asked of every request below /v1 and of those that tell tokens, if set. */
   readonly apiKey?: string | undefined;
   /** Origin whose pages may call; none by default. */
   readonly corsOrigin?: string | undefined;
@@ -38,7 +38,7 @@ export function createApp(options: AppOptions): App {
     },
   });
   guard(app, options);
-  mount(app, new Served(options.name, options.model));
+  mount(app, new Served(options.name, options.model, options.root));
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
     info: { title: "Ringlet", version: project.version, description: "An OpenAI-compatible API" },
@@ -47,12 +47,15 @@ export function createApp(options: AppOptions): App {
     fail(context, new ApiError(404, `Unknown URL: ${place(context)}`, { code: "unknown_url" }))
   );
   app.onError((error, context) => {
-    const known = toApiError(error);
+    const known = toApiError(error, context.req.path);
     if (known.status === 500) context.get("logged").error = error;
     return fail(context, known);
   });
   return app;
 }
+
+/** Routes that take a body. */
+const BODIES = [routes.chatCompletions, routes.completions, routes.responses, routes.tokenize, routes.detokenize];
 
 /** What every request passes before its route. */
 function guard(app: App, { apiKey, corsOrigin, maxBodyBytes = 4 << 20, log = () => {} }: AppOptions): void {
@@ -65,44 +68,10 @@ function guard(app: App, { apiKey, corsOrigin, maxBodyBytes = 4 << 20, log = () 
       return fail(context, new ApiError(405, `Cannot ${place(context)}: use ${methods.join(" or ")}`));
     },
   }));
-  if (apiKey !== undefined) app.use("/v1/*", bearer(apiKey));
-  app.on("POST", [routes.chatCompletions.path, routes.completions.path], jsonBody(maxBodyBytes));
-}
-
-function mount(app: App, served: Served): void {
-  app.openapi(routes.health, (context) => {
-    const { status } = served;
-    return status === "ok" ? context.json({ status }, 200) : context.json({ status }, 503);
-  });
-  app.openapi(
-    routes.models,
-    (context) => context.json({ object: "list" as const, data: [served.describe(null)] }, 200),
-  );
-  app.openapi(routes.model, (context) => context.json(served.describe(context.req.valid("param").id), 200));
-
-  app.openapi(routes.chatCompletions, (context) => {
-    const body = context.req.valid("json");
-    const model = served.get(body.model);
-    const request = toChatRequest(body);
-    const head = served.head("chatcmpl");
-    return answer(context, body.stream ?? false, {
-      deltas: (signal) => model.stream(request, signal),
-      whole: (reply) => chatCompletion(head, reply),
-      chunks: (deltas) => chatChunks(head, deltas, body.stream_options?.include_usage ?? false),
-    });
-  });
-
-  app.openapi(routes.completions, (context) => {
-    const body = context.req.valid("json");
-    const model = served.get(body.model);
-    const request = toCompletionRequest(body);
-    const head = served.head("cmpl");
-    return answer(context, body.stream ?? false, {
-      deltas: (signal) => model.complete(request, signal),
-      whole: (reply) => completion(head, reply),
-      chunks: (deltas) => completionChunks(head, deltas, body.stream_options?.include_usage ?? false),
-    });
-  });
+  if (apiKey !== undefined) {
+    for (const path of ["/v1/*", routes.tokenize.path, routes.detokenize.path]) app.use(path, bearer(apiKey));
+  }
+  app.on("POST", BODIES.map(({ path }) => path), jsonBody(maxBodyBytes));
 }
 
 const bearer = (key: string) =>

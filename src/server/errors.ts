@@ -33,10 +33,15 @@ export class ApiError extends Error {
   }
 }
 
-/** The answer to whatever was thrown. What is neither the client's fault nor meant for it stays in the log. */
-export function toApiError(error: unknown): ApiError {
+/**
+ * The answer to whatever was thrown at a request to `path`. What is neither the client's fault nor meant for it stays in
+ * the log.
+ */
+export function toApiError(error: unknown, path: string): ApiError {
   if (error instanceof ApiError) return error;
-  if (error instanceof RequestError) return new ApiError(400, error.message, { param: params[error.field] });
+  if (error instanceof RequestError) {
+    return new ApiError(400, error.message, { param: { ...params, ...paramsAt[path] }[error.field] });
+  }
   return new ApiError(500, "The server failed to answer this request: its log says why");
 }
 
@@ -45,12 +50,20 @@ const params: Readonly<Record<RequestError["field"], string>> = {
   messages: "messages",
   prompt: "prompt",
   tools: "tools",
+  parallelCalls: "parallel_tool_calls",
   thinking: "chat_template_kwargs.enable_thinking",
   thinkBudget: "thinking_budget",
   sampling: "logit_bias",
   maxTokens: "max_tokens",
   stop: "stop",
   logprobs: "top_logprobs",
+  echo: "echo",
+};
+
+/** Where they have other names. */
+const paramsAt: Readonly<Record<string, Partial<typeof params>>> = {
+  "/v1/completions": { logprobs: "logprobs" },
+  "/v1/responses": { messages: "input", maxTokens: "max_output_tokens" },
 };
 
 /** Characters of a field's name that an error repeats. */

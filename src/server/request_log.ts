@@ -38,12 +38,15 @@ export class LoggedRequest {
     this.log({ id, method, path, status, millis, ...this.#usage, ...(error === undefined ? {} : { error }) });
   }
 
-  /** Passes deltas on and remembers their token counts. */
+  /** Passes an answer's deltas on and adds its token counts to those of the request's other answers. */
   async *observe(deltas: AsyncIterable<Delta>): AsyncGenerator<Delta> {
     for await (const delta of deltas) {
       if (delta.type === "finish") {
-        const { promptTokens, completionTokens } = delta.usage;
-        this.#usage = { promptTokens, completionTokens };
+        const { promptTokens = 0, completionTokens = 0 } = this.#usage;
+        this.#usage = {
+          promptTokens: promptTokens + delta.usage.promptTokens,
+          completionTokens: completionTokens + delta.usage.completionTokens,
+        };
       }
       yield delta;
     }

@@ -386,6 +386,7 @@ Deno.test("stream() spells tokens and alternatives by text and bytes", async () 
   assert.deepEqual(thought, {
     ...spelling,
     logprob: -0,
+    offset: 0,
     top: [
       { ...spelling, logprob: -0 },
       { token: "<|role_end|>", bytes: [...new TextEncoder().encode("<|role_end|>")], logprob: -1 },

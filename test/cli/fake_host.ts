@@ -25,8 +25,11 @@ const info: Model["info"] = {
 /** Scores token t as ln(1/2) and gives the logits [t, 0.1, -1, 1e-7]. */
 export class FakeModel extends ScriptedModel implements Model {
   readonly model = "fake";
-  readonly info = info;
-  readonly tokenizer = { encode: (text: string) => Uint32Array.from(text, (c) => c.charCodeAt(0) % 4) };
+  override readonly info = info;
+  override readonly tokenizer = {
+    encode: (text: string) => Uint32Array.from(text, (c) => c.charCodeAt(0) % 4),
+    decode: (ids: ArrayLike<number>) => Array.from(ids).join(" "),
+  };
   chunks: readonly number[] | undefined;
   disposed = false;
 

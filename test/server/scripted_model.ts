@@ -16,6 +16,12 @@ export class ScriptedModel implements ServedModel {
   running = 0;
   /** Generations that ended before their script did. */
   cut = 0;
+  readonly info: ServedModel["info"] = { context: 64, slots: 2 };
+  /** Its tokens are the characters' codes. */
+  readonly tokenizer: ServedModel["tokenizer"] = {
+    encode: (text) => Uint32Array.from(text, (character) => character.charCodeAt(0)),
+    decode: (ids) => String.fromCharCode(...Array.from(ids)),
+  };
   /** Why it can answer nothing any more. */
   failure: Error | null = null;
 
@@ -28,6 +34,10 @@ export class ScriptedModel implements ServedModel {
 
   complete(request: CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
     return this.#say(request, signal);
+  }
+
+  promptTokens({ messages }: ChatRequest): Uint32Array {
+    return this.tokenizer!.encode(messages.map(({ role, content }) => `${role}:${content}`).join("\n"));
   }
 
   async *#say(request: ChatRequest | CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
@@ -54,5 +64,5 @@ export function forever(signal: AbortSignal | undefined): Promise<Delta> {
 }
 
 function lastText(request: ChatRequest | CompletionRequest): string {
-  return "prompt" in request ? request.prompt : request.messages.at(-1)?.content ?? "";
+  return "prompt" in request ? String(request.prompt) : request.messages.at(-1)?.content ?? "";
 }
