@@ -76,14 +76,9 @@ export class TextItem {
 
   get #part() {
     const text = this.#text;
-    switch (this.#form) {
-      case "message":
-        return { type: "output_text" as const, text, annotations: [], logprobs: this.#logprobs.map(toLogprob) };
-      case "thought":
-        return { type: "reasoning_text" as const, text };
-      case "summary":
-        return { type: "summary_text" as const, text };
-    }
+    if (this.#form === "thought") return { type: "reasoning_text" as const, text };
+    if (this.#form === "summary") return { type: "summary_text" as const, text };
+    return { type: "output_text" as const, text, annotations: [], logprobs: this.#logprobs.map(toLogprob) };
   }
 
   #withLogprobs(logprobs: readonly TokenLogprob[]) {
