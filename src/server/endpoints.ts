@@ -44,7 +44,7 @@ function generate(app: App, served: Served): void {
   app.openapi(routes.chatCompletions, (context) => {
     const body = context.req.valid("json");
     const model = served.get(body.model);
-    const head = served.head("chatcmpl");
+    const head = served.head("chatcmpl-");
     return answer(context, body.stream ?? false, {
       starts: toChatRequests(body).map((request) => (signal) => model.stream(request, signal)),
       most: model.info.slots,
@@ -57,7 +57,7 @@ function generate(app: App, served: Served): void {
   app.openapi(routes.completions, (context) => {
     const body = context.req.valid("json");
     const model = served.get(body.model);
-    const head = served.head("cmpl");
+    const head = served.head("cmpl-");
     const n = body.n ?? 1;
     return answer(context, body.stream ?? false, {
       starts: toCompletionRequests(body).map((request) => (signal) => model.complete(request, signal)),
@@ -72,7 +72,7 @@ function generate(app: App, served: Served): void {
     const body = context.req.valid("json");
     const model = served.get(body.model);
     const request = toChatRequest(body);
-    const head = served.head("resp");
+    const head = served.head("resp_");
     return answer(context, body.stream ?? false, {
       starts: [(signal) => model.stream(request, signal)],
       most: 1,

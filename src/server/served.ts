@@ -53,7 +53,7 @@ export class Served {
 
   /** Opens an answer: its own id, and what all its parts share. */
   head(prefix: string) {
-    return { id: `${prefix}-${crypto.randomUUID().replaceAll("-", "")}`, model: this.name, created: seconds() };
+    return { id: `${prefix}${crypto.randomUUID().replaceAll("-", "")}`, model: this.name, created: seconds() };
   }
 }
 

@@ -32,7 +32,11 @@ export function toMessage(message: Message): ChatMessage {
         ...given("reasoning_content", message.reasoning_content),
         ...given(
           "tool_calls",
-          message.tool_calls?.map(({ id, type, function: call }) => ({ id, type, function: call })),
+          message.tool_calls?.map(({ id, type, function: { name, arguments: text } }) => ({
+            id,
+            type,
+            function: { name, arguments: text },
+          })),
         ),
       };
     default:

@@ -1,6 +1,16 @@
 /** Chat completions: the one source of validation, of types and of the OpenAPI document. */
 import { z } from "@hono/zod-openapi";
-import { effort, finishReason, generation, logprob, thinking, toolName, topLogprobs, usage } from "./common.ts";
+import {
+  asParsed,
+  effort,
+  finishReason,
+  generation,
+  logprob,
+  thinking,
+  toolName,
+  topLogprobs,
+  usage,
+} from "./common.ts";
 
 // ---------------------------------------------------------------- requests
 
@@ -13,7 +23,7 @@ const content = z.union([z.string(), z.array(textPart)], "expected a string or a
 const toolCall = z.strictObject({
   id: z.string(),
   type: z.literal("function"),
-  function: z.strictObject({ name: z.string(), arguments: z.string() }),
+  function: z.strictObject({ name: z.string(), arguments: z.string(), parsed_arguments: asParsed }),
   index: z.int().optional(),
 });
 
@@ -23,6 +33,7 @@ const echoed = {
   refusal: z.null().optional(),
   audio: z.null().optional(),
   function_call: z.null().optional(),
+  parsed: asParsed,
   annotations: z.array(z.unknown()).max(0, "annotations are not supported").nullish(),
 };
 

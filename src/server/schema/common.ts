@@ -31,6 +31,9 @@ export const model = z.string().nullish().openapi({
   description: 'The served model\'s name, that of its folder or "auto"; may be left out.',
 });
 
+/** What OpenAI's client adds to what it got: the same text once more, as it parsed it. */
+export const asParsed = z.unknown().optional();
+
 const text = z.string().min(1);
 
 export const generation = {

@@ -1,6 +1,6 @@
 /** Responses, the stateless part: the one source of validation, of types and of the OpenAPI document. */
 import { z } from "@hono/zod-openapi";
-import { effort, ignored, logprob, model, sampling, thinking, toolName, topLogprobs } from "./common.ts";
+import { asParsed, effort, ignored, logprob, model, sampling, thinking, toolName, topLogprobs } from "./common.ts";
 
 // ---------------------------------------------------------------- requests
 
@@ -11,6 +11,7 @@ const textPart = z.strictObject({
   text: z.string(),
   annotations: z.array(z.unknown()).nullish(),
   logprobs: z.unknown().optional(),
+  parsed: asParsed,
 });
 const content = z.union([z.string(), z.array(textPart)], "expected a string or an array of text parts");
 
@@ -37,6 +38,7 @@ const functionCall = z.strictObject({
   call_id: z.string(),
   name: z.string(),
   arguments: z.string(),
+  parsed_arguments: asParsed,
   ...returned,
 });
 
