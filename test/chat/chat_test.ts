@@ -399,3 +399,15 @@ Deno.test("score() hands tokens to the engine and its rows back", async () => {
   const rows = await Array.fromAsync(chat.score(Uint32Array.of(5, 6, 7), { logits: true }));
   assert.deepEqual(rows, [{ first: 0, logprobs: Float64Array.of(NaN, -1, -2), logits: new Float32Array(3) }]);
 });
+
+Deno.test("without parallel calls the answer ends behind the first", async () => {
+  const call = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Lisbon"}}\n</tool_call>';
+  const tokens = [...ids(`</think>\n\n${call}\n${call}`), ROLE_END];
+  const both = chatWith(tokens);
+  assert.equal((await fold(both.chat.stream(weather))).toolCalls.length, 2);
+  const one = chatWith(tokens);
+  const reply = await fold(one.chat.stream({ ...weather, parallelCalls: false }));
+  assert.deepEqual([reply.toolCalls.length, reply.reason, one.engine.ended], [1, "tool_calls", "abort"]);
+  const text = await fold(chatWith(ids("</think>\n\nhi")).chat.stream({ ...weather, parallelCalls: false }));
+  assert.deepEqual([text.content, text.reason], ["hi", "length"]);
+});

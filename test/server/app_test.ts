@@ -176,6 +176,7 @@ Deno.test("invalid requests are refused with the field's name", async () => {
     ["stop[1]", />=1 characters/, { ...question, stop: ["a", ""] }],
     ["logit_bias.-1", /expected a token id/, { ...question, logit_bias: { "-1": 1 } }],
     ["max_tokens", /too small/, { ...question, max_tokens: 0 }],
+    ["top_logprobs", /2: it needs logprobs: true/, { ...question, top_logprobs: 2 }],
     ["top_logprobs", /too big/, { ...question, logprobs: true, top_logprobs: 21 }],
     ["tool_choice", /"required": only "auto" and "none"/, { ...question, tool_choice: "required" }],
     ["response_format.type", /"json_object": only "text"/, { ...question, response_format: { type: "json_object" } }],

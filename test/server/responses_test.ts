@@ -216,6 +216,7 @@ Deno.test("what a response cannot do is refused by name", async () => {
     ["input[0].content[0].type", /only text parts/, {
       input: [{ role: "user", content: [{ type: "input_image", image_url: "data:" }] }],
     }],
+    ["top_logprobs", /it needs message.output_text.logprobs/, { input: "Hi", top_logprobs: 1 }],
     ["max_tool_calls", /not supported/, { input: "Hi", max_tool_calls: 1 }],
     ["prompt", /not supported/, { input: "Hi", prompt: { id: "pmpt_1" } }],
   ];

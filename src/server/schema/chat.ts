@@ -73,6 +73,9 @@ export const ChatCompletionRequest = z.strictObject({
   response_format: z.strictObject({ type: z.literal("text", 'only "text" is supported') }).nullish(),
   reasoning_effort: effort,
   ...thinking,
+}).refine(({ logprobs, top_logprobs }) => !top_logprobs || logprobs, {
+  path: ["top_logprobs"],
+  error: "it needs logprobs: true",
 }).openapi("ChatCompletionRequest");
 
 // ---------------------------------------------------------------- replies

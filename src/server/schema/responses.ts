@@ -95,6 +95,9 @@ export const ResponseRequest = z.strictObject({
   store: z.literal(false, "nothing is stored here: leave store out or send false").nullish(),
   previous_response_id: nothing("nothing is stored here: send all items as input"),
   conversation: nothing("nothing is stored here: send all items as input"),
+}).refine(({ include, top_logprobs }) => !top_logprobs || include?.length, {
+  path: ["top_logprobs"],
+  error: "it needs message.output_text.logprobs in include",
 }).openapi("ResponseRequest");
 
 // ---------------------------------------------------------------- replies
