@@ -94,6 +94,15 @@ Deno.test("n choices of a chat come with their indices, whole and streamed, and 
   }
 });
 
+Deno.test("tokens that a cache gave are told, for a prompt of several choices once", async () => {
+  const told = { ...finish, usage: { promptTokens: 7, cachedTokens: 5, completionTokens: 3, reasoningTokens: 0 } };
+  const { ask, post } = serve([told as typeof finish]);
+  const { usage } = await (await ask({ ...question, n: 2 })).json();
+  assert.deepEqual([usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens], [7, 5]);
+  const response = await (await post("/v1/responses", { input: "Hi" })).json();
+  assert.equal(response.usage.input_tokens_details.cached_tokens, 5);
+});
+
 Deno.test("a client that leaves ends all choices, and the log has the tokens of all", async () => {
   const waiting = serve([content("a"), forever]);
   const reader = (await waiting.ask({ ...question, n: 2, stream: true })).body!.getReader();
