@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { type ChoiceDelta, interleave, type Start } from "./choices.ts";
 import { toApiError } from "./errors.ts";
-import type { Framing } from "./event_stream.ts";
+import type { Framing } from "./framing.ts";
 import type { Env, LoggedRequest } from "./request_log.ts";
 
 export interface Answer {

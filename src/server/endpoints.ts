@@ -1,7 +1,7 @@
 /** What each route does: a request becomes generations, their deltas the reply. */
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { answer } from "./answer.ts";
-import { dataFraming, typedFraming } from "./event_stream.ts";
+import { dataFraming, typedFraming } from "./framing.ts";
 import { chatChunks, chatCompletion } from "./replies/chat.ts";
 import { completion, completionChunks } from "./replies/completions.ts";
 import { response, responseEvents } from "./replies/responses.ts";
@@ -49,7 +49,7 @@ function generate(app: App, served: Served): void {
       starts: toChatRequests(body).map((request) => (signal) => model.stream(request, signal)),
       most: model.info.slots,
       whole: (deltas) => chatCompletion(head, deltas),
-      events: (deltas) => chatChunks(head, deltas, body.stream_options?.include_usage ?? false),
+      events: (deltas) => chatChunks(head, deltas, body.n ?? 1, body.stream_options?.include_usage ?? false),
       framing: dataFraming,
     });
   });

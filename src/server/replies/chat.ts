@@ -42,6 +42,7 @@ type Choice = Chunk["choices"][number];
 export async function* chatChunks(
   head: Head,
   deltas: AsyncIterable<ChoiceDelta>,
+  n: number,
   withUsage: boolean,
 ): AsyncGenerator<Chunk> {
   const chunk = (...choices: Choice[]): Chunk => ({
@@ -50,15 +51,13 @@ export async function* chatChunks(
     choices,
     ...(withUsage ? { usage: null } : {}),
   });
-  const begun = new Set<number>();
+  for (let choice = 0; choice < n; choice++) yield chunk(part(choice, { role: "assistant", content: "" }));
   const usages: Usage[] = [];
   for await (const { choice, delta } of deltas) {
-    if (!begun.has(choice)) yield chunk(part(choice, { role: "assistant", content: "" }));
-    begun.add(choice);
     yield chunk(toPart(choice, delta));
-    if (delta.type === "finish") usages.push(delta.usage);
+    if (delta.type === "finish") usages[choice] = delta.usage;
   }
-  if (withUsage) yield { ...chunk(), usage: toUsage(usages, usages.length) };
+  if (withUsage) yield { ...chunk(), usage: toUsage(usages, n) };
 }
 
 function toPart(choice: number, delta: Delta): Choice {
