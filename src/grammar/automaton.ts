@@ -1,0 +1,210 @@
+/** A grammar as an automaton over bytes, made while it is walked: a state is a set of stacks, equal ones are the same object. */
+import type { Expression, Grammar } from "../pipeline/messages.ts";
+
+/** What is left of a rule: an expression and what follows it. */
+export interface Rest {
+  readonly id: number;
+  readonly expression: Expression;
+  readonly next: Rest | null;
+  /** [256] the bytes that the expression takes, if it is of one byte. */
+  readonly takes: Uint8Array | null;
+  /** The same with its counts cut to what a token can reach; null until it is asked for. */
+  cut: Rest | null;
+}
+
+/** What is left of a rule, and of those that called it. */
+export interface Stack {
+  readonly id: number;
+  readonly rest: Rest;
+  readonly below: Stack | null;
+}
+
+/** Where a text may have come to. */
+export interface State {
+  /** All of them read a byte next. */
+  readonly stacks: readonly Stack[];
+  /** The text may end here. */
+  readonly accepting: boolean;
+  /** By byte, as far as they were asked for; null where the byte cannot follow. */
+  readonly next: (State | null | undefined)[];
+}
+
+/** Stacks of a state: so many ways to read one text show an ambiguity without bounds. */
+const MOST_STACKS = 4096;
+/** What is kept at most before all is begun anew, counted in rests and stacks, of which a state's table takes the memory of so many. */
+const MOST_KEPT = 200_000;
+const STATE = 16;
+
+export class Automaton {
+  readonly #rules: readonly Expression[];
+  readonly #longest: number;
+  readonly #expressions = new Map<Expression, number>();
+  readonly #repeats = new Map<string, Expression>();
+  readonly #literals = new Map<Expression, readonly Expression[]>();
+  readonly #rests = new Map<string, Rest>();
+  readonly #stacks = new Map<string, Stack>();
+  readonly #states = new Map<string, State>();
+  #ids = 0; // never given twice, so that what is held stays valid when all is forgotten
+  #kept = 0;
+
+  /** @param longest Bytes that are walked at most from where a {@linkcode Automaton.within} begins. */
+  constructor(grammar: Grammar, longest: number) {
+    this.#rules = grammar.rules;
+    this.#longest = longest;
+  }
+
+  /** Nothing was read. */
+  start(): State {
+    return this.#close([this.#stack(this.#rest(this.#rules[0]!, null), null)]);
+  }
+
+  /** The state after one byte more; null if it cannot follow. */
+  step(state: State, byte: number): State | null {
+    const known = state.next[byte];
+    if (known !== undefined) return known;
+    const stacks: (Stack | null)[] = [];
+    for (const { rest, below } of state.stacks) {
+      if (rest.takes![byte]) stacks.push(this.#pop(rest.next, below));
+    }
+    return state.next[byte] = stacks.length === 0 ? null : this.#close(stacks);
+  }
+
+  /** Where what lies below these rests begins again once they are over. */
+  after(below: Stack): State {
+    return this.#close([below]);
+  }
+
+  /** The rests by themselves, as if nothing had called them: it accepts where they are over. Counts beyond a token's length are not told apart. */
+  within(rests: readonly Rest[]): State {
+    return this.#close(rests.map((rest) => this.#stack(this.#cut(rest), null)));
+  }
+
+  #forget(): void {
+    this.#kept = 0;
+    for (const map of [this.#expressions, this.#repeats, this.#literals, this.#rests, this.#stacks, this.#states]) {
+      map.clear();
+    }
+  }
+
+  /** Opens the stacks up to where each reads a byte. Null is a text that is over. */
+  #close(open: (Stack | null)[]): State {
+    if (this.#kept > MOST_KEPT) this.#forget();
+    const seen = new Set<Stack>();
+    const reading: Stack[] = [];
+    let accepting = false;
+    for (let stack = open.pop(); stack !== undefined; stack = open.pop()) {
+      if (stack === null) {
+        accepting = true;
+      } else if (!seen.has(stack)) {
+        seen.add(stack);
+        if (stack.rest.takes) reading.push(stack);
+        else this.#open(stack, open);
+      }
+      if (reading.length > MOST_STACKS) {
+        throw new RangeError(
+          `Cannot follow the answer in more than ${MOST_STACKS} ways: use a schema with fewer choices`,
+        );
+      }
+    }
+    reading.sort((a, b) => a.id - b.id);
+    const key = `${accepting}${reading.map(({ id }) => id).join()}`;
+    return this.#once(this.#states, key, STATE, () => ({ stacks: reading, accepting, next: new Array(256) }));
+  }
+
+  /** Puts what a stack may go on with into `open`. */
+  #open({ rest: { expression, next }, below }: Stack, open: (Stack | null)[]): void {
+    switch (expression.type) {
+      case "literal":
+        open.push(this.#pop(this.#chain(this.#bytesOf(expression), next), below));
+        break;
+      case "sequence":
+        open.push(this.#pop(this.#chain(expression.parts, next), below));
+        break;
+      case "choice":
+        for (const option of expression.options) open.push(this.#stack(this.#rest(option, next), below));
+        break;
+      case "repeat": {
+        const { body, least, most } = expression;
+        if (least === 0) open.push(this.#pop(next, below));
+        if (most === 0) break;
+        const again = this.#repeat(body, Math.max(0, least - 1), most - 1);
+        open.push(this.#stack(this.#rest(body, this.#rest(again, next)), below));
+        break;
+      }
+      case "call": {
+        const rule = this.#rest(this.#rules[expression.rule]!, null);
+        open.push(this.#stack(rule, this.#pop(next, below)));
+      }
+    }
+  }
+
+  #pop(next: Rest | null, below: Stack | null): Stack | null {
+    return next === null ? below : this.#stack(next, below);
+  }
+
+  #chain(parts: readonly Expression[], next: Rest | null): Rest | null {
+    return parts.reduceRight<Rest | null>((rest, part) => this.#rest(part, rest), next);
+  }
+
+  #cut(rest: Rest): Rest {
+    if (rest.cut) return rest.cut;
+    const next = rest.next && this.#cut(rest.next);
+    const { expression } = rest;
+    if (expression.type !== "repeat") return rest.cut = this.#rest(expression, next);
+    const { body, least, most } = expression;
+    const far = this.#longest;
+    return rest.cut = this.#rest(this.#repeat(body, Math.min(least, far), most < far ? most : Infinity), next);
+  }
+
+  #bytesOf(literal: Extract<Expression, { type: "literal" }>): readonly Expression[] {
+    let bytes = this.#literals.get(literal);
+    if (!bytes) this.#literals.set(literal, bytes = Array.from(new TextEncoder().encode(literal.text), single));
+    return bytes;
+  }
+
+  #repeat(body: Expression, least: number, most: number): Expression {
+    const key = `${this.#idOf(body)} ${least} ${most}`;
+    return this.#once(this.#repeats, key, 1, () => ({ type: "repeat", body, least, most }));
+  }
+
+  #idOf(expression: Expression): number {
+    return this.#once(this.#expressions, expression, 1, (id) => id);
+  }
+
+  #rest(expression: Expression, next: Rest | null): Rest {
+    const key = `${this.#idOf(expression)} ${next?.id}`;
+    return this.#once(this.#rests, key, 1, (id) => ({ id, expression, next, takes: takenBy(expression), cut: null }));
+  }
+
+  #stack(rest: Rest, below: Stack | null): Stack {
+    return this.#once(this.#stacks, `${rest.id} ${below?.id}`, 1, (id) => ({ id, rest, below }));
+  }
+
+  /** What `make` makes, the same for the same key; `size` is what it adds to what is kept. */
+  #once<K, V>(map: Map<K, V>, key: K, size: number, make: (id: number) => V): V {
+    let value = map.get(key);
+    if (value === undefined) {
+      map.set(key, value = make(this.#ids++));
+      this.#kept += size;
+    }
+    return value;
+  }
+}
+
+const SINGLES: readonly Expression[] = Array.from(
+  { length: 256 },
+  (_, byte) => ({ type: "byte", ranges: [[byte, byte]] }),
+);
+const single = (byte: number): Expression => SINGLES[byte]!;
+
+const taken = new WeakMap<Expression, Uint8Array>();
+
+function takenBy(expression: Expression): Uint8Array | null {
+  if (expression.type !== "byte") return null;
+  let takes = taken.get(expression);
+  if (!takes) {
+    taken.set(expression, takes = new Uint8Array(256));
+    for (const [first, last] of expression.ranges) takes.fill(1, first, last + 1);
+  }
+  return takes;
+}
