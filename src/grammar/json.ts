@@ -1,6 +1,6 @@
 /** JSON as models write it: on one line, at most one space behind a comma or a colon. */
 import type { Expression } from "../pipeline/messages.ts";
-import { ANY, type Characters, range, union, utf8, without } from "./characters.ts";
+import { ANY, type Characters, intersection, range, union, utf8, without } from "./characters.ts";
 import { byte, choice, EMPTY, literal, optional, repeat, type Rules, sequence } from "./expression.ts";
 
 const SPACE = optional(literal(" "));
@@ -37,17 +37,25 @@ const CHARACTER = choice(utf8(PLAIN), ESCAPE);
 
 /** One character of the set inside a string, in the one usual way to write it. */
 export function character(set: Characters): Expression {
-  const plain = without(set, without(ANY, PLAIN));
-  const others = without(set, PLAIN).flatMap(([first, last]) =>
-    Array.from({ length: last - first + 1 }, (_, i) => literal(escaped(String.fromCodePoint(first + i))))
+  const plain = intersection(set, PLAIN);
+  const codes = without(set, PLAIN).flatMap(([first, last]) =>
+    Array.from({ length: last - first + 1 }, (_, i) => first + i)
   );
-  return choice(...(plain.length > 0 ? [utf8(plain)] : []), ...others);
+  const short = codes.map((code) => SHORT[String.fromCharCode(code)]).filter((one) => one !== undefined);
+  const others = codes.filter((code) => SHORT[String.fromCharCode(code)] === undefined);
+  const escapes = [
+    ...(short.length > 0 ? [letter(short.join(""))] : []),
+    ...[0, 1].map((high) =>
+      sequence(literal(`u00${high}`), letter(others.filter((c) => c >> 4 === high).map(lowDigit).join("")))
+    ),
+  ];
+  return choice(
+    ...(plain.length > 0 ? [utf8(plain)] : []),
+    ...(codes.length > 0 ? [sequence(literal("\\"), choice(...escapes))] : []),
+  );
 }
 
-function escaped(control: string): string {
-  const short = SHORT[control];
-  return short ? `\\${short}` : `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
+const lowDigit = (code: number): string => (code & 15).toString(16);
 
 /** A string around `body`. */
 export const quoted = (body: Expression): Expression => sequence(QUOTE, body, QUOTE);

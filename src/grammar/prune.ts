@@ -97,7 +97,9 @@ function hasText(expression: Expression, known: readonly boolean[]): boolean {
       return expression.least === 0 || has(expression.body);
     case "call":
       return known[expression.rule]!;
-    default:
+    case "byte":
+      return expression.ranges.length > 0;
+    case "literal":
       return true;
   }
 }
