@@ -34,6 +34,8 @@ const MOST_STACKS = 4096;
 /** What is kept at most before all is begun anew, counted in rests and stacks, of which a state's table takes the memory of so many. */
 const MOST_KEPT = 200_000;
 const STATE = 16;
+/** Stacks that are opened for one token at most, a second's work: a grammar that needs more is made to be slow. */
+const MOST_WORK = 500_000;
 
 export class Automaton {
   readonly #rules: readonly Expression[];
@@ -46,11 +48,17 @@ export class Automaton {
   readonly #states = new Map<string, State>();
   #ids = 0; // never given twice, so that what is held stays valid when all is forgotten
   #kept = 0;
+  #work = 0;
 
   /** @param longest Bytes that are walked at most from where a {@linkcode Automaton.within} begins. */
   constructor(grammar: Grammar, longest: number) {
     this.#rules = grammar.rules;
     this.#longest = longest;
+  }
+
+  /** The work for another token begins. */
+  rest(): void {
+    this.#work = 0;
   }
 
   /** Nothing was read. */
@@ -100,9 +108,9 @@ export class Automaton {
         if (stack.rest.takes) reading.push(stack);
         else this.#open(stack, open);
       }
-      if (reading.length > MOST_STACKS) {
+      if (reading.length > MOST_STACKS || ++this.#work > MOST_WORK) {
         throw new RangeError(
-          `Cannot follow the answer in more than ${MOST_STACKS} ways: use a schema with fewer choices`,
+          "Cannot follow the answer's grammar in so many ways at once: use a schema with fewer choices",
         );
       }
     }

@@ -30,6 +30,15 @@ export class Matcher {
     return state !== null;
   }
 
+  /** Which of these tokens may come next, a bit each. */
+  among(ids: Uint32Array): Uint32Array {
+    const bits = new Uint32Array(Math.ceil(ids.length / 32));
+    ids.forEach((id, i) => {
+      if (this.allows(id)) bits[i >>> 5]! |= 1 << (i & 31);
+    });
+    return bits;
+  }
+
   /** All tokens that may come next, a bit each, [⌈V / 32⌉]; valid until the next token. */
   get allowed(): { readonly bits: Uint32Array; readonly count: number } {
     if (this.#filled !== this.#state) {
@@ -59,7 +68,8 @@ export class Matcher {
   }
 }
 
-function countBits(words: Uint32Array): number {
+/** How many bits are set. */
+export function countBits(words: Uint32Array): number {
   let count = 0;
   for (let word of words) {
     word -= (word >>> 1) & 0x55555555;

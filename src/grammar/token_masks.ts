@@ -41,11 +41,13 @@ export class TokenMasks {
 
   /** Nothing was read. */
   start(): State {
+    this.#automaton.rest();
     return this.#automaton.start();
   }
 
   /** The state after a token; null if it cannot follow or is not text. */
   after(state: State, id: number): State | null {
+    this.#automaton.rest();
     const bytes = this.vocabulary.bytesOf(id);
     if (bytes.length === 0) return null;
     let reached: State | null = state;
@@ -55,6 +57,7 @@ export class TokenMasks {
 
   /** Sets `bits`, [⌈V / 32⌉], to the tokens that may follow. */
   fill(state: State, bits: Uint32Array): void {
+    this.#automaton.rest();
     bits.fill(0);
     for (const [below, rests] of byCaller(state)) {
       const within = this.#within(this.#automaton.within(rests));
