@@ -51,6 +51,8 @@ const params: Readonly<Record<RequestError["field"], string>> = {
   maxTokens: "max_tokens",
   stop: "stop",
   logprobs: "top_logprobs",
+  responseFormat: "response_format",
+  toolChoice: "tool_choice",
 };
 
 /** Characters of a field's name that an error repeats. */

@@ -4,7 +4,9 @@ import type {
   ChatRequest,
   CompletionRequest as RawCompletion,
   GenerationOptions,
+  ResponseFormat,
   Tool,
+  ToolChoice,
 } from "../chat/messages.ts";
 import type { ChatCompletionRequest, CompletionRequest } from "./schema.ts";
 
@@ -17,6 +19,8 @@ export function toChatRequest(body: ChatCompletionRequest): ChatRequest {
     messages: body.messages.map(toMessage),
     ...toOptions(body, body.max_completion_tokens ?? body.max_tokens),
     ...given("tools", body.tool_choice === "none" ? undefined : body.tools?.map(toTool)),
+    ...given("toolChoice", toToolChoice(body.tool_choice)),
+    ...given("responseFormat", toResponseFormat(body.response_format)),
     ...given("thinking", thinking),
     ...given("thinkBudget", body.thinking_budget ?? body.chat_template_kwargs?.thinking_budget),
     ...given("logprobs", body.logprobs ? body.top_logprobs ?? 0 : undefined),
@@ -57,9 +61,29 @@ function toText(content: Message["content"]): string {
 }
 
 function toTool(
-  { type, function: { name, description, parameters } }: NonNullable<ChatCompletionRequest["tools"]>[number],
+  { type, function: { name, description, parameters, strict } }: NonNullable<ChatCompletionRequest["tools"]>[number],
 ): Tool {
-  return { type, function: { name, ...given("description", description), ...given("parameters", parameters) } };
+  return {
+    type,
+    function: {
+      name,
+      ...given("description", description),
+      ...given("parameters", parameters),
+      ...given("strict", strict),
+    },
+  };
+}
+
+function toToolChoice(choice: ChatCompletionRequest["tool_choice"]): ToolChoice | undefined {
+  if (choice == null || choice === "none") return undefined;
+  return typeof choice === "string" ? choice : { name: choice.function.name };
+}
+
+/** A format without a schema takes any object, as with json_object. */
+function toResponseFormat(format: ChatCompletionRequest["response_format"]): ResponseFormat | undefined {
+  if (format?.type !== "json_schema") return format ?? undefined;
+  const { schema, strict } = format.json_schema;
+  return schema ? { type: "json_schema", schema, strict: strict ?? false } : { type: "json_object" };
 }
 
 function toOptions(

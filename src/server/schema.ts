@@ -84,9 +84,28 @@ const tool = z.strictObject({
     name: z.string().regex(/^[\w-]{1,64}$/, "expected 1 to 64 letters, digits, _ or -"),
     description: z.string().nullish(),
     parameters: z.record(z.string(), z.unknown()).nullish(),
-    strict: z.literal(false, "strict schemas are not enforced: leave strict out or send false").nullish(),
+    strict: z.boolean().nullish(),
   }),
 });
+
+const toolChoice = z.union([
+  z.enum(["auto", "none", "required"]),
+  z.strictObject({ type: z.literal("function"), function: z.strictObject({ name: z.string() }) }),
+], 'expected "auto", "none", "required" or a function by its name');
+
+const responseFormat = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("json_object") }),
+  z.strictObject({
+    type: z.literal("json_schema"),
+    json_schema: z.strictObject({
+      name: z.string().regex(/^[\w-]{1,64}$/, "expected 1 to 64 letters, digits, _ or -"),
+      description: z.string().nullish(),
+      schema: z.record(z.string(), z.unknown()).nullish(),
+      strict: z.boolean().nullish(),
+    }),
+  }),
+], { error: "expected one of text, json_object, json_schema" });
 
 const thinkingBudget = z.int().min(0).nullish();
 
@@ -98,9 +117,9 @@ export const ChatCompletionRequest = z.strictObject({
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
   tools: z.array(tool).max(128).nullish(),
-  tool_choice: z.enum(["auto", "none"], 'only "auto" and "none" are supported').nullish(),
+  tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.literal(true, "only true is supported").nullish(),
-  response_format: z.strictObject({ type: z.literal("text", 'only "text" is supported') }).nullish(),
+  response_format: responseFormat.nullish(),
   chat_template_kwargs: z.strictObject({
     enable_thinking: z.boolean().nullish(),
     thinking_budget: thinkingBudget,
