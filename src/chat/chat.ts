@@ -85,12 +85,9 @@ export class Chat implements AsyncDisposable {
     const parser = new OutputParser({ thinking, tools: (request.tools?.length ?? 0) > 0 });
     // A thought that the prompt has not opened may never come, so there is nothing to close.
     const budget = thinking && thinkBudget !== undefined ? this.#thinkingBudget(thinkBudget) : null;
+    const grammar = this.#grammar(request, thinking);
     return this.#run({
-      request: {
-        ...this.#request(tokens, request, "messages"),
-        thinking: budget,
-        grammar: this.#grammar(request, thinking),
-      },
+      request: { ...this.#request(tokens, request, "messages"), thinking: budget, ...(grammar && { grammar }) },
       parser,
       stop: request.stop ?? [],
       signal,

@@ -233,7 +233,7 @@ export interface GenerateRequest {
   readonly logprobs: number | null;
   readonly thinking: ThinkingBudget | null;
   /** What the answer's text must be, its thought included. The tokens that end it come exactly where it may end. */
-  readonly grammar?: Grammar | null;
+  readonly grammar?: Grammar;
 }
 
 export interface ScoreRequest {

@@ -74,14 +74,15 @@ function toTool(
   };
 }
 
-function toToolChoice(choice: ChatCompletionRequest["tool_choice"]): ToolChoice | undefined {
-  if (choice == null || choice === "none") return undefined;
-  return typeof choice === "string" ? choice : { name: choice.function.name };
+function toToolChoice(choice: ChatCompletionRequest["tool_choice"]): ToolChoice | null | undefined {
+  if (typeof choice === "object") return choice && { name: choice.function.name };
+  return choice === "required" ? choice : undefined;
 }
 
 /** A format without a schema takes any object, as with json_object. */
 function toResponseFormat(format: ChatCompletionRequest["response_format"]): ResponseFormat | undefined {
-  if (format?.type !== "json_schema") return format ?? undefined;
+  if (format == null || format.type === "text") return undefined;
+  if (format.type === "json_object") return format;
   const { schema, strict } = format.json_schema;
   return schema ? { type: "json_schema", schema, strict: strict ?? false } : { type: "json_object" };
 }

@@ -225,8 +225,12 @@ Deno.test("invalid requests are refused with the field's name", async () => {
     ["logit_bias.-1", /expected a token id/, { ...question, logit_bias: { "-1": 1 } }],
     ["max_tokens", /too small/, { ...question, max_tokens: 0 }],
     ["top_logprobs", /too big/, { ...question, logprobs: true, top_logprobs: 21 }],
-    ["tool_choice", /"required": only "auto" and "none"/, { ...question, tool_choice: "required" }],
-    ["response_format.type", /"json_object": only "text"/, { ...question, response_format: { type: "json_object" } }],
+    ["tool_choice", /"any": expected "auto", "none", "required" or a function/, { ...question, tool_choice: "any" }],
+    ["response_format.type", /"xml": expected one of text, json_object/, {
+      ...question,
+      response_format: { type: "xml" },
+    }],
+    ["response_format.json_schema", /^Missing/, { ...question, response_format: { type: "json_schema" } }],
     ["reasoning_effort", /not supported/, { ...question, reasoning_effort: "high" }],
     ["chat_template_kwargs.x", /not supported/, { ...question, chat_template_kwargs: { x: 1 } }],
     ["tools[0].function.name", /letters, digits/, {
