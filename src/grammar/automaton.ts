@@ -35,7 +35,7 @@ const MOST_STACKS = 4096;
 const MOST_KEPT = 200_000;
 const STATE = 16;
 /** Stacks that are opened for one token at most, a second's work: a grammar that needs more is made to be slow. */
-const MOST_WORK = 500_000;
+const MOST_WORK = 100_000;
 
 export class Automaton {
   readonly #rules: readonly Expression[];

@@ -1,6 +1,6 @@
 /** Numbers between bounds, digit by digit. */
 import type { Expression } from "../pipeline/messages.ts";
-import { byte, choice, EMPTY, literal, NEVER, optional, repeat, sequence } from "./expression.ts";
+import { byte, choice, EMPTY, literal, NEVER, repeat, sequence } from "./expression.ts";
 import { digits } from "./json.ts";
 
 /** An end of an interval; ±Infinity where it has none. */
@@ -93,33 +93,21 @@ function decimal({ value, exclusive }: Bound): Decimal {
 function realsBetween(least: Bound, most: Bound): Expression {
   if (least.value > most.value) return NEVER;
   const low = decimal(least);
-  if (most.value === Infinity) {
-    const places = placesOf(LARGEST);
-    const above = sequence(natural(low.whole + 1n, LARGEST), optional(sequence(literal("."), digits(1, places))));
-    return choice(
-      sequence(
-        literal(String(low.whole)),
-        pointed(low.fraction === "" && !low.exclusive, atLeast(low.fraction, low.exclusive, placesOf(low.whole), 1)),
-      ),
-      above,
-    );
+  const high = most.value === Infinity ? null : decimal(most);
+  const places = high ? placesOf(high.whole) : EXACT_DIGITS; // far above a bound it does not matter how they are rounded
+  const mayBeLow = low.fraction === "" && !low.exclusive;
+  const mayBeHigh = high !== null && (high.fraction !== "" || !high.exclusive);
+  if (low.whole === high?.whole) {
+    return sequence(literal(String(low.whole)), pointed(mayBeLow && mayBeHigh, within(low, high, places, 1)));
   }
-  const high = decimal(most);
-  const places = placesOf(high.whole);
-  if (low.whole === high.whole) {
-    const zero = low.fraction === "" && !low.exclusive && (high.fraction !== "" || !high.exclusive);
-    return sequence(literal(String(low.whole)), pointed(zero, within(low, high, places, 1)));
-  }
+  const lowest = atLeast(low.fraction, low.exclusive, placesOf(low.whole), 1);
+  const between = natural(low.whole + 1n, high ? high.whole - 1n : LARGEST);
   return choice(
-    sequence(
-      literal(String(low.whole)),
-      pointed(low.fraction === "" && !low.exclusive, atLeast(low.fraction, low.exclusive, places, 1)),
-    ),
-    sequence(natural(low.whole + 1n, high.whole - 1n), optional(sequence(literal("."), digits(1, places)))),
-    sequence(
-      literal(String(high.whole)),
-      pointed(high.fraction !== "" || !high.exclusive, atMost(high.fraction, high.exclusive, places, 1)),
-    ),
+    sequence(literal(String(low.whole)), pointed(mayBeLow, lowest)),
+    sequence(between, pointed(true, digits(1, places))),
+    high
+      ? sequence(literal(String(high.whole)), pointed(mayBeHigh, atMost(high.fraction, high.exclusive, places, 1)))
+      : NEVER,
   );
 }
 

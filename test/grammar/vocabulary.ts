@@ -75,9 +75,11 @@ export function textOf(ids: readonly number[]): string {
 export function taker(grammar: Grammar): (text: string) => boolean {
   const automaton = new Automaton(grammar, 100);
   return (text) => {
-    automaton.rest();
     let state: State | null = automaton.start();
-    for (const byte of utf8.encode(text)) state = state && automaton.step(state, byte);
+    for (const byte of utf8.encode(text)) {
+      automaton.rest();
+      state = state && automaton.step(state, byte);
+    }
     return state?.accepting ?? false;
   };
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ChatRequest } from "../../src/chat/messages.ts";
 import { RequestError } from "../../src/chat/request_error.ts";
 import { type AppOptions, createApp } from "../../src/server/app.ts";
 import type { LogEntry } from "../../src/server/request_log.ts";
@@ -194,6 +195,28 @@ Deno.test("every field arrives at the model translated", async () => {
     thinkBudget: 9,
     logprobs: 3,
   }]);
+});
+
+Deno.test("formats, tool choices and strict tools arrive at the model", async () => {
+  const { ask, model } = serve();
+  const schema = { type: "object" };
+  const tools = [{ type: "function", function: { name: "f", parameters: schema, strict: true } }];
+  const bodies = [
+    { response_format: { type: "json_object" } },
+    { response_format: { type: "json_schema", json_schema: { name: "s", schema, strict: true } } },
+    { response_format: { type: "json_schema", json_schema: { name: "s" } } },
+    { tools, tool_choice: "required" },
+    { tools, tool_choice: { type: "function", function: { name: "f" } } },
+  ];
+  for (const body of bodies) assert.equal((await ask({ ...question, ...body })).status, 200);
+  const asked = model.requests.map(({ messages: _, sampling: _s, ...rest }: Partial<ChatRequest>) => rest);
+  assert.deepEqual(asked, [
+    { responseFormat: { type: "json_object" } },
+    { responseFormat: { type: "json_schema", schema, strict: true } },
+    { responseFormat: { type: "json_object" } },
+    { tools, toolChoice: "required" },
+    { tools, toolChoice: { name: "f" } },
+  ]);
 });
 
 Deno.test("null means left out, and tool_choice none hides the tools", async () => {
