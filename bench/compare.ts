@@ -9,8 +9,8 @@ import { processTerminal } from "../src/cli/terminal.ts";
 
 const PROMPT = "Once upon a time";
 
-/** Chunks of text that come before all kernels of a step are compiled. */
-const WARM_UP = 20;
+/** Tokens by which all kernels of a step are compiled: a generation of so many is taken off a longer one. */
+const WARM_UP = 40;
 
 const { values, positionals } = parseArgs({
   options: {
@@ -22,41 +22,42 @@ const { values, positionals } = parseArgs({
 });
 if (positionals.length !== 2) throw new RangeError(`Cannot compare ${positionals.length} checkouts: name two folders`);
 
-/** Milliseconds from one piece of text, nearly always a token, to the next. */
-async function stepMillis(checkout: string, seed: number): Promise<number[]> {
-  const options = [
-    "--backend",
-    values.backend,
-    "--max-tokens",
-    values.tokens,
-    "--seed",
-    `${seed}`,
-    "--temperature",
-    "1",
-  ];
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "src/main.ts", "generate", "--raw", ...options, PROMPT],
+interface Generated {
+  readonly completion_tokens: number;
+  readonly timings: { readonly decode_ms: number };
+}
+
+async function generate(checkout: string, seed: number, tokens: number): Promise<Generated> {
+  const options = ["--backend", values.backend, "--max-tokens", `${tokens}`, "--seed", `${seed}`, "--temperature", "1"];
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "src/main.ts", "generate", "--raw", "--json", ...options, PROMPT],
     cwd: checkout,
-    stdout: "piped",
-  }).spawn();
-  const times: number[] = [];
-  for await (const _ of child.stdout) times.push(performance.now());
-  await child.status; // some drivers crash when a process ends
-  const gaps = times.slice(1).map((time, i) => time - times[i]!).slice(WARM_UP);
-  if (gaps.length > 0) return gaps;
-  throw new RangeError(`Cannot measure ${checkout}: it ended after ${times.length} pieces of text; use more --tokens`);
+    stderr: "null",
+  }).output(); // its status says nothing: some drivers crash when a process ends
+  return JSON.parse(new TextDecoder().decode(stdout));
+}
+
+/** Milliseconds a token, behind the first ones. Tokens may come several at once, so that the time between two says nothing. */
+async function stepMillis(checkout: string, seed: number): Promise<number> {
+  const [short, long] = [
+    await generate(checkout, seed, WARM_UP),
+    await generate(checkout, seed, WARM_UP + Number(values.tokens)),
+  ];
+  const steps = long.completion_tokens - short.completion_tokens;
+  if (steps >= WARM_UP) return (long.timings.decode_ms - short.timings.decode_ms) / steps;
+  throw new RangeError(`Cannot measure ${checkout}: with seed ${seed} it ended after ${long.completion_tokens} tokens`);
 }
 
 const terminal = processTerminal();
-const medians = positionals.map(() => [] as number[]);
+const millis = positionals.map(() => [] as number[]);
 for (let round = 0; round < Number(values.rounds); round++) {
-  for (const [i, checkout] of positionals.entries()) medians[i]!.push(median(await stepMillis(checkout, round)));
-  terminal.write(`round ${round + 1}: ${medians.map((all) => `${digits(all.at(-1)!)} ms`).join(", ")} a step\n`);
+  for (const [i, checkout] of positionals.entries()) millis[i]!.push(await stepMillis(checkout, round));
+  terminal.write(`round ${round + 1}: ${millis.map((all) => `${digits(all.at(-1)!)} ms`).join(", ")} a step\n`);
 }
-const [before, after] = medians.map(median) as [number, number];
-for (const [i, millis] of [before, after].entries()) {
+const [before, after] = millis.map(median) as [number, number];
+for (const [i, step] of [before, after].entries()) {
   terminal.write(
-    `${digits(1e3 / millis)} tok/s, ${digits(millis)} ms a step (median of ${values.rounds}): ${positionals[i]}\n`,
+    `${digits(1e3 / step)} tok/s, ${digits(step)} ms a step (median of ${values.rounds}): ${positionals[i]}\n`,
   );
 }
 terminal.write(`${digits(before / after)} times as fast\n`);

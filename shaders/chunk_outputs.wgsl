@@ -1,6 +1,8 @@
 // o_a = D^(-1/2) [exp(g(a+1)) q_a S + Σ_(b≤a) exp(g(a-b)) (q_a·k_b) v_b] for the rows a of a chunk, S the state before it (spec c.6).
 // One workgroup of LANES per chunk of at most 64 rows and head (lib/attention_tile.wgsl).
 
+const_assert TILE_ROWS == SPAN;
+
 struct Params {
   heads: u32,
 }
@@ -30,15 +32,25 @@ fn key_at(row: u32, channel4: u32) -> vec4f { return at_row(row, 1u, channel4); 
 fn value_at(row: u32, channel4: u32) -> vec4f {
   if (!from_state) { return at_row(row, 2u, channel4); }
   let k = min(first_channel + row, SIZE - 1u);
-  return states[((chunk * params.heads + head) * SIZE + k) * CHANNELS4 + channel4];
+  return states[((chunk * params.heads + head) * SIZE + k) * CHANNELS4 + min(channel4, CHANNELS4 - 1u)];
 }
 
 fn power(n: u32) -> f32 { return decay[head * (SPAN + 1u) + n]; }
 
-// exp(g(a-b)) for the rows a, 0 where b > a.
-fn factors_for(rows: vec4u, b: u32) -> vec4f {
-  let n = rows - min(rows, vec4u(b));
-  return select(vec4f(), vec4f(power(n.x), power(n.y), power(n.z), power(n.w)), vec4u(b) <= rows);
+// exp(g(a-b)) for keys b of row a, 0 where b > a.
+fn factors_for(a: u32, b: vec4u) -> vec4f {
+  let n = vec4u(a) - min(vec4u(a), b);
+  return select(vec4f(), vec4f(power(n.x), power(n.y), power(n.z), power(n.w)), b <= vec4u(a));
+}
+
+fn weakened(scores: mat4x4f, row: u32, x: u32) -> mat4x4f {
+  let b = 4u * x + vec4u(0u, 1u, 2u, 3u);
+  return mat4x4f(
+    scores[0] * factors_for(row, b),
+    scores[1] * factors_for(row + DOWN, b),
+    scores[2] * factors_for(row + 2u * DOWN, b),
+    scores[3] * factors_for(row + 3u * DOWN, b),
+  );
 }
 
 fn write(row: u32, column: u32, value: vec4f) {
@@ -46,11 +58,11 @@ fn write(row: u32, column: u32, value: vec4f) {
   out[((span.first + row) * params.heads + head) * CHANNELS4 + column] = value / sqrt(f32(SIZE));
 }
 
-fn write_sums(y: u32, column: u32, sums: mat4x4f) {
-  write(y, column, sums[0]);
-  write(y + 16u, column, sums[1]);
-  write(y + 32u, column, sums[2]);
-  write(y + 48u, column, sums[3]);
+fn write_sums(row: u32, column: u32, sums: mat4x4f) {
+  write(row, column, sums[0]);
+  write(row + DOWN, column, sums[1]);
+  write(row + 2u * DOWN, column, sums[2]);
+  write(row + 3u * DOWN, column, sums[3]);
 }
 
 @compute @workgroup_size(LANES)
@@ -64,31 +76,28 @@ fn main(
   span = span_at(chunk);
   if (span.rows == 0u) { return; }
   let at = thread_at(lane);
-  let rows = vec4u(at.y, at.y + 16u, at.y + 32u, at.y + 48u);
-  let scores = score_keys(lane, at);
-  let b = 4u * at.x;
-  hold_factors(
-    at,
-    mat4x4f(
-      scores[0] * factors_for(rows, b),
-      scores[1] * factors_for(rows, b + 1u),
-      scores[2] * factors_for(rows, b + 2u),
-      scores[3] * factors_for(rows, b + 3u),
-    ),
-  );
+  let row0 = at.y;
+  let row1 = at.y + 4u * DOWN;
+  score_keys(lane, at);
+  workgroupBarrier(); // queries may still be being read
+  hold_factors(at, weakened(scores0, row0, at.x), weakened(scores1, row1, at.x));
   from_state = false;
   weigh_values(lane, at, span.rows);
 
   // What q makes of the state: the same product, with q for factors and the state's rows for values, 64 channels at a time.
   from_state = true;
-  for (var base = 0u; base < SIZE; base += 64u) {
+  for (var base = 0u; base < SIZE; base += TILE_KEYS) {
     first_channel = base;
     workgroupBarrier(); // the factors before may still be being read
     for (var i = lane; i < SPAN * 16u; i += LANES) {
-      factors[i] = power(i / 16u + 1u) * query_at(i / 16u, base / 4u + i % 16u);
+      hold_row(i / 16u, i % 16u, power(i / 16u + 1u) * query_at(i / 16u, base / 4u + i % 16u));
     }
-    weigh_values(lane, at, min(64u, SIZE - base));
+    weigh_values(lane, at, min(TILE_KEYS, SIZE - base));
   }
-  write_sums(at.y, at.x, sums0);
-  if (CHANNELS4 > 16u) { write_sums(at.y, at.x + 16u, sums1); }
+  write_sums(row0, at.x, sums00);
+  write_sums(row1, at.x, sums10);
+  if (CHANNELS4 > 16u) {
+    write_sums(row0, at.x + 16u, sums01);
+    write_sums(row1, at.x + 16u, sums11);
+  }
 }

@@ -1,12 +1,13 @@
 // out[r, n] = x[r] · weight[n] + bias[n], or if ADD that more than it was, for the rows n in the part of the weight that is bound:
 // as decode_product.wgsl does, for many rows.
-// One workgroup of LANES per tile of ROW_BLOCKS · 4 · DOWN rows and 4 · ACROSS outputs (lib/register_tile.wgsl); ROW_BLOCKS: 1 or 2.
+// One workgroup of LANES per tile of ROW_BLOCKS · 4 · DOWN rows and COLUMN_BLOCKS · 4 · ACROSS outputs (lib/register_tile.wgsl), the blocks
+// 1 or 2 each.
 // A sum goes through K in its order, whatever the tile is; with several SPLITS each workgroup goes through a share of K, and out is
 // [SPLITS, T, N] for sum_splits.wgsl to add up. OUTPUTS: rows are the step's outputs. BIAS: there is one.
 // ROUTED: rows are choices (t, k), in tiles that share an expert's matrix (lib/row_tile.wgsl).
 
 const TILE_ROWS = 4u * ROW_BLOCKS * DOWN;
-const TILE_COLUMNS = 4u * ACROSS;
+const TILE_COLUMNS = 4u * COLUMN_BLOCKS * ACROSS;
 
 struct Params {
   columns: u32, // K / 4
@@ -25,8 +26,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read> places: array<u32>; // [ROW_TILES, 4] tiles, then [T, PER_ROW] choices
 @group(0) @binding(7) var<storage, read_write> out: array<f32>; // [T, N] or [T, PER_ROW, N]
 
-var<workgroup> x_tile: array<vec4f, TILE_ROWS * DEPTH>;
-var<workgroup> w_tile: array<vec4f, TILE_COLUMNS * DEPTH>;
+var<workgroup> x_tile: array<array<array<vec4f, PITCH>, DOWN>, 4u * ROW_BLOCKS>;
+var<workgroup> w_tile: array<array<array<vec4f, PITCH>, ACROSS>, 4u * COLUMN_BLOCKS>;
 
 fn weights(tile: Tile, i: u32) -> vec4f {
   let at = tile.rows.x * params.columns + i;
@@ -38,43 +39,44 @@ fn weights(tile: Tile, i: u32) -> vec4f {
 
 fn column_at(e: u32, n: u32) -> Tile { return tile_at(e, n, params.outputs, params.first, params.count); }
 
-const X_LOADS = TILE_ROWS * DEPTH / LANES;
-const W_LOADS = TILE_COLUMNS * DEPTH / LANES;
-const_assert X_LOADS <= 2u && W_LOADS <= 2u;
+const STEP = LANES / DEPTH; // rows or columns that all threads load at once
+const X_LOADS = TILE_ROWS / STEP;
+const W_LOADS = TILE_COLUMNS / STEP;
+const_assert X_LOADS <= 2u && W_LOADS <= 4u;
 
 fn load_x(row: u32, k: u32) -> vec4f { return select(vec4f(), x[row + k], k < params.columns); }
 
 fn load_w(tile: Tile, k: u32) -> vec4f { return select(vec4f(), weights(tile, k), k < params.columns); }
 
-fn x_at(k: u32, row: u32) -> mat4x4f {
-  return transpose(mat4x4f(
-    x_tile[held_at(k, row, TILE_ROWS)],
-    x_tile[held_at(k, row + DOWN, TILE_ROWS)],
-    x_tile[held_at(k, row + 2u * DOWN, TILE_ROWS)],
-    x_tile[held_at(k, row + 3u * DOWN, TILE_ROWS)],
-  ));
+fn hold_x(row: u32, k: u32, value: vec4f) { x_tile[row / DOWN][row % DOWN][k] = value; }
+
+fn hold_w(column: u32, k: u32, value: vec4f) { w_tile[column / ACROSS][column % ACROSS][k] = value; }
+
+// Four rows, or columns, from a thread's i-th on.
+fn x_at(i: u32, y: u32, k: u32) -> mat4x4f {
+  return transpose(mat4x4f(x_tile[i][y][k], x_tile[i + 1u][y][k], x_tile[i + 2u][y][k], x_tile[i + 3u][y][k]));
 }
 
-fn w_at(k: u32, column: u32) -> mat4x4f {
-  return mat4x4f(
-    w_tile[held_at(k, column, TILE_COLUMNS)],
-    w_tile[held_at(k, column + ACROSS, TILE_COLUMNS)],
-    w_tile[held_at(k, column + 2u * ACROSS, TILE_COLUMNS)],
-    w_tile[held_at(k, column + 3u * ACROSS, TILE_COLUMNS)],
-  );
+fn w_at(i: u32, x: u32, k: u32) -> mat4x4f {
+  return mat4x4f(w_tile[i][x][k], w_tile[i + 1u][x][k], w_tile[i + 2u][x][k], w_tile[i + 3u][x][k]);
 }
 
-// Sums of a thread's blocks of rows.
-var<private> sums0: mat4x4f;
-var<private> sums1: mat4x4f;
+// Sums of a thread's blocks of rows and of columns.
+var<private> sums00: mat4x4f;
+var<private> sums01: mat4x4f;
+var<private> sums10: mat4x4f;
+var<private> sums11: mat4x4f;
 
 fn advance(k: u32, at: vec2u) {
-  let x0 = x_at(k, at.y);
-  let w0 = w_at(k, at.x);
-  sums0 = multiply(sums0, x0, w0);
-  if (ROW_BLOCKS > 1u) {
-    let x1 = x_at(k, at.y + 4u * DOWN);
-    sums1 = multiply(sums1, x1, w0);
+  let x0 = x_at(0u, at.y, k);
+  let w0 = w_at(0u, at.x, k);
+  let x1 = x_at(4u * (ROW_BLOCKS - 1u), at.y, k);
+  sums00 = multiply(sums00, x0, w0);
+  if (ROW_BLOCKS > 1u) { sums10 = multiply(sums10, x1, w0); }
+  if (COLUMN_BLOCKS > 1u) {
+    let w1 = w_at(4u, at.x, k);
+    sums01 = multiply(sums01, x0, w1);
+    if (ROW_BLOCKS > 1u) { sums11 = multiply(sums11, x1, w1); }
   }
 }
 
@@ -125,11 +127,13 @@ fn main(
   let at = thread_at(lane);
   workgroupBarrier(); // tile_rows are known
   let part = lane % DEPTH;
-  let held = vec2u(lane / DEPTH, (lane + LANES) / DEPTH);
-  let row0 = tile_rows[held.x] * params.columns;
-  let row1 = tile_rows[min(held.y, TILE_ROWS - 1u)] * params.columns;
-  let column0 = column_at(rows.expert, n + held.x);
-  let column1 = column_at(rows.expert, n + held.y);
+  let held = lane / DEPTH;
+  let row0 = tile_rows[held] * params.columns;
+  let row1 = tile_rows[min(held + STEP, TILE_ROWS - 1u)] * params.columns;
+  let column0 = column_at(rows.expert, n + held);
+  let column1 = column_at(rows.expert, n + held + STEP);
+  let column2 = column_at(rows.expert, n + held + 2u * STEP);
+  let column3 = column_at(rows.expert, n + held + 3u * STEP);
   let span = (params.columns + SPLITS * DEPTH - 1u) / (SPLITS * DEPTH) * DEPTH;
   let begin = split * span;
   let end = min(begin + span, params.columns);
@@ -137,14 +141,24 @@ fn main(
   var x1 = vec4f();
   var w0 = load_w(column0, begin + part);
   var w1 = vec4f();
+  var w2 = vec4f();
+  var w3 = vec4f();
   if (X_LOADS > 1u) { x1 = load_x(row1, begin + part); }
   if (W_LOADS > 1u) { w1 = load_w(column1, begin + part); }
+  if (W_LOADS > 2u) {
+    w2 = load_w(column2, begin + part);
+    w3 = load_w(column3, begin + part);
+  }
   for (var base = begin; base < end; base += DEPTH) {
     workgroupBarrier(); // the columns before may still be being read
-    x_tile[held_at(part, held.x, TILE_ROWS)] = x0;
-    w_tile[held_at(part, held.x, TILE_COLUMNS)] = w0;
-    if (X_LOADS > 1u) { x_tile[held_at(part, held.y, TILE_ROWS)] = x1; }
-    if (W_LOADS > 1u) { w_tile[held_at(part, held.y, TILE_COLUMNS)] = w1; }
+    hold_x(held, part, x0);
+    hold_w(held, part, w0);
+    if (X_LOADS > 1u) { hold_x(held + STEP, part, x1); }
+    if (W_LOADS > 1u) { hold_w(held + STEP, part, w1); }
+    if (W_LOADS > 2u) {
+      hold_w(held + 2u * STEP, part, w2);
+      hold_w(held + 3u * STEP, part, w3);
+    }
     workgroupBarrier();
     // The next columns are on their way while these are multiplied.
     let next = base + DEPTH + part;
@@ -152,11 +166,19 @@ fn main(
     w0 = load_w(column0, next);
     if (X_LOADS > 1u) { x1 = load_x(row1, next); }
     if (W_LOADS > 1u) { w1 = load_w(column1, next); }
+    if (W_LOADS > 2u) {
+      w2 = load_w(column2, next);
+      w3 = load_w(column3, next);
+    }
     advance(0u, at);
     advance(1u, at);
     advance(2u, at);
     advance(3u, at);
   }
-  write_block(rows, at.y, n + at.x, sums0);
-  if (ROW_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x, sums1); }
+  write_block(rows, at.y, n + at.x, sums00);
+  if (ROW_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x, sums10); }
+  if (COLUMN_BLOCKS > 1u) {
+    write_block(rows, at.y, n + at.x + 4u * ACROSS, sums01);
+    if (ROW_BLOCKS > 1u) { write_block(rows, at.y + 4u * DOWN, n + at.x + 4u * ACROSS, sums11); }
+  }
 }

@@ -199,7 +199,7 @@ export const SHADERS = {
   ),
   flashAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "out" | "progress",
-    "heads" | "kv_heads" | PartOfBlock
+    "heads" | "kv_heads" | "begun" | PartOfBlock
   >("flash_attention", flashAttention, "step", "cache", "span", "registerTile", "attentionTile"),
   gateUp: shader<
     "step" | "x" | "gate" | "gate_factors" | "up" | "up_factors" | "out",

@@ -21,7 +21,7 @@ import { parseLayers, partition } from "./pipeline/partition.ts";
 import { type Ceilings, measureDevice as measure } from "./stage/ceilings.ts";
 import { hasHardwareGpu } from "./stage/devices.ts";
 import { stageConfig } from "./stage/open.ts";
-import { snapshotsFor } from "./stage/size.ts";
+import { prefixCacheRoom, snapshotsFor } from "./stage/size.ts";
 import { cacheFile, type Measure, type Measurement, Tuning } from "./stage/tuning.ts";
 import { type ModelWork, modelWork as workOf } from "./stage/work.ts";
 
@@ -62,6 +62,10 @@ export interface LoadOptions {
   readonly maxContext?: number;
   /** Sequences in flight; others wait. 1 by default. */
   readonly maxSequences?: number;
+  /** Bytes for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. */
+  readonly prefixCache?: number;
+  /** Give each answer the bits that it has alone, whoever else is answered at the same time: at most 8 sequences then decode in one step. */
+  readonly deterministic?: boolean;
   /** How matrices are held on the device; as in the checkpoint by default. */
   readonly quantize?: Quantize;
   /** In what keys and values are kept; f32, the exact one, by default. */
@@ -193,7 +197,7 @@ async function tokenizerOf(model: string): Promise<Tokenizer | null> {
 
 async function engineOptions(
   options: EngineSettings,
-  config: { readonly layers: number; readonly maxPositions: number },
+  config: Awaited<ReturnType<typeof stageConfig>>,
 ): Promise<EngineOptions> {
   const { model = EMBEDDED_MODEL, maxContext = Math.min(config.maxPositions, DEFAULT_CONTEXT) } = options;
   if (maxContext > config.maxPositions) {
@@ -204,6 +208,8 @@ async function engineOptions(
   // Decided once and here, so that all stages compute alike.
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
+  const { maxSequences: slots = 1, kvCache = "f32" } = options;
+  const { pages, ...prefixCache } = prefixCacheRoom(config, { context: maxContext, kvCache }, options.prefixCache ?? 0);
   return {
     model,
     layers,
@@ -213,9 +219,12 @@ async function engineOptions(
     decay: options.decay ?? "serving",
     ropeScaling: options.ropeScaling ?? null,
     quantize: options.quantize ?? "none",
-    kvCache: options.kvCache ?? "f32",
-    slots: options.maxSequences ?? 1,
-    snapshots: snapshotsFor(options.maxSequences ?? 1, layers.length),
+    kvCache,
+    slots,
+    snapshots: snapshotsFor(slots, layers.length) + prefixCache.snapshots,
+    cachedPages: pages,
+    prefixCache,
+    deterministic: options.deterministic ?? false,
     context: maxContext,
     maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),
     randomWeights: options.randomWeights ?? false,

@@ -1,98 +1,173 @@
-// Attention of SPAN = 64 rows by workgroups of 16 × 16 threads (lib/register_tile.wgsl): scores of 64 keys at a time, then
-// weighted sums of their values. A thread has rows y, y + 16, …; keys 4x … 4x + 3; channels 4x … and 4 (x + 16) … of the sums.
+// Attention of 8 · DOWN rows by workgroups of 16 × DOWN threads (lib/register_tile.wgsl): scores of 64 keys at a time, then
+// weighted sums of their values. A thread has rows y, y + DOWN, …; keys 4x … 4x + 3; channels 4x … and 4 (x + 16) … of the sums.
 // SIZE: channels of a head, D, at most 128. The kernel says where rows are: query_at, key_at, value_at.
+// Workgroup memory is arrays of arrays, as each index is checked by itself: a thread's own come first into one address, and what
+// unrolled code reads lies at constant distances from it.
 
-const_assert SPAN == 64u && ACROSS == 16u && DOWN == 16u && SIZE <= 128u;
+const_assert ACROSS == 16u && SIZE <= 128u;
 
+const TILE_ROWS = 8u * DOWN;
+const TILE_KEYS = 64u;
 const CHANNELS4 = SIZE / 4u;
-const SLAB = 16u; // keys whose values are held at once
+const STEP = LANES / 8u; // rows of 32 channels that all threads load at once
+const VALUE_STEP = LANES / 32u; // keys whose values they do
 
-var<workgroup> slab: array<vec4f, SLAB * 32u>; // queries and keys [64, DEPTH] each, or values [SLAB, CHANNELS4]
-var<workgroup> factors: array<vec4f, SPAN * 16u>; // [row, keys / 4]
+var<workgroup> left: array<array<array<array<vec4f, 4>, DOWN>, 8>, 4>; // [k / 4][i][y][k % 4], queries of 32 channels, or factors of 64 keys
+var<workgroup> right: array<array<array<vec4f, 9>, 16>, 4>; // [j][x][k], 32 channels of 64 keys, or values of 16; the ninth keeps banks apart
 
-var<private> sums0: mat4x4f; // a column for each row
-var<private> sums1: mat4x4f;
+// A column for each row of a block of four, keys 4x …
+var<private> scores0: mat4x4f;
+var<private> scores1: mat4x4f;
+// A column for each row, channels 4x … or 4 (x + 16) …
+var<private> sums00: mat4x4f;
+var<private> sums01: mat4x4f;
+var<private> sums10: mat4x4f;
+var<private> sums11: mat4x4f;
 
-fn query_rows(k: u32, y: u32) -> mat4x4f {
-  return transpose(mat4x4f(
-    slab[held_at(k, y, SPAN)],
-    slab[held_at(k, y + 16u, SPAN)],
-    slab[held_at(k, y + 32u, SPAN)],
-    slab[held_at(k, y + 48u, SPAN)],
-  ));
+// Four rows from the thread's i-th on.
+fn rows_of(part: u32, i: u32, y: u32, k: u32) -> mat4x4f {
+  return mat4x4f(left[part][i][y][k], left[part][i + 1u][y][k], left[part][i + 2u][y][k], left[part][i + 3u][y][k]);
 }
 
-fn key_columns(k: u32, x: u32) -> mat4x4f {
-  return mat4x4f(
-    slab[256u + held_at(k, x, SPAN)],
-    slab[256u + held_at(k, x + 16u, SPAN)],
-    slab[256u + held_at(k, x + 32u, SPAN)],
-    slab[256u + held_at(k, x + 48u, SPAN)],
-  );
+fn hold_row(row: u32, k: u32, value: vec4f) { left[k / 4u][row / DOWN][row % DOWN][k % 4u] = value; }
+
+fn load_queries(lane: u32, base: u32) -> mat4x4f {
+  let row = lane / 8u;
+  let c = base + lane % 8u;
+  return mat4x4f(query_at(row, c), query_at(row + STEP, c), query_at(row + 2u * STEP, c), query_at(row + 3u * STEP, c));
 }
 
-// q · k of a thread's rows and keys, a column for each key.
-fn score_keys(lane: u32, at: vec2u) -> mat4x4f {
-  let part = lane % DEPTH;
-  let row = lane / DEPTH;
-  let key = row % 4u * 16u + row / 4u; // so that a thread's keys are neighbours
-  var scores = mat4x4f();
-  var q = query_at(row, part);
-  var k = key_at(row, part);
-  for (var base = 0u; base < CHANNELS4; base += DEPTH) {
-    workgroupBarrier(); // what was held before may still be being read
-    slab[held_at(part, row, SPAN)] = q;
-    slab[256u + held_at(part, key, SPAN)] = k;
-    workgroupBarrier();
-    q = query_at(row, base + DEPTH + part);
-    k = key_at(row, base + DEPTH + part);
-    scores = multiply(scores, query_rows(0u, at.y), key_columns(0u, at.x));
-    scores = multiply(scores, query_rows(1u, at.y), key_columns(1u, at.x));
-    scores = multiply(scores, query_rows(2u, at.y), key_columns(2u, at.x));
-    scores = multiply(scores, query_rows(3u, at.y), key_columns(3u, at.x));
+fn hold_queries(lane: u32, queries: mat4x4f) {
+  let row = lane / 8u;
+  hold_row(row, lane % 8u, queries[0]);
+  hold_row(row + STEP, lane % 8u, queries[1]);
+  hold_row(row + 2u * STEP, lane % 8u, queries[2]);
+  hold_row(row + 3u * STEP, lane % 8u, queries[3]);
+}
+
+fn load_keys(lane: u32, base: u32) -> mat4x4f {
+  let row = lane / 8u;
+  let c = base + lane % 8u;
+  var keys = mat4x4f(key_at(row, c), key_at(row + STEP, c), vec4f(), vec4f());
+  if (DOWN == 8u) {
+    keys[2] = key_at(row + 2u * STEP, c);
+    keys[3] = key_at(row + 3u * STEP, c);
   }
-  return scores;
+  return keys;
 }
 
-// Keeps the factors of a thread's rows and keys, a column for each key.
-fn hold_factors(at: vec2u, by_key: mat4x4f) {
-  let by_row = transpose(by_key);
-  factors[at.y * 16u + at.x] = by_row[0];
-  factors[(at.y + 16u) * 16u + at.x] = by_row[1];
-  factors[(at.y + 32u) * 16u + at.x] = by_row[2];
-  factors[(at.y + 48u) * 16u + at.x] = by_row[3];
+fn hold_key(row: u32, k: u32, key: vec4f) { right[row % 4u][row / 4u][k] = key; }
+
+fn hold_keys(lane: u32, keys: mat4x4f) {
+  let row = lane / 8u;
+  hold_key(row, lane % 8u, keys[0]);
+  hold_key(row + STEP, lane % 8u, keys[1]);
+  if (DOWN == 8u) {
+    hold_key(row + 2u * STEP, lane % 8u, keys[2]);
+    hold_key(row + 3u * STEP, lane % 8u, keys[3]);
+  }
 }
 
-fn factors_of(y: u32, k: u32) -> mat4x4f {
-  return mat4x4f(
-    factors[y * 16u + k],
-    factors[(y + 16u) * 16u + k],
-    factors[(y + 32u) * 16u + k],
-    factors[(y + 48u) * 16u + k],
-  );
+fn add_scores(part: u32, k: u32, at: vec2u) {
+  let c = 4u * part + k;
+  let keys = transpose(mat4x4f(right[0][at.x][c], right[1][at.x][c], right[2][at.x][c], right[3][at.x][c]));
+  scores0 = multiply(scores0, keys, rows_of(part, 0u, at.y, k));
+  scores1 = multiply(scores1, keys, rows_of(part, 4u, at.y, k));
 }
 
-fn values_of(k: u32, column: u32) -> mat4x4f {
-  let i = 4u * k * CHANNELS4 + column;
-  return mat4x4f(slab[i], slab[i + CHANNELS4], slab[i + 2u * CHANNELS4], slab[i + 3u * CHANNELS4]);
+// Makes the scores q · k.
+fn score_keys(lane: u32, at: vec2u) {
+  scores0 = mat4x4f();
+  scores1 = mat4x4f();
+  var queries = load_queries(lane, 0u);
+  var keys = load_keys(lane, 0u);
+  for (var base = 0u; base < CHANNELS4; base += 8u) {
+    workgroupBarrier(); // what was held before may still be being read
+    hold_queries(lane, queries);
+    hold_keys(lane, keys);
+    workgroupBarrier();
+    if (base + 8u < CHANNELS4) {
+      queries = load_queries(lane, base + 8u);
+      keys = load_keys(lane, base + 8u);
+    }
+    add_scores(0u, 0u, at);
+    add_scores(0u, 1u, at);
+    add_scores(0u, 2u, at);
+    add_scores(0u, 3u, at);
+    add_scores(1u, 0u, at);
+    add_scores(1u, 1u, at);
+    add_scores(1u, 2u, at);
+    add_scores(1u, 3u, at);
+  }
 }
 
-fn add_values(k: u32, held: u32, at: vec2u) {
-  let f = factors_of(at.y, held);
-  sums0 = multiply(sums0, values_of(k, at.x), f);
-  if (CHANNELS4 > 16u) { sums1 = multiply(sums1, values_of(k, at.x + 16u), f); }
+// Keeps the factors of a thread's rows and keys, a column for each row.
+fn hold_factors(at: vec2u, factors0: mat4x4f, factors1: mat4x4f) {
+  let part = at.x / 4u;
+  let k = at.x % 4u;
+  left[part][0][at.y][k] = factors0[0];
+  left[part][1][at.y][k] = factors0[1];
+  left[part][2][at.y][k] = factors0[2];
+  left[part][3][at.y][k] = factors0[3];
+  left[part][4][at.y][k] = factors1[0];
+  left[part][5][at.y][k] = factors1[1];
+  left[part][6][at.y][k] = factors1[2];
+  left[part][7][at.y][k] = factors1[3];
+}
+
+fn load_values(lane: u32, base: u32) -> mat4x4f {
+  let row = base + lane / 32u;
+  let c = lane % 32u;
+  var values = mat4x4f(value_at(row, c), value_at(row + VALUE_STEP, c), vec4f(), vec4f());
+  if (DOWN == 8u) {
+    values[2] = value_at(row + 2u * VALUE_STEP, c);
+    values[3] = value_at(row + 3u * VALUE_STEP, c);
+  }
+  return values;
+}
+
+fn hold_value(row: u32, c: u32, value: vec4f) { right[row / 4u][c % 16u][row % 4u + c / 16u * 4u] = value; }
+
+fn hold_values(lane: u32, values: mat4x4f) {
+  let row = lane / 32u;
+  hold_value(row, lane % 32u, values[0]);
+  hold_value(row + VALUE_STEP, lane % 32u, values[1]);
+  if (DOWN == 8u) {
+    hold_value(row + 2u * VALUE_STEP, lane % 32u, values[2]);
+    hold_value(row + 3u * VALUE_STEP, lane % 32u, values[3]);
+  }
+}
+
+fn values_of(j: u32, x: u32, k: u32) -> mat4x4f {
+  return mat4x4f(right[j][x][k], right[j][x][k + 1u], right[j][x][k + 2u], right[j][x][k + 3u]);
+}
+
+// Four keys, the k-th four of the 16 that are held.
+fn add_values(part: u32, k: u32, at: vec2u) {
+  let factors0 = rows_of(part, 0u, at.y, k);
+  let factors1 = rows_of(part, 4u, at.y, k);
+  let values0 = values_of(k, at.x, 0u);
+  sums00 = multiply(sums00, values0, factors0);
+  sums10 = multiply(sums10, values0, factors1);
+  if (CHANNELS4 > 16u) {
+    let values1 = values_of(k, at.x, 4u);
+    sums01 = multiply(sums01, values1, factors0);
+    sums11 = multiply(sums11, values1, factors1);
+  }
 }
 
 // Adds to the sums what the factors make of the values of `count` keys.
 fn weigh_values(lane: u32, at: vec2u, count: u32) {
-  for (var base = 0u; base < count; base += SLAB) {
+  var values = load_values(lane, 0u);
+  for (var base = 0u; base < count; base += 16u) {
     workgroupBarrier(); // what was held before may still be being read
-    for (var i = lane; i < SLAB * CHANNELS4; i += LANES) { slab[i] = value_at(base + i / CHANNELS4, i % CHANNELS4); }
+    hold_values(lane, values);
     workgroupBarrier();
-    let held = base / 4u;
-    add_values(0u, held, at);
-    add_values(1u, held + 1u, at);
-    add_values(2u, held + 2u, at);
-    add_values(3u, held + 3u, at);
+    if (base + 16u < count) { values = load_values(lane, base + 16u); }
+    let part = base / 16u;
+    add_values(part, 0u, at);
+    add_values(part, 1u, at);
+    add_values(part, 2u, at);
+    add_values(part, 3u, at);
   }
 }

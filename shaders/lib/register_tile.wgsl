@@ -6,7 +6,12 @@ const_assert LANES == ACROSS * DOWN && ACROSS % 8u == 0u && DOWN % 4u == 0u;
 
 const DEPTH = 4u;
 
-// Where the vec4 `k` of a tile's row is held; rows are mixed, so that threads that write side by side hit different banks.
+// vec4s from one row of a tile to the next where tiles are arrays of arrays [i][x or y][k]: odd, so that threads side by side hit different
+// banks. Each index is checked by itself there, so that a thread's own makes one address, and what unrolled code reads lies at constant
+// distances from it.
+const PITCH = DEPTH + 1u;
+
+// Where the vec4 `k` of a row is held in a tile that is one array; rows are mixed, so that threads that write side by side hit different banks.
 fn held_at(k: u32, row: u32, rows: u32) -> u32 { return k * rows + (row ^ (2u * k)); }
 
 // Column and row of a thread: 8 × 4 threads are neighbours.

@@ -52,6 +52,9 @@ interface Generation {
 }
 
 /** Owns its engine. Every request that cannot be done as it is asked is refused at once, by a RequestError. */
+/** Tokens of a prompt from which on it may be worth it to keep its beginnings. */
+const LONG_PROMPT = 256;
+
 export class Chat implements AsyncDisposable {
   readonly model: string;
   readonly #parts: ChatParts;
@@ -87,7 +90,12 @@ export class Chat implements AsyncDisposable {
     const budget = thinking && thinkBudget !== undefined ? this.#thinkingBudget(thinkBudget) : null;
     const grammar = this.#grammar(request, thinking);
     return this.#run({
-      request: { ...this.#request(tokens, request, "messages"), thinking: budget, ...(grammar && { grammar }) },
+      request: {
+        ...this.#request(tokens, request, "messages"),
+        thinking: budget,
+        ...(grammar && { grammar }),
+        boundaries: this.#boundaries(request, tokens),
+      },
       parser,
       stop: request.stop ?? [],
       signal,
@@ -132,6 +140,15 @@ export class Chat implements AsyncDisposable {
     const { template, model } = this.#parts;
     if (template) return encodePrompt(template, this.#tokenizer("messages"), request);
     throw new RequestError(`Cannot chat with ${model}, which has no chat template: use a raw completion`, "messages");
+  }
+
+  /** Where the last user's message begins: whoever asks anew or otherwise has the same tokens up to there. */
+  #boundaries({ messages, ...rest }: ChatRequest, tokens: Uint32Array): number[] {
+    const before = messages.slice(0, messages.findLastIndex(({ role }) => role === "user"));
+    if (before.length === 0 || tokens.length < LONG_PROMPT) return [];
+    const beginning = this.#encode({ messages: before, ...rest }).tokens;
+    const shared = beginning.findIndex((token, i) => token !== tokens[i]);
+    return [shared < 0 ? beginning.length : shared];
   }
 
   #tokenizer(field: "messages" | "prompt"): Tokenizer {
@@ -200,6 +217,7 @@ export class Chat implements AsyncDisposable {
       usage: {
         promptTokens: request.prompt.length,
         completionTokens: generated,
+        cachedTokens: stats.cachedTokens,
         reasoningTokens: writer.reasoningTokens,
       },
       timings: { prefillMillis: stats.prefillMillis, decodeMillis: stats.decodeMillis },

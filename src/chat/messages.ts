@@ -79,6 +79,8 @@ export type FinishReason = "stop" | "length" | "tool_calls";
 
 export interface Usage {
   readonly promptTokens: number;
+  /** Of the prompt's, those that were not computed again. */
+  readonly cachedTokens: number;
   readonly completionTokens: number;
   /** Of `completionTokens`, those of the thought. */
   readonly reasoningTokens: number;

@@ -30,6 +30,14 @@ export function matching(pattern: RegExp, expected: string): (text: string) => s
   };
 }
 
+/** Reads a size in bytes: 0, or a number with a unit as 512MiB or 2GiB. */
+export function size(text: string): number {
+  const [, count, unit] = /^(\d+(?:\.\d+)?)(KiB|MiB|GiB|B)?$/.exec(text) ?? [];
+  const bytes = Number(count) * { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[unit ?? "B"]!;
+  if (Number.isSafeInteger(Math.floor(bytes))) return Math.floor(bytes);
+  throw new InvalidArgumentError("It must be a size like 512MiB or 2GiB, or 0.");
+}
+
 /** A choice of which some are known but not built yet. */
 function choice<T extends string>(ready: readonly T[], later: readonly string[]): (text: string) => T {
   return (text) => {
@@ -45,6 +53,12 @@ function choice<T extends string>(ready: readonly T[], later: readonly string[])
 
 export const maxSequences = new Option("--max-sequences <n>", "sequences in flight at once")
   .argParser(integer(1)).helpGroup("Model:");
+
+export const prefixCache = new Option(
+  "--prefix-cache <size>",
+  "memory for what prompts begin with, so that it is not computed again; 0 keeps nothing",
+)
+  .argParser(size).default(2 ** 29, "512MiB").helpGroup("Model:");
 
 /** A command that runs a model. */
 export function modelCommand(name: string) {
@@ -123,13 +137,30 @@ export function generationCommand(name: string) {
     );
 }
 
-export type ModelFlags = ReturnType<ReturnType<typeof modelCommand>["opts"]> & { readonly maxSequences?: number };
+export type ModelFlags = ReturnType<ReturnType<typeof modelCommand>["opts"]> & {
+  readonly maxSequences?: number;
+  readonly prefixCache?: number;
+  readonly deterministic?: boolean;
+};
 export type GenerationFlags = ReturnType<ReturnType<typeof generationCommand>["opts"]>;
 
 /** What of the flags `load()` wants. */
 export function toLoadOptions(flags: ModelFlags): LoadOptions {
-  const { model, backend, gpu, stages, layers, maxContext, decay, ropeScaling, quantize, kvCache, maxSequences } =
-    flags;
+  const {
+    model,
+    backend,
+    gpu,
+    stages,
+    layers,
+    maxContext,
+    decay,
+    ropeScaling,
+    quantize,
+    kvCache,
+    maxSequences,
+    prefixCache,
+    deterministic,
+  } = flags;
   return given({
     model,
     backend,
@@ -142,6 +173,8 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     quantize,
     kvCache,
     maxSequences,
+    prefixCache,
+    deterministic,
   });
 }
 

@@ -4,7 +4,7 @@ import { Option } from "@commander-js/extra-typings";
 import { fold } from "../chat/fold.ts";
 import { createApp } from "../server/app.ts";
 import type { LogEntry } from "../server/request_log.ts";
-import { integer, maxSequences, modelCommand, type ModelFlags, toLoadOptions } from "./args.ts";
+import { integer, maxSequences, modelCommand, type ModelFlags, prefixCache, toLoadOptions } from "./args.ts";
 import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";
 
@@ -24,6 +24,8 @@ export function serveCommand(host: Host) {
     .option("--served-model-name <name>", "name that requests give the model")
     .option("--cors <origin>", "origin whose web pages may call; * for all")
     .addOption(maxSequences)
+    .addOption(prefixCache)
+    .option("--deterministic", "the same bits for an answer whoever else is answered; steps of 8 sequences at most")
     .addHelpText("after", help)
     .action((flags) => serve(host, flags));
 }

@@ -12,11 +12,15 @@ import type { Pipeline } from "../pipeline/pipeline.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
 import { Lookahead } from "./lookahead.ts";
+import { PrefixCache } from "./prefix_cache.ts";
 import type { Sampler } from "./sampler.ts";
 import { type Batch, Scheduler } from "./scheduler.ts";
 import { ScoreTask } from "./score_task.ts";
 import type { Sequence } from "./sequence.ts";
 import { StepOutputs } from "./step_outputs.ts";
+
+/** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
+const ALIKE_ROWS = 8;
 
 /** Token ids in, token ids out: it knows no text and no tensors. */
 export class Engine {
@@ -26,6 +30,7 @@ export class Engine {
   readonly #emit: (message: FromEngine) => void;
   readonly #scheduler: Scheduler;
   readonly #lookahead: Lookahead;
+  readonly #cache: PrefixCache | null;
   readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
   #wake = () => {};
   #stopped = false;
@@ -37,8 +42,13 @@ export class Engine {
     this.#sampler = sampler;
     this.#limits = limits;
     this.#emit = emit;
-    this.#scheduler = new Scheduler(limits.slots, limits.maxRows);
-    this.#lookahead = new Lookahead(limits.snapshots ?? 0);
+    const { slots, maxRows, snapshots = 0, cachedPages: pages = 0, prefixCache } = limits;
+    const { alignment = 1, snapshots: count = 0 } = prefixCache ?? {};
+    const first = snapshots - count; // the others are of sequences that the device goes on with
+    this.#cache = count > 0 ? new PrefixCache({ alignment, first, count, pages }) : null;
+    const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
+    this.#scheduler = new Scheduler({ slots, maxRows, alignment, cache: this.#cache, mostDecoding });
+    this.#lookahead = new Lookahead(first);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }
 
@@ -91,7 +101,7 @@ export class Engine {
     const batch = this.#lookingAhead(scheduled);
     const sampled = this.#pipeline.run(batch.step, batch.tokens)
       .then((candidates) => this.#sample(batch, candidates))
-      .catch((error) => this.#failAll(batch.shares.map(({ sequence }) => sequence), error));
+      .catch((error) => this.#failStep(batch, error));
     await (batch.step.outputs.length > 0 ? sampled : this.#pipeline.ready());
   }
 
@@ -177,6 +187,12 @@ export class Engine {
     if (!task) return;
     this.#remove(task.sequence);
     this.#emit({ type: "finished", id, finish, stats: task.stats });
+  }
+
+  /** What the step was to keep is not kept. */
+  #failStep({ step, shares }: Batch, error: unknown): void {
+    for (const { keep } of step.segments) if (keep !== undefined) this.#cache?.forget(keep);
+    this.#failAll(shares.map(({ sequence }) => sequence), error);
   }
 
   #failAll(sequences: readonly Sequence[], error: unknown): void {

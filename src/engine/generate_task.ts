@@ -32,7 +32,7 @@ export class GenerateTask {
     checkTokens(prompt, limits.context - 1, limits);
     if (!(maxTokens >= 1)) throw new RangeError(`Cannot generate ${maxTokens} tokens: maxTokens must be at least 1`);
     if (thinking) checkVocabulary(thinking.close, limits);
-    this.sequence = new Sequence(id, prompt);
+    this.sequence = new Sequence(id, prompt, undefined, request.boundaries);
     this.#request = request;
     this.#context = limits.context;
     this.#sampler = sampler.sequence(sampling, prompt, grammar, stopTokens);
@@ -44,6 +44,7 @@ export class GenerateTask {
     const firstToken = this.#firstToken ?? performance.now();
     return {
       promptTokens: this.#request.prompt.length,
+      cachedTokens: this.sequence.cached,
       generatedTokens: this.#generated,
       prefillMillis: firstToken - this.#submitted,
       decodeMillis: Math.max(0, this.#lastToken - firstToken),

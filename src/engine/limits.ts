@@ -1,4 +1,5 @@
 /** What an engine can take, and the refusal of what it cannot. */
+import type { PrefixCacheOptions } from "../pipeline/messages.ts";
 
 export interface EngineLimits {
   /** Sequences at once. */
@@ -9,8 +10,13 @@ export interface EngineLimits {
   readonly maxRows: number;
   /** Token ids are below it. */
   readonly vocabulary: number;
-  /** Snapshots that the stages keep: so many sequences may go on by themselves ({@linkcode Step.draws}); none by default. */
+  /** Snapshots that the stages keep, those of the prefix cache behind others; none by default. */
   readonly snapshots?: number;
+  /** Pages that these may have. */
+  readonly cachedPages?: number;
+  readonly prefixCache?: PrefixCacheOptions;
+  /** Give each sequence the bits that it has alone. */
+  readonly deterministic?: boolean;
   /** Report every step. */
   readonly profile?: boolean;
 }

@@ -28,7 +28,7 @@ export class ScoreTask {
 
   get stats(): GenerateStats {
     const prefillMillis = performance.now() - this.#submitted;
-    return { promptTokens: this.#scored, generatedTokens: 0, prefillMillis, decodeMillis: 0 };
+    return { promptTokens: this.#scored, cachedTokens: 0, generatedTokens: 0, prefillMillis, decodeMillis: 0 };
   }
 
   /** Scores the rows of one step, all of which are outputs. */

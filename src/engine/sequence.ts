@@ -13,13 +13,41 @@ export class Sequence {
   slot: number | null = null;
   /** Where its state is taken up again, for the next step; null where it is in the slot. */
   resume: number | null = null;
+  /** Tokens of the prompt that others had computed before. */
+  cached = 0;
   readonly #tokens: number[];
   #computed = 0;
   #chunk = 0;
   #rowByRow = 0; // up to this position
 
-  constructor(readonly id: number, tokens: Uint32Array, readonly feeding: Feeding = { chunks: [], everyRow: false }) {
+  /** Tokens that it began with. */
+  readonly promptLength: number;
+
+  constructor(
+    readonly id: number,
+    tokens: Uint32Array,
+    readonly feeding: Feeding = { chunks: [], everyRow: false },
+    /** Positions of the prompt up to which others may have it too. */
+    readonly boundaries: readonly number[] = [],
+  ) {
     this.#tokens = Array.from(tokens);
+    this.promptLength = tokens.length;
+  }
+
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
+  /** Whether its prompt may be cut anywhere. */
+  get cutFreely(): boolean {
+    return this.feeding.chunks.length === 0 && !this.feeding.everyRow;
+  }
+
+  /** Begins behind tokens whose state is kept as `snapshot`. */
+  beginAt(position: number, snapshot: number): void {
+    this.#computed = position;
+    this.cached = position;
+    this.resume = snapshot;
   }
 
   get length(): number {

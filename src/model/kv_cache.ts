@@ -10,6 +10,8 @@ export interface KvCacheOptions {
   readonly kvCache: KvCacheType;
   readonly slots: number;
   readonly context: number;
+  /** Pages beside those of the slots, for snapshots to keep; none by default. */
+  readonly cachedPages?: number;
 }
 
 /**
@@ -52,7 +54,7 @@ export class KvCache {
   }
 
   private constructor(backend: Backend, config: ModelConfig, options: KvCacheOptions) {
-    const { layers: { start, end }, kvCache, slots, context } = options;
+    const { layers: { start, end }, kvCache, slots, context, cachedPages = 0 } = options;
     const softmax = Array.from({ length: end - start }, (_, i) => start + i).filter((i) => isSoftmaxLayer(config, i));
     const size = pageSize(context);
     const shape = [config.kvHeads, size, rowWidth(config.headDim, kvCache)];
@@ -67,7 +69,7 @@ export class KvCache {
       );
     this.#layers = new Map(softmax.map((layer) => [layer, []]));
     this.#pages = new Pages(slots, size);
-    this.#mostPages = slots * Math.ceil(context / size);
+    this.#mostPages = slots * Math.ceil(context / size) + cachedPages;
     const page = this.#shapes(1);
     const bytes = page.length === 0 ? 1 : byteLength(page[0]!);
     this.#blockPages = Math.min(
@@ -98,16 +100,31 @@ export class KvCache {
   }
 
   /**
-   * Finds room for a step; a segment at position 0 begins a new sequence in its slot, whose pages are free again. Returns each segment's
-   * pages, and how often they pass through the blocks.
+   * Finds room for a step; a segment at position 0 begins a new sequence in its slot, one from a snapshot goes on with the pages that
+   * this keeps.
    * @throws {RangeError} if the device has no room for more pages; sequences that need none go on
    */
   async place(segments: readonly Segment[]): Promise<Placed> {
     if (this.#layers.size === 0) return { pages: segments.map(() => []), rounds: 1 };
-    this.#pages.restart(segments);
+    this.#pages.begin(segments);
     for (let missing; (missing = this.#pages.missing(segments)) > 0;) await this.#grow(missing);
     const pages = this.#pages.assign(segments);
     return { pages, rounds: this.#pages.rounds(pages) };
+  }
+
+  /** Keeps the pages of segments that end with a page and are kept as snapshots; of others the slot's own remain. */
+  keep(segments: readonly Segment[]): void {
+    const { size } = this.#pages;
+    for (const { slot, start, rows, keep } of segments) {
+      if (keep === undefined) continue;
+      if ((start + rows) % size === 0) this.#pages.keep(keep, slot, (start + rows) / size);
+      else this.#pages.drop(keep);
+    }
+  }
+
+  /** Gives up the pages of snapshots. */
+  drop(snapshots: readonly number[]): void {
+    for (const snapshot of snapshots) this.#pages.drop(snapshot);
   }
 
   async #grow(missing: number): Promise<void> {
@@ -136,7 +153,7 @@ export class KvCache {
 }
 
 /** Positions of a page: a power of two. */
-function pageSize(context: number): number {
+export function pageSize(context: number): number {
   return Math.max(PAGE, 2 ** Math.ceil(Math.log2(context / MOST_PAGES)));
 }
 

@@ -97,6 +97,7 @@ export class Model implements Disposable {
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     const { segments, outputs } = step;
     this.#outputs = outputs.length;
+    this.#parts.cache.drop(step.drops ?? []);
     const { pages, rounds, further } = await this.#place(segments, step.draws?.length ?? 0);
     await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
     const draws = step.draws?.slice(0, further) ?? [];
@@ -108,14 +109,20 @@ export class Model implements Disposable {
       const [hidden] = await this.#backend.run(plan, input, [
         { tensor: this.#activations.hidden, elements: count * this.#config.hidden },
       ]);
-      this.#snapshots.keep(segments);
+      this.#keep(segments);
       return new Float32Array(hidden!);
     }
     const { trail } = this.#activations.head!;
     const noted = (further + 1) * outputs.length * trail.shape[1]!;
     const results = await this.#backend.run(plan, input, noted > 0 ? [{ tensor: trail, elements: noted }] : []);
-    this.#snapshots.keep(segments);
+    this.#keep(segments);
     return candidatesOf(new Uint32Array(results[0] ?? new ArrayBuffer(0)), trail.shape[1]!, further * outputs.length);
+  }
+
+  /** After a step that succeeded. */
+  #keep(segments: readonly Segment[]): void {
+    this.#snapshots.keep(segments);
+    this.#parts.cache.keep(segments);
   }
 
   /** What a step that goes on by itself copies. */

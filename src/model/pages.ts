@@ -1,11 +1,13 @@
-/** Which pages of a cache hold the positions of which slot. */
+/** Which pages of a cache hold the positions of which slot, and which are kept for later. */
 import type { Segment } from "../pipeline/messages.ts";
 
-/** Pages by number, each free or some slot's. The table of a slot names any of them, in the order of its positions. */
+/** Pages by number, each free or in use: by slots, by what is kept, or by several of them that have the same beginning. */
 export class Pages {
   /** Positions of a page. */
   readonly size: number;
   readonly #tables: number[][];
+  readonly #kept = new Map<number, readonly number[]>(); // by snapshot
+  readonly #uses: number[] = []; // tables and snapshots that name a page
   readonly #bounds = [0]; // first page of each block, and the end
   #free: number[] = []; // rising
 
@@ -30,10 +32,30 @@ export class Pages {
     this.#bounds.push(this.count + pages);
   }
 
-  /** Takes the pages of slots back in which a sequence begins. */
-  restart(segments: readonly Segment[]): void {
-    const back = segments.filter(({ start }) => start === 0).flatMap(({ slot }) => this.#tables[slot]!.splice(0));
-    if (back.length > 0) this.#free = [...this.#free, ...back].sort((a, b) => a - b);
+  /** Begins segments: where a sequence starts its slot has no pages, where it goes on from a snapshot that keeps pages it has these. */
+  begin(segments: readonly Segment[]): void {
+    for (const { slot, start, from } of segments) {
+      const kept = from === undefined ? undefined : this.#kept.get(from);
+      if (start > 0 && kept === undefined) continue;
+      const table = start === 0 ? [] : [...kept!];
+      this.#use(table);
+      this.#release(this.#tables[slot]!);
+      this.#tables[slot] = table;
+    }
+  }
+
+  /** Keeps a slot's first pages as a snapshot's, in place of what that kept. */
+  keep(snapshot: number, slot: number, count: number): void {
+    const pages = this.#tables[slot]!.slice(0, count);
+    this.#use(pages);
+    this.drop(snapshot);
+    this.#kept.set(snapshot, pages);
+  }
+
+  /** A snapshot keeps no pages any more. */
+  drop(snapshot: number): void {
+    this.#release(this.#kept.get(snapshot) ?? []);
+    this.#kept.delete(snapshot);
   }
 
   /** How many pages a step lacks. */
@@ -71,10 +93,21 @@ export class Pages {
     return this.#bounds.findLastIndex((first) => first <= page);
   }
 
+  #use(pages: readonly number[]): void {
+    for (const page of pages) this.#uses[page] = (this.#uses[page] ?? 0) + 1;
+  }
+
+  #release(pages: readonly number[]): void {
+    const back = pages.filter((page) => --this.#uses[page]! === 0);
+    if (back.length > 0) this.#free = [...this.#free, ...back].sort((a, b) => a - b);
+  }
+
   /** A free page, if there is one not in a block before that of `last`: passing through the blocks once is fastest. */
   #take(last: number): number {
     const first = this.#bounds[this.#block(last)]!;
     const at = this.#free.findIndex((page) => page >= first);
-    return this.#free.splice(Math.max(0, at), 1)[0]!;
+    const page = this.#free.splice(Math.max(0, at), 1)[0]!;
+    this.#use([page]);
+    return page;
   }
 }

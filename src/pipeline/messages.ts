@@ -16,9 +16,12 @@ export interface Segment {
   /** Absolute position of the first row. */
   readonly start: number;
   readonly rows: number;
-  /** Begin with the linear states of this snapshot, which was kept at position `start`, in place of what the slot holds. */
+  /**
+   * Begin with the linear states of this snapshot, which was kept at position `start`, in place of what the slot holds; and with its keys
+   * and values, if it was kept where a page ends.
+   */
   readonly from?: number;
-  /** Keep the slot's linear states, as they are after these rows, as this snapshot. */
+  /** Keep the slot's linear states, as they are after these rows, as this snapshot; and its pages, if the last one ends here. */
   readonly keep?: number;
 }
 
@@ -29,6 +32,8 @@ export interface Step {
   readonly segments: readonly Segment[];
   /** Rows whose logits are wanted, ascending, [R]; may be empty. */
   readonly outputs: Uint32Array;
+  /** Snapshots whose pages are given up before. */
+  readonly drops?: readonly number[];
   /**
    * Further steps, [steps, R], of a stage that has all layers: each sequence goes on by one row, whose token the device draws as is said
    * here. Then every segment has one row, which is an output, and segment i's linear states, as they are before, are kept as snapshot i.
@@ -129,6 +134,8 @@ export interface StageOptions {
   readonly maxRows: number;
   /** Linear states that may be kept besides those of the slots, counted from 0; none if left out. */
   readonly snapshots?: number;
+  /** Pages of keys and values that these may have; none if left out. */
+  readonly cachedPages?: number;
   /** The same on all stages of a machine, for the same bits; the usual ones if left out. */
   readonly kernels?: KernelChoice;
   /** Weights by chance; `model` may then be a config.json by itself. */
@@ -234,6 +241,8 @@ export interface GenerateRequest {
   readonly thinking: ThinkingBudget | null;
   /** What the answer's text must be, its thought included. The tokens that end it come exactly where it may end. */
   readonly grammar?: Grammar;
+  /** Positions of the prompt up to which others may have it too: their states are kept. */
+  readonly boundaries?: readonly number[];
 }
 
 export interface ScoreRequest {
@@ -257,6 +266,8 @@ export type EngineFinish = "stop" | "length" | "abort";
 
 export interface GenerateStats {
   readonly promptTokens: number;
+  /** Of them, those whose states were kept and not computed again. */
+  readonly cachedTokens: number;
   readonly generatedTokens: number;
   /** From submission to the first token. */
   readonly prefillMillis: number;
@@ -287,7 +298,19 @@ export interface ScoreRows {
   readonly logits: Float32Array | null;
 }
 
+/** What stages keep for sequences to come, in the snapshots behind those of sequences that go on by further steps. */
+export interface PrefixCacheOptions {
+  /** Positions of a page: states are kept at multiples of it. */
+  readonly alignment: number;
+  /** Snapshots; 0 keeps nothing. */
+  readonly snapshots: number;
+}
+
 export interface EngineOptions extends Omit<StageOptions, "layers"> {
+  /** Whether answers are the same, to the bit, whoever else is answered at the same time; then few sequences decode in one step. */
+  readonly deterministic?: boolean;
+  /** How prompts are cut, and what of them is kept; anywhere, and nothing, if left out. */
+  readonly prefixCache?: PrefixCacheOptions;
   /** One range a stage, in order, covering all layers. */
   readonly layers: readonly LayerRange[];
   /** Needed by requests with a grammar. */

@@ -4,6 +4,7 @@ import { type Checkpoint, openCheckpoint } from "../formats/safetensors.ts";
 import { storedBytes, storedWeight } from "../formats/stored_weight.ts";
 import { activationBytes } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { pageSize } from "../model/kv_cache.ts";
 import { loadConfig } from "../model/load_config.ts";
 import { type StateBytes, stateBytes } from "../model/state_bytes.ts";
 import { heldBytes, heldType, isStoredAs } from "../model/quantization_policy.ts";
@@ -13,6 +14,7 @@ import {
   type KvCacheType,
   type LayerRange,
   MOST_AHEAD,
+  type PrefixCacheOptions,
   type Quantize,
   type StageOptions,
 } from "../pipeline/messages.ts";
@@ -59,6 +61,23 @@ export async function modelSize(
 /** Snapshots that so many stages keep for sequences that go on by further steps ({@linkcode Step.draws}). */
 export function snapshotsFor(slots: number, stages: number): number {
   return stages === 1 ? Math.min(slots, MOST_AHEAD) : 0;
+}
+
+/** Snapshots of a prefix cache at most; each takes its memory from the start. */
+const MOST_CACHED = 64;
+
+/** What a prefix cache of so many bytes, on all stages together, has room for: half of them for states, half for keys and values. */
+export function prefixCacheRoom(
+  config: ModelConfig,
+  { context, kvCache }: Pick<StageOptions, "context" | "kvCache">,
+  bytes: number,
+): PrefixCacheOptions & { readonly pages: number } {
+  const alignment = pageSize(context);
+  const layers = { start: 0, end: config.layers };
+  const one = stateBytes(config, { layers, kvCache, slots: 1, context: alignment });
+  const snapshots = Math.min(MOST_CACHED, Math.floor(bytes / 2 / Math.max(1, one.stateBytes)));
+  const pages = Math.floor((bytes - snapshots * one.stateBytes) / Math.max(1, one.cacheBytes));
+  return { alignment, snapshots, pages: Math.min(pages, snapshots * Math.ceil(context / alignment)) };
 }
 
 /** The size of some layers with weights of so many bytes. */

@@ -253,6 +253,7 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   softmaxAttentionCase({ heads: 2, kvHeads: 2, D: 4, R: 2 }, { steps: FEW, type: "f16" }),
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 16, R: 8 }, { steps: FEW, loud: 60 }),
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 64, R: 32 }, { steps: FEW, loud: 60 }),
+  softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 16, R: 8 }, { loud: 300 }),
   softmaxAttentionCase({ heads: 6, kvHeads: 2, D: 64, R: 32 }, {
     ...{ steps: longSlot(3, [0, 190, 700, 1021]), context: 1024, page: 256, blocks: [3, 5] },
   }),
@@ -268,6 +269,10 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   }),
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 16, R: 8 }, {
     ...{ steps: longSlot(70, [0, 250, 440]), context: 512, page: 128, blocks: [2, 6], type: "f16" },
+  }),
+  // So many heads that a GPU takes its largest tiles.
+  softmaxAttentionCase({ heads: 128, kvHeads: 32, D: 4, R: 2 }, {
+    ...{ steps: longSlot(128, [0, 100]), context: 256, blocks: [2, 6] },
   }),
   FAR_OUT,
 ];

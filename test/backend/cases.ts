@@ -260,7 +260,7 @@ export const CASES: readonly OpCase[] = [
   projectAddCase("f16", [77, 68, 131], true),
   gateUpCase("bf16", [67, 36, 70]),
   gateUpCase("f8_e4m3", [40, 132, 65]),
-  expertsCase("bf16", { T: 90, H: 36, I: 68, E: 5, K: 2 }),
+  expertsCase("bf16", { T: 90, H: 196, I: 68, E: 5, K: 2 }),
   expertsCase("bf16", { T: 17, H: 40, I: 24, E: 5, K: 3, shared: [28, "bf16"] }),
   expertsCase("q4", { T: 12, H: 64, I: 32, E: 3, K: 2, shared: [64, "q4"] }),
   expertsCase("q4", { T: 1, H: 96, I: 64, E: 5, K: 3, shared: [32, "q8"] }),

@@ -31,7 +31,13 @@ class ScriptedEngine implements TokenGenerator {
   generate(request: GenerateRequest, signal?: AbortSignal) {
     this.requests.push(request);
     const result = Promise.withResolvers<{ finish: EngineFinish; stats: typeof stats }>();
-    const stats = { promptTokens: request.prompt.length, generatedTokens: 0, prefillMillis: 3, decodeMillis: 5 };
+    const stats = {
+      promptTokens: request.prompt.length,
+      cachedTokens: 0,
+      generatedTokens: 0,
+      prefillMillis: 3,
+      decodeMillis: 5,
+    };
     const end = (finish: EngineFinish) => {
       this.ended ??= finish;
       result.resolve({ finish, stats });
@@ -101,6 +107,7 @@ Deno.test("stream() parts thought and answer, and counts their tokens", async ()
     reason: "stop",
     usage: {
       promptTokens: engine.requests[0]!.prompt.length,
+      cachedTokens: 0,
       completionTokens: tokens.length,
       reasoningTokens: thought.length,
     },
@@ -132,7 +139,25 @@ Deno.test("stream() asks the engine for the golden prompt with neutral sampling 
     stopTokens: [ROLE_END],
     logprobs: null,
     thinking: null,
+    boundaries: [],
   });
+});
+
+Deno.test("stream() tells where the last user's message begins, if the prompt is a long one", async () => {
+  const { chat, engine } = chatWith([ROLE_END]);
+  const system = { role: "system", content: "Be brief. ".repeat(120) } as const;
+  const first = [system, { role: "user", content: "Who are you?" }] as const;
+  for (const content of ["Add 1 and 2", "Sort 3 1 2"]) {
+    await fold(chat.stream({ messages: [system, { role: "user", content }] }));
+  }
+  await fold(
+    chat.stream({ messages: [...first, { role: "assistant", content: "Ringlet" }, { role: "user", content: "Why?" }] }),
+  );
+  const [one, other, third] = engine.requests.map(({ prompt, boundaries }) => ({ prompt, at: boundaries![0]! }));
+  const shared = one!.prompt.findIndex((token, i) => token !== other!.prompt[i]);
+  assert.ok(0 < one!.at && one!.at <= shared, `${one!.at} of ${shared}`);
+  assert.equal(other!.at, one!.at);
+  assert.ok(third!.at > one!.at && third!.at < third!.prompt.length);
 });
 
 Deno.test("stream() closes a thought after its budget, where the prompt has opened one", async () => {

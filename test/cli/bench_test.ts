@@ -40,7 +40,7 @@ class FakeEngine implements Engine {
     this.#running.push(sequence);
     signal?.addEventListener("abort", () => this.#end(sequence));
     if (!this.#stepping) this.#step();
-    const stats = { promptTokens: 0, generatedTokens: 0, prefillMillis: 0, decodeMillis: 0 };
+    const stats = { promptTokens: 0, cachedTokens: 0, generatedTokens: 0, prefillMillis: 0, decodeMillis: 0 };
     return {
       result: promise.then(() => ({ finish: "abort", stats })),
       [Symbol.asyncIterator]: () => ({ next: () => promise.then(() => ({ done: true, value: undefined })) }),

@@ -2,7 +2,13 @@
 import { setImmediate } from "node:timers/promises";
 import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { EngineFinish, FromEngine, GenerateRequest, ScoreRows } from "../../src/pipeline/messages.ts";
+import type {
+  EngineFinish,
+  FromEngine,
+  GenerateRequest,
+  GenerateStats,
+  ScoreRows,
+} from "../../src/pipeline/messages.ts";
 import { joinFakes, type Joint } from "../pipeline/joined_stages.ts";
 import { type FakeBehaviour, VOCABULARY } from "../stage/fake_stage.ts";
 
@@ -37,6 +43,7 @@ export class Outcome {
   readonly rows: ScoreRows[] = [];
   readonly ended = Promise.withResolvers<void>();
   finish: EngineFinish | null = null;
+  stats: GenerateStats | null = null;
   reason: string | null = null;
 }
 
@@ -44,7 +51,9 @@ interface LocalOptions {
   readonly stages?: number;
   readonly joint?: Joint;
   readonly slots?: number;
+  /** Sequences that the device may go on with. */
   readonly snapshots?: number;
+  readonly prefixCache?: { readonly alignment: number; readonly snapshots: number; readonly pages: number };
   readonly context?: number;
   readonly maxRows?: number;
   readonly behaviour?: FakeBehaviour;
@@ -62,7 +71,17 @@ export class LocalEngine implements AsyncDisposable {
   private constructor(sampler: Sampler, options: LocalOptions) {
     const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
     const { pipeline } = joinFakes({ stages, joint, slots, behaviour });
-    const limits = { slots, context, maxRows, vocabulary: VOCABULARY, snapshots: options.snapshots ?? 0 };
+    const { pages, ...prefixCache } = options.prefixCache ?? { alignment: 1, snapshots: 0, pages: 0 };
+    const kept = (options.snapshots ?? 0) + prefixCache.snapshots;
+    const limits = {
+      slots,
+      context,
+      maxRows,
+      vocabulary: VOCABULARY,
+      snapshots: kept,
+      prefixCache,
+      cachedPages: pages,
+    };
     this.pipeline = pipeline;
     this.engine = new Engine(pipeline, sampler, limits, (message) => this.#hear(message));
     this.#stopped = this.engine.run(() => setImmediate());
@@ -98,6 +117,7 @@ export class LocalEngine implements AsyncDisposable {
         break;
       case "finished":
         this.outcome(message.id).finish = message.finish;
+        this.outcome(message.id).stats = message.stats;
         this.outcome(message.id).ended.resolve();
         break;
       case "failed":

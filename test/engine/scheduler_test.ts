@@ -16,7 +16,7 @@ function describe(batch: Batch | null): string | null {
 }
 
 Deno.test("Scheduler cuts a prompt into chunks and asks for the logits of its last row only", () => {
-  const scheduler = new Scheduler(1, 4);
+  const scheduler = new Scheduler({ slots: 1, maxRows: 4 });
   const one = sequence(1, 10);
   scheduler.add(one);
   const batches = [scheduler.schedule(), scheduler.schedule(), scheduler.schedule()];
@@ -31,8 +31,8 @@ Deno.test("Scheduler cuts a prompt into chunks and asks for the logits of its la
   assert.equal(describe(scheduler.schedule()), "1@10+1 -> 0");
 });
 
-Deno.test("Scheduler decodes all sequences together, by turns with the oldest prompt's chunks", () => {
-  const scheduler = new Scheduler(4, 4);
+Deno.test("Scheduler decodes all sequences together, by turns with the chunks of the prompt that has the least to go", () => {
+  const scheduler = new Scheduler({ slots: 4, maxRows: 4 });
   const sequences = [sequence(1, 1), sequence(2, 1), sequence(3, 9), sequence(4, 6)];
   for (const one of sequences) scheduler.add(one);
   const decoded = () => {
@@ -41,27 +41,27 @@ Deno.test("Scheduler decodes all sequences together, by turns with the oldest pr
     return describe(batch);
   };
   assert.deepEqual(Array.from({ length: 9 }, decoded), [
-    "3@0+4 -> ",
-    "1@0+1 2@0+1 -> 0,1",
-    "3@4+4 -> ",
-    "1@1+1 2@1+1 3@8+1 -> 0,1,2",
     "4@0+4 -> ",
-    "1@2+1 2@2+1 3@9+1 -> 0,1,2",
+    "1@0+1 2@0+1 -> 0,1",
     "4@4+2 -> 1",
-    "1@3+1 2@3+1 3@10+1 4@6+1 -> 0,1,2,3",
-    "1@4+1 2@4+1 3@11+1 4@7+1 -> 0,1,2,3",
+    "1@1+1 2@1+1 4@6+1 -> 0,1,2",
+    "3@0+4 -> ",
+    "1@2+1 2@2+1 4@7+1 -> 0,1,2",
+    "3@4+4 -> ",
+    "1@3+1 2@3+1 3@8+1 4@8+1 -> 0,1,2,3",
+    "1@4+1 2@4+1 3@9+1 4@9+1 -> 0,1,2,3",
   ]);
 });
 
 Deno.test("Scheduler gives every row of a sequence that wants them, in chunks of the sizes that it names", () => {
-  const scheduler = new Scheduler(2, 4);
+  const scheduler = new Scheduler({ slots: 2, maxRows: 4 });
   scheduler.add(sequence(1, 8, { chunks: [3, 1], everyRow: true }));
   const batches = Array.from({ length: 5 }, () => scheduler.schedule());
   assert.deepEqual(batches.map(describe), ["1@0+3 -> 0,1,2", "1@3+1 -> 0", "1@4+3 -> 0,1,2", "1@7+1 -> 0", null]);
 });
 
 Deno.test("Scheduler serves first come, first served, and gives a slot on as soon as it is left", () => {
-  const scheduler = new Scheduler(2, 8);
+  const scheduler = new Scheduler({ slots: 2, maxRows: 8 });
   const [one, two, three, four] = [1, 2, 3, 4].map((id) => sequence(id, 2));
   for (const waiting of [one, two, three, four]) scheduler.add(waiting!);
   scheduler.schedule();
@@ -77,7 +77,7 @@ Deno.test("Scheduler serves first come, first served, and gives a slot on as soo
 
 Deno.test("Scheduler refuses more slots than rows", () => {
   const message = "Cannot decode 9 sequences together in steps of 8 rows: use fewer slots";
-  assert.throws(() => new Scheduler(9, 8), new RangeError(message));
+  assert.throws(() => new Scheduler({ slots: 9, maxRows: 8 }), new RangeError(message));
 });
 
 Deno.test("Scheduler feeds every sequence its tokens once and in order, in steps that hold no slot twice", () => {
@@ -88,7 +88,7 @@ Deno.test("Scheduler feeds every sequence its tokens once and in order, in steps
     answer: fc.integer({ min: 1, max: 6 }),
   });
   fc.assert(fc.property(scene, ({ slots, maxRows, prompts, answer }) => {
-    const scheduler = new Scheduler(slots, maxRows);
+    const scheduler = new Scheduler({ slots: slots, maxRows: maxRows });
     const sequences = prompts.map((length, id) => sequence(id, length));
     const fed = new Map(sequences.map((one): [Sequence, number[]] => [one, []]));
     for (const one of sequences) scheduler.add(one);
@@ -113,4 +113,31 @@ Deno.test("Scheduler feeds every sequence its tokens once and in order, in steps
     }
     assert.equal(scheduler.freeSlots, slots);
   }));
+});
+
+Deno.test("Scheduler lets a short prompt pass a long one, and a long one wait only for those that come in its own time", () => {
+  const scheduler = new Scheduler({ slots: 20, maxRows: 20 });
+  scheduler.add(sequence(1, 200)); // ten chunks
+  const order: number[] = [];
+  for (let id = 2; id < 16; id++) {
+    order.push(scheduler.schedule()!.shares[0]!.sequence.id);
+    scheduler.add(sequence(id, 40)); // two chunks, one of them in this time
+  }
+  assert.equal(order[0], 1);
+  assert.ok(order.indexOf(2) > 0);
+  assert.ok(order.lastIndexOf(1) > order.indexOf(2), "the short one passed");
+  const left = Array.from({ length: 40 }, () => scheduler.schedule()?.shares[0]?.sequence.id);
+  const end = [...order, ...left].lastIndexOf(1);
+  assert.ok(end < 24, `the long one was read at step ${end}`);
+});
+
+Deno.test("Scheduler lets at most so many sequences decode in a step, by turns", () => {
+  const scheduler = new Scheduler({ slots: 5, maxRows: 8, mostDecoding: 2 });
+  for (let id = 0; id < 5; id++) scheduler.add(sequence(id, 1));
+  const steps = Array.from({ length: 5 }, () => {
+    const { shares, decodesAll } = scheduler.schedule()!;
+    for (const { sequence } of shares) sequence.append(0);
+    return [...shares.map(({ sequence }) => sequence.id), decodesAll];
+  });
+  assert.deepEqual(steps, [[0, 1, false], [2, 3, false], [4, 0, false], [1, 2, false], [3, 0, false]]);
 });

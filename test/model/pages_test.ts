@@ -11,7 +11,7 @@ Deno.test("Pages gives a slot pages as its sequence grows, and takes them back w
   assert.deepEqual(pages.assign([segment(1, 1, 63), segment(0, 0, 65)]), [[0], [1, 2]]);
   assert.deepEqual(pages.assign([segment(1, 64, 1)]), [[0, 3]]);
   assert.equal(pages.missing([segment(1, 65, 64)]), 1);
-  pages.restart([segment(0, 0, 1)]);
+  pages.begin([segment(0, 0, 1)]);
   assert.equal(pages.missing([segment(1, 65, 64)]), 0);
   assert.deepEqual(pages.assign([segment(0, 0, 1), segment(1, 65, 64)]), [[1], [0, 3, 2]]);
 });
@@ -22,7 +22,7 @@ Deno.test("Pages goes on in a sequence's own block or a later one while it can, 
   pages.assign([segment(0, 0, 64), segment(1, 0, 64)]);
   pages.addBlock(2);
   pages.assign([segment(1, 64, 64)]); // 1, 2
-  pages.restart([segment(0, 0, 1)]);
+  pages.begin([segment(0, 0, 1)]);
   const first = pages.assign([segment(1, 128, 64)]);
   assert.deepEqual([first, pages.rounds(first)], [[[1, 2, 3]], 1]);
   const second = pages.assign([segment(1, 192, 64)]);
@@ -38,7 +38,7 @@ Deno.test("Pages never gives one page to two slots, and has every page once, wha
     for (const { slot, start, rows } of steps) {
       if (start) lengths[slot] = 0;
       const segments = [segment(slot, lengths[slot]!, rows)];
-      pages.restart(segments);
+      pages.begin(segments);
       const missing = pages.missing(segments);
       if (missing > 0) pages.addBlock(missing);
       const before = lengths[slot] === 0 ? [] : tables[slot]!;
@@ -51,4 +51,25 @@ Deno.test("Pages never gives one page to two slots, and has every page once, wha
       assert.ok(held.every((page) => page < pages.count));
     }
   }));
+});
+
+Deno.test("Pages keeps pages for a snapshot, shares them with whoever begins from it, and frees them when nobody has them", () => {
+  const pages = new Pages(3, 64);
+  pages.addBlock(6);
+  pages.assign([segment(0, 0, 150)]); // 0, 1, 2
+  pages.keep(7, 0, 2);
+  pages.begin([segment(0, 0, 1)]);
+  assert.deepEqual(pages.assign([segment(0, 0, 1)]), [[2]]);
+  const shared = { ...segment(1, 128, 10), from: 7 };
+  pages.begin([shared]);
+  assert.deepEqual(pages.assign([shared]), [[0, 1, 3]]);
+  pages.begin([{ ...segment(2, 128, 10), from: 7 }]);
+  pages.drop(7);
+  assert.equal(pages.missing([segment(2, 128, 10), segment(0, 0, 129)]), 1); // 4 and 5 are free
+  pages.begin([segment(1, 0, 1)]);
+  assert.deepEqual(pages.assign([segment(2, 128, 10)]), [[0, 1, 3]]);
+  pages.begin([segment(2, 0, 1)]);
+  assert.equal(pages.missing([segment(1, 0, 64 * 5)]), 0);
+  pages.begin([{ ...segment(0, 5, 1), from: 3 }]); // which keeps none
+  assert.deepEqual(pages.assign([segment(0, 5, 1)]), [[2]]);
 });

@@ -62,7 +62,13 @@ class TwoTokens implements TokenGenerator {
   generate({ prompt, maxTokens, logprobs }: GenerateRequest) {
     const top = logprobs === null ? {} : { logprob: -1, top: [[300, -1]] as const };
     const tokens = [300, 301].slice(0, maxTokens).map((id) => ({ id, ...top }));
-    const stats = { promptTokens: prompt.length, generatedTokens: tokens.length, prefillMillis: 1, decodeMillis: 1 };
+    const stats = {
+      promptTokens: prompt.length,
+      cachedTokens: 0,
+      generatedTokens: tokens.length,
+      prefillMillis: 1,
+      decodeMillis: 1,
+    };
     const finish: EngineFinish = "length";
     const iterate = async function* (this: TwoTokens) {
       this.running++;

@@ -2,7 +2,7 @@
 import type { ChatRequest, CompletionRequest, Delta, Usage } from "../../src/chat/messages.ts";
 import type { ServedModel } from "../../src/server/served.ts";
 
-export const usage: Usage = { promptTokens: 7, completionTokens: 3, reasoningTokens: 1 };
+export const usage: Usage = { promptTokens: 7, cachedTokens: 0, completionTokens: 3, reasoningTokens: 1 };
 export const finish: Delta = { type: "finish", reason: "stop", usage, timings: { prefillMillis: 1, decodeMillis: 1 } };
 
 export const content = (text: string): Delta => ({ type: "content", text });

@@ -105,7 +105,7 @@ export class FakeStage implements StageModel, Disposable {
     stayBusy(this.#behaviour.millis ?? 0);
     const hidden = Float32Array.from(input);
     let row = 0;
-    for (const { slot, start, rows, from } of step.segments) {
+    for (const { slot, start, rows, from, keep } of step.segments) {
       for (const { layer, slots, snapshots } of this.#layers) {
         const state = slots[slot]!;
         if (from !== undefined) Object.assign(state, snapshots[from]);
@@ -116,6 +116,7 @@ export class FakeStage implements StageModel, Disposable {
           state.hash = mix(state.hash, hidden[row + i]!);
           hidden[row + i] = mix(state.hash, layer);
         }
+        if (keep !== undefined) snapshots[keep] = { ...state };
       }
       row += rows;
     }

@@ -1,32 +1,47 @@
-/** Attention of many rows: spans of 64 rows of a segment, as matrix products in workgroup memory. */
+/** Attention of many rows: spans of neighbouring rows of a segment, as matrix products in workgroup memory. */
 import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
+import type { Device } from "./device.ts";
 import type { Part } from "./memory.ts";
 import type { Counts } from "./plan.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { type Recording, whole } from "./recording.ts";
 import type { Cache } from "./softmax_attention.ts";
 
-/** Rows of a span. */
-const SPAN = 64;
+/** A tile of attention (shaders/lib/attention_tile.wgsl): threads down, 8 rows each, and the workgroup memory that it takes. */
+interface Tile {
+  readonly down: number;
+  readonly bytes: number;
+}
 
-/** What shaders/lib/attention_tile.wgsl takes. */
-const WORKGROUP_BYTES = 28 * 1024;
+const SMALL: Tile = { down: 8, bytes: 26 * 1024 };
+const LARGE: Tile = { down: 16, bytes: 42 * 1024 };
+
 const MAX_CHANNELS = 128;
 
-const TILES: Constants = { LANES: 256, ACROSS: 16, DOWN: 16, SPAN };
+const tileRows = ({ down }: Tile): number => 8 * down;
 
-/** Spans that steps may have: every segment's last one may be short. */
-const spansOf = ({ rows, segments }: Pick<Counts, "rows" | "segments">): number => Math.floor(rows / SPAN) + segments;
+const constantsOf = ({ down }: Tile): Constants => ({ LANES: 16 * down, ACROSS: 16, DOWN: down });
+
+const holds = ({ gpu }: Device, { bytes }: Tile): boolean => gpu.limits.maxComputeWorkgroupStorageSize >= bytes;
+
+/** Large tiles that keep a GPU busy; with fewer, half of it would idle. */
+const MANY_TILES = 128;
+
+/** Rows of a chunk of linear attention. */
+const SPAN = tileRows(SMALL);
+
+/** Spans of so many rows that steps may have: every segment's last one may be short. */
+const spansOf = ({ rows, segments }: Pick<Counts, "rows" | "segments">, span: number): number =>
+  Math.floor(rows / span) + segments;
 
 const chunkStates = ({ capacity }: Recording, { heads, headDim }: Heads): number =>
-  spansOf(capacity) * heads * headDim ** 2;
+  spansOf(capacity, SPAN) * heads * headDim ** 2;
 
 /** Whether attention of this plan goes by spans. */
 export function bySpans({ device, capacity }: Recording, { headDim }: Heads): boolean {
-  const room = device.gpu.limits.maxComputeWorkgroupStorageSize >= WORKGROUP_BYTES;
-  return byTiles(capacity.rows) && headDim <= MAX_CHANNELS && room;
+  return byTiles(capacity.rows) && headDim <= MAX_CHANNELS && holds(device, SMALL);
 }
 
 /** Whether the device binds the states of all chunks of a plan. */
@@ -48,9 +63,13 @@ export function chunkedAttention(
   const { heads, headDim } = how;
   const decay = decayPowers(recording, how.logDecay);
   const states = recording.scratch("chunk states", chunkStates(recording, how));
-  const constants = { ...TILES, SIZE: headDim };
-  const workgroups = (counts: Counts) => spansOf(counts) * heads;
-  recording.dispatch(SHADERS.chunkStates, { constants, workgroups }, { qkv: whole(qkv), decay, states }, { heads });
+  const workgroups = (counts: Counts) => spansOf(counts, SPAN) * heads;
+  recording.dispatch(
+    SHADERS.chunkStates,
+    { constants: { LANES: 256, ACROSS: 16, DOWN: 16, SPAN, SIZE: headDim }, workgroups },
+    { qkv: whole(qkv), decay, states },
+    { heads },
+  );
   for (const { buffer, first, count } of parts) {
     recording.dispatch(
       SHADERS.scanStates,
@@ -64,7 +83,7 @@ export function chunkedAttention(
   }
   recording.dispatch(
     SHADERS.chunkOutputs,
-    { constants, workgroups },
+    { constants: { ...constantsOf(SMALL), SPAN, SIZE: headDim }, workgroups },
     { qkv: whole(qkv), decay, states, out: whole(out) },
     { heads },
   );
@@ -78,7 +97,7 @@ function decayPowers({ memory, device }: Recording, logDecay: readonly number[])
   return buffer;
 }
 
-/** {@linkcode Ops.softmaxAttention} behind the rotation and the appending. */
+/** {@linkcode Ops.softmaxAttention} behind the rotation and the appending. A row's bits are the same in any tile. */
 export function flashAttention(
   recording: Recording,
   out: Tensor,
@@ -86,21 +105,25 @@ export function flashAttention(
   { type, page, quads, blocks }: Cache,
   { heads, kvHeads, headDim }: Heads,
 ): void {
-  const { rows, rounds = 1 } = recording.capacity;
+  const { device, capacity: { rows, rounds = 1 } } = recording;
   const carry = recording.scratch("carry of spans", 2 * 16 * rows * heads);
   const progress = recording.scratch("progress", rows * heads);
+  const tile = holds(device, LARGE) && rows * heads >= MANY_TILES * tileRows(LARGE) ? LARGE : SMALL;
+  const QUERIES = [4, 2, 1].find((count) => heads / kvHeads % count === 0)!;
+  const span = tileRows(tile) / QUERIES;
+  const constants = { ...constantsOf(tile), SPAN: span, QUERIES, SIZE: headDim, PAGE: page, QUADS: quads };
   for (let round = 0; round < rounds; round++) {
     blocks.forEach(({ keys, values, first, count }, i) => {
-      const FIRST = round === 0 && i === 0;
+      const begun = round > 0 || i > 0;
       recording.dispatch(
         SHADERS.flashAttention,
         {
-          constants: { ...TILES, SIZE: headDim, PAGE: page, QUADS: quads, FIRST },
+          constants,
           cache: type,
-          workgroups: (counts) => FIRST || counts.blocks[i] !== "none" ? spansOf(counts) * heads : 0,
+          workgroups: (counts) => counts.blocks[i] === "none" && begun ? 0 : spansOf(counts, span) * heads / QUERIES,
         },
         { qkv: whole(qkv), keys, values, carry, out: whole(out), progress },
-        { heads, kv_heads: kvHeads, first, count },
+        { heads, kv_heads: kvHeads, begun: Number(begun), first, count },
       );
     });
   }

@@ -2,6 +2,7 @@
 import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Linear } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
+import type { Device } from "./device.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import type { SortedChoices } from "./sorted_choices.ts";
 
@@ -21,18 +22,19 @@ export function productsByTiles(rows: number): boolean {
   return rows >= PRODUCT_ROWS;
 }
 
-/** Threads of a workgroup, and blocks of four rows that each of them sums up (shaders/lib/register_tile.wgsl). */
+/** Threads of a workgroup, and blocks of four rows and of four columns that each of them sums up (shaders/lib/register_tile.wgsl). */
 export interface TileShape {
   readonly across: number;
   readonly down: number;
   readonly rowBlocks: 1 | 2;
+  readonly columnBlocks: 1 | 2;
 }
 
 export const tileRows = ({ down, rowBlocks }: TileShape): number => 4 * down * rowBlocks;
-export const tileColumns = ({ across }: TileShape): number => 4 * across;
+export const tileColumns = ({ across, columnBlocks }: TileShape): number => 4 * across * columnBlocks;
 
-export function tileConstants({ across, down, rowBlocks }: TileShape): Constants {
-  return { LANES: across * down, ACROSS: across, DOWN: down, ROW_BLOCKS: rowBlocks };
+export function tileConstants({ across, down, rowBlocks, columnBlocks }: TileShape): Constants {
+  return { LANES: across * down, ACROSS: across, DOWN: down, ROW_BLOCKS: rowBlocks, COLUMN_BLOCKS: columnBlocks };
 }
 
 /** Sorted choices, and how their tiles are computed. */
@@ -40,20 +42,30 @@ export interface Places extends SortedChoices {
   readonly shape: TileShape;
 }
 
-/** The fastest of those tried on an H100, and one that gives all units of a device some work where there are few tiles. */
-const LARGE: TileShape = { across: 16, down: 16, rowBlocks: 2 };
-const SMALL: TileShape = { across: 16, down: 8, rowBlocks: 1 };
-const GATED: TileShape = { across: 16, down: 16, rowBlocks: 1 };
+/**
+ * The fastest of those tried on an H100; the fastest within the workgroup memory that every device has; and one that gives all units of a
+ * device some work where there are few tiles.
+ */
+const LARGEST: TileShape = { across: 16, down: 16, rowBlocks: 2, columnBlocks: 2 };
+const LARGE: TileShape = { across: 16, down: 16, rowBlocks: 2, columnBlocks: 1 };
+const SMALL: TileShape = { across: 16, down: 8, rowBlocks: 1, columnBlocks: 1 };
+const GATED: TileShape = { across: 16, down: 16, rowBlocks: 1, columnBlocks: 1 };
+const LARGEST_BYTES = 21 * 1024;
 const MANY_TILES = 128;
 
 /** Workgroups that keep a GPU busy where tiles are few, and shares of K that there are at most. */
 const BUSY_WORKGROUPS = 384;
 const MOST_SPLITS = 8;
 
+const tilesFor = (shape: TileShape, rows: number, outputs: number): number =>
+  Math.ceil(rows / tileRows(shape)) * Math.ceil(outputs / tileColumns(shape));
+
 /** Results are the same with any. */
-function shapeFor(rows: number, outputs: number): TileShape {
+function shapeFor({ gpu }: Device, rows: number, outputs: number): TileShape {
   if (rows <= tileRows(SMALL)) return SMALL;
-  return Math.ceil(rows / tileRows(LARGE)) * Math.ceil(outputs / tileColumns(LARGE)) < MANY_TILES ? SMALL : LARGE;
+  const room = gpu.limits.maxComputeWorkgroupStorageSize >= LARGEST_BYTES;
+  const shapes = room ? [LARGEST, LARGE] : [LARGE];
+  return shapes.find((shape) => tilesFor(shape, rows, outputs) >= MANY_TILES) ?? SMALL;
 }
 
 interface GemmOptions {
@@ -73,7 +85,7 @@ export function gemm(
 ): void {
   const [outputs, width] = weight.values.shape.slice(-2) as [number, number];
   const { factors, constants } = scaling(recording, weight);
-  const shape = places?.shape ?? shapeFor(recording.capacity[rows], outputs);
+  const shape = places?.shape ?? shapeFor(recording.device, recording.capacity[rows], outputs);
   const SPLITS = places ? 1 : splitsFor(shape, recording.capacity[rows], outputs);
   const split = SPLITS > 1;
   const kind = { OUTPUTS: rows === "outputs", BIAS: bias !== null && !split, ADD: add && !split, SPLITS };
@@ -105,7 +117,7 @@ export function gemm(
 /** Shares of K, each for workgroups of its own, so that the few tiles of a decode step do not leave most of a GPU idle. */
 function splitsFor(shape: TileShape, rows: number, outputs: number): number {
   if (byTiles(rows) || outputs % 4 !== 0) return 1;
-  const tiles = Math.ceil(rows / tileRows(shape)) * Math.ceil(outputs / tileColumns(shape));
+  const tiles = tilesFor(shape, rows, outputs);
   return Math.min(MOST_SPLITS, 2 ** Math.max(0, Math.ceil(Math.log2(BUSY_WORKGROUPS / tiles))));
 }
 

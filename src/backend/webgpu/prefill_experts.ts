@@ -7,13 +7,14 @@ import { type Recording, whole } from "./recording.ts";
 import { sortedChoices } from "./sorted_choices.ts";
 
 /** Tiles of 32 rows: on an H100 as fast as larger ones when full, and fuller when every expert has 64 rows. */
-const SHAPE: TileShape = { across: 16, down: 8, rowBlocks: 1 };
+const GATED: TileShape = { across: 16, down: 8, rowBlocks: 1, columnBlocks: 1 };
+const DOWN: TileShape = { across: 32, down: 4, rowBlocks: 2, columnBlocks: 1 };
 
 /** Choices that share a tile. */
-export const PREFILL_TILE_ROWS = tileRows(SHAPE);
+export const PREFILL_TILE_ROWS = tileRows(GATED);
 
-function placesOf(recording: Recording, ids: Tensor, experts: number): Places {
-  return { ...sortedChoices(recording, ids, experts, PREFILL_TILE_ROWS), shape: SHAPE };
+function placesOf(recording: Recording, ids: Tensor, experts: number, shape: TileShape): Places {
+  return { ...sortedChoices(recording, ids, experts, PREFILL_TILE_ROWS), shape };
 }
 
 /** {@linkcode Ops.expertsGateUp} for choices that were sorted. */
@@ -26,13 +27,13 @@ export function sortedGateUp(
   gate: Weight,
   up: Weight,
 ): void {
-  const places = placesOf(recording, ids, gate.values.shape[0]!);
+  const places = placesOf(recording, ids, gate.values.shape[0]!, GATED);
   gatedGemm(recording, out, recording.normed(hidden, norm), gate, up, places);
 }
 
 /** {@linkcode Ops.expertsDownAdd} for choices that were sorted. */
 export function sortedDownAdd(recording: Recording, hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
-  const places = placesOf(recording, routing.ids, down.values.shape[0]!);
+  const places = placesOf(recording, routing.ids, down.values.shape[0]!, DOWN);
   const products = expertProducts(recording, down, places.perRow);
   gemm(recording, products, whole(x), { weight: down, bias: null }, { add: false, rows: "rows", places });
   combineExperts(recording, hidden, products, routing);

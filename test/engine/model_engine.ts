@@ -1,0 +1,92 @@
+/** An engine over a real model's stages in this thread, asked for answers. */
+import { setImmediate } from "node:timers/promises";
+import { Engine } from "../../src/engine/engine.ts";
+import { Sampler } from "../../src/engine/sampler.ts";
+import type { FromEngine, GeneratedToken, GenerateRequest, GenerateStats } from "../../src/pipeline/messages.ts";
+import type { TestedBackend } from "../backend/backends.ts";
+import { cut, Stages } from "../model/stages.ts";
+import { openTiny } from "../model/tiny.ts";
+import { joinStages } from "../pipeline/joined_stages.ts";
+
+/** Positions of a page, at multiples of which states are kept. */
+const PAGE = 256;
+export const VOCABULARY = 96;
+
+export interface ModelEngineOptions {
+  readonly stages?: number;
+  readonly slots?: number;
+  readonly context?: number;
+  /** Of the prefix cache. */
+  readonly snapshots?: number;
+  readonly pages?: number;
+  readonly deterministic?: boolean;
+}
+
+export interface Answer {
+  readonly tokens: readonly GeneratedToken[];
+  readonly stats: GenerateStats;
+}
+
+interface Asked {
+  readonly tokens: GeneratedToken[];
+  readonly ended: PromiseWithResolvers<Answer>;
+}
+
+export class ModelEngine implements AsyncDisposable {
+  readonly #asked = new Map<number, Asked>();
+  readonly #engine: Engine;
+  readonly #end: () => Promise<void>;
+  #id = 0;
+
+  private constructor(engine: (hear: (message: FromEngine) => void) => Engine, end: () => Promise<void>) {
+    this.#engine = engine((message) => this.#hear(message));
+    const stopped = this.#engine.run(() => setImmediate());
+    this.#end = async () => {
+      this.#engine.stop();
+      await stopped;
+      await end();
+    };
+  }
+
+  static async open(backend: TestedBackend, options: ModelEngineOptions): Promise<ModelEngine> {
+    const { stages = 1, slots = 1, context = 2048, pages: cachedPages = 0, deterministic = false } = options;
+    const { folder } = await openTiny("base");
+    const kept = options.snapshots ?? 0;
+    const snapshots = kept + (stages === 1 ? Math.min(slots, 8) : 0);
+    const sizes = { slots, context, maxRows: 512, snapshots, cachedPages };
+    const models = await Stages.open(folder, backend.open, { layers: cut(6, stages), ...sizes });
+    const { pipeline } = joinStages(models.models, "local");
+    const sampler = await Sampler.create(VOCABULARY);
+    const prefixCache = { alignment: PAGE, snapshots: kept };
+    const limits = { ...sizes, vocabulary: VOCABULARY, prefixCache, deterministic };
+    return new ModelEngine((hear) => new Engine(pipeline, sampler, limits, hear), async () => {
+      await pipeline[Symbol.asyncDispose]();
+      models[Symbol.dispose]();
+    });
+  }
+
+  /** Asks; with `aborts` the request is left soon. */
+  async answer(request: GenerateRequest, aborts = false): Promise<Answer> {
+    const id = ++this.#id;
+    const ended = Promise.withResolvers<Answer>();
+    this.#asked.set(id, { tokens: [], ended });
+    this.#engine.generate(id, request);
+    if (aborts) {
+      await setImmediate();
+      this.#engine.abort(id);
+    }
+    return await ended.promise;
+  }
+
+  #hear(message: FromEngine): void {
+    if (message.type === "scored" || message.type === "step") return;
+    const { tokens, ended } = this.#asked.get(message.id!)!;
+    if (message.type === "token") tokens.push(message.token);
+    if (message.type === "finished") ended.resolve({ tokens, stats: message.stats });
+    if (message.type === "failed") ended.reject(new Error(message.reason));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#end();
+  }
+}
