@@ -8,8 +8,8 @@ export interface Rest {
   readonly next: Rest | null;
   /** [256] the bytes that the expression takes, if it is of one byte. */
   readonly takes: Uint8Array | null;
-  /** The same with its counts cut to what a token can reach; null until it is asked for. */
-  cut: Rest | null;
+  /** The same with its counts cut to what so many bytes can reach, as far as it was asked for. */
+  readonly cut: Map<number, Rest>;
 }
 
 /** What is left of a rule, and of those that called it. */
@@ -39,7 +39,6 @@ const MOST_WORK = 100_000;
 
 export class Automaton {
   readonly #rules: readonly Expression[];
-  readonly #longest: number;
   readonly #expressions = new Map<Expression, number>();
   readonly #repeats = new Map<string, Expression>();
   readonly #literals = new Map<Expression, readonly Expression[]>();
@@ -50,10 +49,8 @@ export class Automaton {
   #kept = 0;
   #work = 0;
 
-  /** @param longest Bytes that are walked at most from where a {@linkcode Automaton.within} begins. */
-  constructor(grammar: Grammar, longest: number) {
+  constructor(grammar: Grammar) {
     this.#rules = grammar.rules;
-    this.#longest = longest;
   }
 
   /** The work for another token begins. */
@@ -82,9 +79,12 @@ export class Automaton {
     return this.#close([below]);
   }
 
-  /** The rests by themselves, as if nothing had called them: it accepts where they are over. Counts beyond a token's length are not told apart. */
-  within(rests: readonly Rest[]): State {
-    return this.#close(rests.map((rest) => this.#stack(this.#cut(rest), null)));
+  /**
+   * The rests by themselves, as if nothing had called them: it accepts where they are over. No more than `longest` bytes will be read,
+   * and counts beyond are not told apart.
+   */
+  within(rests: readonly Rest[], longest: number): State {
+    return this.#close(rests.map((rest) => this.#stack(this.#cut(rest, longest), null)));
   }
 
   #forget(): void {
@@ -154,14 +154,19 @@ export class Automaton {
     return parts.reduceRight<Rest | null>((rest, part) => this.#rest(part, rest), next);
   }
 
-  #cut(rest: Rest): Rest {
-    if (rest.cut) return rest.cut;
-    const next = rest.next && this.#cut(rest.next);
+  #cut(rest: Rest, far: number): Rest {
+    let cut = rest.cut.get(far);
+    if (cut) return cut;
+    const next = rest.next && this.#cut(rest.next, far);
     const { expression } = rest;
-    if (expression.type !== "repeat") return rest.cut = this.#rest(expression, next);
-    const { body, least, most } = expression;
-    const far = this.#longest;
-    return rest.cut = this.#rest(this.#repeat(body, Math.min(least, far), most < far ? most : Infinity), next);
+    if (expression.type === "repeat") {
+      const { body, least, most } = expression;
+      cut = this.#rest(this.#repeat(body, Math.min(least, far), most < far ? most : Infinity), next);
+    } else {
+      cut = this.#rest(expression, next);
+    }
+    rest.cut.set(far, cut);
+    return cut;
   }
 
   #bytesOf(literal: Extract<Expression, { type: "literal" }>): readonly Expression[] {
@@ -181,7 +186,12 @@ export class Automaton {
 
   #rest(expression: Expression, next: Rest | null): Rest {
     const key = `${this.#idOf(expression)} ${next?.id}`;
-    return this.#once(this.#rests, key, 1, (id) => ({ id, expression, next, takes: takenBy(expression), cut: null }));
+    return this.#once(
+      this.#rests,
+      key,
+      1,
+      (id) => ({ id, expression, next, takes: takenBy(expression), cut: new Map() }),
+    );
   }
 
   #stack(rest: Rest, below: Stack | null): Stack {

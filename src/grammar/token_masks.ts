@@ -2,7 +2,7 @@
 import type { Grammar } from "../pipeline/messages.ts";
 import { Automaton, type Rest, type Stack, type State } from "./automaton.ts";
 import { NONE, Transitions } from "./transitions.ts";
-import type { Vocabulary } from "./vocabulary.ts";
+import type { Trie, Vocabulary } from "./vocabulary.ts";
 
 // A token's bytes may leave the rule in which it begins. What it can be within the rule depends on nothing below, and is most
 // of the work: it is done once for each place in a rule and kept. There are also kept the nodes of the trie at which the rule
@@ -24,7 +24,7 @@ const STATE_BYTES = 4096;
 
 export class TokenMasks {
   readonly vocabulary: Vocabulary;
-  readonly #kept = new Map<State, Within>();
+  readonly #kept: readonly Map<State, Within>[]; // for each trie
   readonly #automaton: Automaton;
   readonly #transitions: Transitions;
   readonly #path: Int32Array; // numbers of states by depth
@@ -33,9 +33,10 @@ export class TokenMasks {
 
   constructor(grammar: Grammar, vocabulary: Vocabulary) {
     this.vocabulary = vocabulary;
-    this.#automaton = new Automaton(grammar, vocabulary.longest);
+    this.#automaton = new Automaton(grammar);
+    this.#kept = vocabulary.tries.map(() => new Map());
     this.#transitions = new Transitions(this.#automaton);
-    this.#path = new Int32Array(vocabulary.longest + 1);
+    this.#path = new Int32Array(1 + Math.max(...vocabulary.tries.map(({ longest }) => longest)));
     this.#found = new Uint32Array(vocabulary.size);
   }
 
@@ -60,36 +61,38 @@ export class TokenMasks {
     this.#automaton.rest();
     bits.fill(0);
     for (const [below, rests] of byCaller(state)) {
-      const within = this.#within(this.#automaton.within(rests));
-      if (within.bits) { for (let i = 0; i < bits.length; i++) bits[i]! |= within.bits[i]!; }
-      setAll(bits, within.ids);
-      if (below === null || within.ends.length === 0) continue;
-      const rest = this.#automaton.after(below);
-      for (const node of within.ends) setAll(bits, this.#walk(node, rest));
+      const rest = below && this.#automaton.after(below);
+      for (const [i, trie] of this.vocabulary.tries.entries()) {
+        const within = this.#within(this.#automaton.within(rests, trie.longest), trie, this.#kept[i]!);
+        if (within.bits) { for (let i = 0; i < bits.length; i++) bits[i]! |= within.bits[i]!; }
+        setAll(bits, within.ids);
+        if (rest) { for (const node of within.ends) setAll(bits, this.#walk(trie, node, rest)); }
+      }
     }
   }
 
-  #within(place: State): Within {
-    const known = this.#kept.get(place);
+  #within(place: State, trie: Trie, kept: Map<State, Within>): Within {
+    const known = kept.get(place);
     if (known) return known;
     const ends: number[] = [];
-    const within = packed(this.#walk(0, place, ends), Uint32Array.from(ends), this.vocabulary.size);
+    const within = packed(this.#walk(trie, 0, place, ends), Uint32Array.from(ends), this.vocabulary.size);
     const bytes = STATE_BYTES + (within.bits ?? within.ids).byteLength + within.ends.byteLength;
     if (this.#keptBytes + bytes > MOST_BYTES) {
-      this.#kept.clear();
+      for (const map of this.#kept) map.clear();
       this.#keptBytes = 0;
     }
     this.#keptBytes += bytes;
-    this.#kept.set(place, within);
+    kept.set(place, within);
     return within;
   }
 
   /**
-   * The tokens below `node`, to which `state` has come, until the next walk. `ends` get the nodes at which the text may be over
+   * The tokens of a trie below `node`, to which `state` has come, until the next walk. `ends` get the nodes at which the text may be over
    * while tokens go on.
    */
-  #walk(node: number, state: State, ends: number[] = []): Uint32Array {
-    const { byte, depth, end, token, same } = this.vocabulary;
+  #walk(trie: Trie, node: number, state: State, ends: number[] = []): Uint32Array {
+    const { byte, depth, end, token } = trie;
+    const { same } = this.vocabulary;
     const transitions = this.#transitions;
     const path = this.#path;
     const found = this.#found;

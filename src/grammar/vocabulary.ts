@@ -1,4 +1,4 @@
-/** The bytes of all tokens, and a trie over them in which equal beginnings are walked once. */
+/** The bytes of all tokens, and tries over them in which equal beginnings are walked once. */
 import type { TokenBytes } from "../pipeline/messages.ts";
 
 /** Puts the bytes of tokens into shared memory. `bytesOf` gives none for a token that is not text. */
@@ -15,18 +15,52 @@ export function shareTokenBytes(tokens: number, bytesOf: (id: number) => Uint8Ar
   return { bytes, offsets };
 }
 
-export class Vocabulary {
-  /** V; tokens without bytes are among them. */
-  readonly size: number;
-  /** Bytes of the longest token. */
+/** A trie over some tokens, its nodes in preorder, N in all; the root is node 0 and has no byte. */
+export class Trie {
+  /** Bytes of its longest token. */
   readonly longest: number;
-  /** Nodes in preorder, [N]; the root is node 0 and has no byte. */
   readonly byte: Uint8Array;
   readonly depth: Uint16Array;
   /** One past the last node below. */
   readonly end: Uint32Array;
-  /** [N] a token that ends at the node, or −1. */
+  /** A token that ends at the node, or −1. */
   readonly token: Int32Array;
+
+  /** `ids` come in the order of their bytes; each that has the same bytes as one before is noted in `same`. */
+  constructor(ids: Uint32Array, { bytes, offsets }: TokenBytes, same: Int32Array) {
+    const most = 1 + ids.reduce((sum, id) => sum + offsets[id + 1]! - offsets[id]!, 0);
+    const [byte, depth, end] = [new Uint8Array(most), new Uint16Array(most), new Uint32Array(most)];
+    const token = new Int32Array(most).fill(-1);
+    const path = [0]; // the node at each depth of the token before
+    let count = 1;
+    for (const id of ids) {
+      const text = bytes.subarray(offsets[id], offsets[id + 1]);
+      let shared = 0;
+      while (shared + 1 < path.length && shared < text.length && byte[path[shared + 1]!] === text[shared]) shared++;
+      while (path.length > shared + 1) end[path.pop()!] = count;
+      for (const one of text.subarray(shared)) {
+        byte[count] = one;
+        depth[count] = path.length;
+        path.push(count++);
+      }
+      same[id] = token[path.at(-1)!]!;
+      token[path.at(-1)!] = id;
+    }
+    for (const node of path) end[node] = count;
+    this.longest = depth.reduce((longest, one) => Math.max(longest, one), 0);
+    [this.byte, this.depth] = [byte.slice(0, count), depth.slice(0, count)];
+    [this.end, this.token] = [end.slice(0, count), token.slice(0, count)];
+  }
+}
+
+/** Tokens of up to so many bytes are in one trie: in a string that may have 20 characters more, only the few that are longer differ. */
+const LENGTHS = [4, 8, 16, Infinity];
+
+export class Vocabulary {
+  /** V; tokens without bytes are among them. */
+  readonly size: number;
+  /** By the tokens' lengths; all together have each token that is text once. */
+  readonly tries: readonly Trie[];
   /** [V] another token of the same bytes, or −1. */
   readonly same: Int32Array;
   readonly #tokens: TokenBytes;
@@ -35,35 +69,18 @@ export class Vocabulary {
   constructor(tokens: TokenBytes, size: number) {
     this.#tokens = tokens;
     this.size = size;
-    const { offsets, bytes } = tokens;
+    const { offsets } = tokens;
     const known = Math.min(size, offsets.length - 1);
-    const ids = Uint32Array.from({ length: known }, (_, id) => id).filter((id) => offsets[id + 1]! > offsets[id]!);
-    const order = sortedByBytes(ids, tokens);
-    const nodes = 1 + order.reduce((sum, id) => sum + offsets[id + 1]! - offsets[id]!, 0);
-    const [byte, depth, end] = [new Uint8Array(nodes), new Uint16Array(nodes), new Uint32Array(nodes)];
-    const token = new Int32Array(nodes).fill(-1);
+    const length = (id: number) => offsets[id + 1]! - offsets[id]!;
+    const ids = sortedByBytes(
+      Uint32Array.from({ length: known }, (_, id) => id).filter((id) => length(id) > 0),
+      tokens,
+    );
     this.same = new Int32Array(size).fill(-1);
-    const path = [0]; // the node at each depth of the token before
-    let count = 1;
-    for (const id of order) {
-      const [start, stop] = [offsets[id]!, offsets[id + 1]!];
-      let shared = 0;
-      while (shared < stop - start && shared + 1 < path.length && byte[path[shared + 1]!] === bytes[start + shared]) {
-        shared++;
-      }
-      while (path.length > shared + 1) end[path.pop()!] = count;
-      for (let i = start + shared; i < stop; i++) {
-        byte[count] = bytes[i]!;
-        depth[count] = path.length;
-        path.push(count++);
-      }
-      this.same[id] = token[path.at(-1)!]!;
-      token[path.at(-1)!] = id;
-    }
-    for (const node of path) end[node] = count;
-    this.longest = depth.reduce((most, one) => Math.max(most, one), 0);
-    [this.byte, this.depth] = [byte.slice(0, count), depth.slice(0, count)];
-    [this.end, this.token] = [end.slice(0, count), token.slice(0, count)];
+    this.tries = LENGTHS.map((most, i) => {
+      const least = LENGTHS[i - 1] ?? 0;
+      return new Trie(ids.filter((id) => length(id) > least && length(id) <= most), tokens, this.same);
+    });
   }
 
   /** The bytes of a token; none if it is not text. */

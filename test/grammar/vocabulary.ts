@@ -73,7 +73,7 @@ export function textOf(ids: readonly number[]): string {
 
 /** Whether a grammar takes texts as wholes. */
 export function taker(grammar: Grammar): (text: string) => boolean {
-  const automaton = new Automaton(grammar, 100);
+  const automaton = new Automaton(grammar);
   return (text) => {
     let state: State | null = automaton.start();
     for (const byte of utf8.encode(text)) {
