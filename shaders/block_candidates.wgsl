@@ -18,16 +18,14 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   if (r >= step_outputs()) { return; }
   let begin = r * params.vocabulary + index % BLOCKS * BLOCK;
   let end = min(begin + BLOCK, (r + 1u) * params.vocabulary);
-  var own = LOWEST;
+  var own = vec2f(LOWEST, 0.0); // largest so far, and the sum below it
   for (var i = begin + lane.index; i < end; i += 2u * LANES) {
-    own = max(own, max(logits[i], logits[min(i + LANES, end - 1u)]));
+    let first = logits[i];
+    let second = select(LOWEST, logits[min(i + LANES, end - 1u)], i + LANES < end);
+    let larger = max(own.x, max(first, second));
+    own = vec2f(larger, own.y * exp(own.x - larger) + exp(first - larger) + exp(second - larger));
   }
-  let largest = max_lanes(lane, own);
-  var exponentials = 0.0;
-  for (var i = begin + lane.index; i < end; i += 2u * LANES) {
-    let second = exp(logits[min(i + LANES, end - 1u)] - largest);
-    exponentials += exp(logits[i] - largest) + select(0.0, second, i + LANES < end);
-  }
-  let total = sum_lanes(lane, exponentials);
+  let largest = max_lanes(lane, own.x);
+  let total = sum_lanes(lane, own.y * exp(own.x - largest));
   if (lane.index == 0u) { sums[index] = vec2f(largest, total); }
 }

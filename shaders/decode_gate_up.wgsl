@@ -1,7 +1,10 @@
 // out[t, k] = silu(n[t] · gate[e]) ⊙ (n[t] · up[e]) with n = norm(x) and e the expert of the choice (spec c.10); if SHARED, after the
-// choices every row once more, with matrices of their own. The norm's sum of squares is taken on the way and divides at the end.
-// One workgroup of LANES per 4 outputs of up to ROWS choices that share an expert (lib/choices.wgsl); its lanes share out K, in the
-// same way whatever the rows are. COLUMNS: K / 4. ROWS: 1 or 2.
+// choices every row once more, with matrices of their own (lib/shared_gate_up.wgsl). The norm's scale divides at the end.
+// One workgroup of LANES per up to ROWS choices that share an expert (lib/choices.wgsl, or lib/own_choices.wgsl) and 4 outputs for each of
+// its teams of TEAM lanes, which share out K in the same way whatever the rows are. COLUMNS: K / 4. ROWS: 1 or 2.
+
+const TEAMS = LANES / TEAM;
+const NORM = true;
 
 struct Params {
   outputs: u32, // I
@@ -9,160 +12,165 @@ struct Params {
   count: u32, // stacked rows of the part
   shared_outputs: u32,
   epsilon: f32,
+  scale: f32, // of the choices' weights, where they are made here (lib/own_choices.wgsl)
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, K]
 @group(0) @binding(3) var<storage, read> norm: array<vec4f>; // [K]
-@group(0) @binding(4) var<storage, read> gate: array<weight4>; // [E, I, K]
+@group(0) @binding(4) var<storage, read> gate: array<piece>; // [E, I, K]
 @group(0) @binding(5) var<storage, read> gate_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(6) var<storage, read> up: array<weight4>; // [E, I, K]
+@group(0) @binding(6) var<storage, read> up: array<piece>; // [E, I, K]
 @group(0) @binding(7) var<storage, read> up_factors: array<factor>; // [E, I / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(8) var<storage, read> chosen: array<u32>; // [T, PER_ROW], or sorted
-@group(0) @binding(9) var<storage, read_write> out: array<f32>; // [T, PER_ROW, I]
-@group(0) @binding(10) var<storage, read> shared_gate: array<shared4>; // [I', K]
-@group(0) @binding(11) var<storage, read> shared_gate_factors: array<shared_factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(12) var<storage, read> shared_up: array<shared4>; // [I', K]
-@group(0) @binding(13) var<storage, read> shared_up_factors: array<shared_factor>; // [I' / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(14) var<storage, read_write> shared_out: array<f32>; // [T, I']
+@group(0) @binding(8) var<storage, read_write> out: array<f32>; // [T, PER_ROW, I]
+// Pieces of both matrices at the same place.
+struct Both {
+  gates: Pieces,
+  ups: Pieces,
+}
 
-// Steps whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
-const UNROLL = select(select(1u, 2u, COLUMNS % (2u * LANES) == 0u), 4u, COLUMNS % (4u * LANES) == 0u);
-
+// Of one row.
 struct Products {
   gates: vec4f,
   ups: vec4f,
-  squares: vec4f,
 }
 
-// Of each row.
+// Of each row, and the same but for factors, of one piece if it has any, and the sums of the inputs.
 var<private> products0: Products;
 var<private> products1: Products;
+var<private> parts0: Products;
+var<private> parts1: Products;
+var<private> totals: vec2f;
 
-fn gates4(at: u32, block: u32) -> vec4f {
-  let codes = load_weight4(gate[weight4_at(at)], at);
-  if (!SCALED) { return codes; }
-  return scaled(codes, gate_factors[factor_at(block)], block);
+fn input_at(source: u32, i: u32, row: u32) -> vec4f { return x[source + i] * norm[i]; }
+
+fn routed_at(tile: Tile, p: u32) -> Both {
+  let at = tile.rows * PIECES + p;
+  var both = Both(
+    Pieces(gate[at.x], gate[at.y], gate[at.z], gate[at.w], factor4()),
+    Pieces(up[at.x], up[at.y], up[at.z], up[at.w], factor4()),
+  );
+  if (!SCALED) { return both; }
+  let b = factor_indices(tile, PIECE * p, COLUMNS);
+  let place = vec4u(factor_at(b.x), factor_at(b.y), factor_at(b.z), factor_at(b.w));
+  both.gates.factors =
+    factor4(gate_factors[place.x], gate_factors[place.y], gate_factors[place.z], gate_factors[place.w]);
+  both.ups.factors = factor4(up_factors[place.x], up_factors[place.y], up_factors[place.z], up_factors[place.w]);
+  return both;
 }
 
-fn ups4(at: u32, block: u32) -> vec4f {
-  let codes = load_weight4(up[weight4_at(at)], at);
-  if (!SCALED) { return codes; }
-  return scaled(codes, up_factors[factor_at(block)], block);
+fn plus(sums: Products, gates: vec4f, ups: vec4f) -> Products { return Products(sums.gates + gates, sums.ups + ups); }
+
+// g and u hold the weights at columns 4i … 4i + 3.
+fn add_four(sources: vec4u, i: u32, g: mat4x4f, u: mat4x4f) {
+  note_squares(sources, i);
+  let y0 = input(sources.x, i, 0u);
+  parts0 = plus(parts0, y0 * g, y0 * u);
+  if (MINIMA) { totals.x += dot(y0, vec4f(1.0)); }
+  if (ROWS > 1u) {
+    let y1 = input(sources.y, i, 1u);
+    parts1 = plus(parts1, y1 * g, y1 * u);
+    if (MINIMA) { totals.y += dot(y1, vec4f(1.0)); }
+  }
 }
 
-fn shared_gates4(at: u32, block: u32) -> vec4f {
-  let codes = load_shared4(shared_gate[shared4_at(at)], at);
-  if (!SCALED) { return codes; }
-  return scaled_shared(codes, shared_gate_factors[shared_factor_at(block)], block);
+fn clear_parts() {
+  parts0 = Products();
+  parts1 = Products();
+  totals = vec2f();
 }
 
-fn shared_ups4(at: u32, block: u32) -> vec4f {
-  let codes = load_shared4(shared_up[shared4_at(at)], at);
-  if (!SCALED) { return codes; }
-  return scaled_shared(codes, shared_up_factors[shared_factor_at(block)], block);
+fn add_routed(sources: vec4u, tile: Tile, p: u32, both: Both) {
+  let g = both.gates;
+  let u = both.ups;
+  let i = PIECE * p;
+  if (SCALED) { clear_parts(); }
+  add_four(sources, i, fours(g, 0u), fours(u, 0u));
+  if (PIECE > 1u) {
+    add_four(sources, i + 1u, fours(g, 1u), fours(u, 1u));
+    add_four(sources, i + 2u, fours(g, 2u), fours(u, 2u));
+    add_four(sources, i + 3u, fours(g, 3u), fours(u, 3u));
+  }
+  if (!SCALED) { return; }
+  let blocks = factor_indices(tile, i, COLUMNS);
+  products0 = plus(
+    products0,
+    weighed(parts0.gates, totals.x, g.factors, blocks),
+    weighed(parts0.ups, totals.x, u.factors, blocks),
+  );
+  if (ROWS > 1u) {
+    products1 = plus(
+      products1,
+      weighed(parts1.gates, totals.y, g.factors, blocks),
+      weighed(parts1.ups, totals.y, u.factors, blocks),
+    );
+  }
 }
 
-fn added(sums: Products, value: vec4f, weight: vec4f, g: mat4x4f, u: mat4x4f) -> Products {
-  let weighted = value * weight;
-  return Products(sums.gates + weighted * g, sums.ups + weighted * u, sums.squares + value * value);
+fn add_all_routed(lane: Lane, sources: vec4u, tile: Tile) {
+  let own = lane.index % TEAM;
+  clear_parts();
+  if (PIECE == 1u) { add_small_routed(sources, tile, own); } else {
+    var next = routed_at(tile, min(own, PIECES - 1u)); // before the input is made ready, which lanes wait for
+    prepare(lane, sources);
+    for (var p = own; p < PIECES; p += TEAM) {
+      let both = next;
+      if (PIECES > TEAM) { next = routed_at(tile, min(p + TEAM, PIECES - 1u)); }
+      add_routed(sources, tile, p, both);
+    }
+  }
+  take_parts();
 }
 
-// Adds the products of columns 4i … 4i + 3.
-fn add_products(i: u32, sources: vec2u, g: mat4x4f, u: mat4x4f) {
-  let weight = norm[i];
-  products0 = added(products0, x[sources.x + i], weight, g, u);
-  if (ROWS > 1u) { products1 = added(products1, x[sources.y + i], weight, g, u); }
-}
-
-fn add_routed(i: u32, sources: vec2u, tile: Tile) {
-  let at = tile.rows * COLUMNS + i;
-  let block = factor_indices(tile, i, COLUMNS);
-  let g = mat4x4f(gates4(at.x, block.x), gates4(at.y, block.y), gates4(at.z, block.z), gates4(at.w, block.w));
-  let u = mat4x4f(ups4(at.x, block.x), ups4(at.y, block.y), ups4(at.z, block.z), ups4(at.w, block.w));
-  add_products(i, sources, g, u);
-}
-
-fn add_all_routed(lane: Lane, sources: vec2u, tile: Tile) {
-  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
-    add_routed(i, sources, tile);
-    if (UNROLL > 1u) { add_routed(i + LANES, sources, tile); }
-    if (UNROLL > 2u) {
-      add_routed(i + 2u * LANES, sources, tile);
-      add_routed(i + 3u * LANES, sources, tile);
+fn add_small_routed(sources: vec4u, tile: Tile, own: u32) {
+  for (var p = own; p < PIECES; p += TURNS * TEAM) {
+    add_routed(sources, tile, p, routed_at(tile, p));
+    if (TURNS > 1u) { add_routed(sources, tile, p + TEAM, routed_at(tile, p + TEAM)); }
+    if (TURNS > 2u) {
+      add_routed(sources, tile, p + 2u * TEAM, routed_at(tile, p + 2u * TEAM));
+      add_routed(sources, tile, p + 3u * TEAM, routed_at(tile, p + 3u * TEAM));
     }
   }
 }
 
-fn add_shared(i: u32, sources: vec2u, tile: Tile) {
-  let at = tile.rows * COLUMNS + i;
-  let block = factor_indices(tile, i, COLUMNS);
-  let g = mat4x4f(
-    shared_gates4(at.x, block.x),
-    shared_gates4(at.y, block.y),
-    shared_gates4(at.z, block.z),
-    shared_gates4(at.w, block.w),
-  );
-  let u = mat4x4f(
-    shared_ups4(at.x, block.x),
-    shared_ups4(at.y, block.y),
-    shared_ups4(at.z, block.z),
-    shared_ups4(at.w, block.w),
-  );
-  add_products(i, sources, g, u);
+// Without factors the parts are the products.
+fn take_parts() {
+  if (SCALED) { return; }
+  products0 = parts0;
+  products1 = parts1;
 }
 
-fn add_all_shared(lane: Lane, sources: vec2u, tile: Tile) {
-  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
-    add_shared(i, sources, tile);
-    if (UNROLL > 1u) { add_shared(i + LANES, sources, tile); }
-    if (UNROLL > 2u) {
-      add_shared(i + 2u * LANES, sources, tile);
-      add_shared(i + 3u * LANES, sources, tile);
-    }
-  }
+fn find_scales(lane: Lane) -> vec4f {
+  if (PIECE > 1u) { return prepared_scales(lane); }
+  return to_scales(sum_team4(lane, squares), 4u * COLUMNS);
 }
 
 // silu(gate) ⊙ up of the tile's four outputs, of one row.
-fn activate(lane: Lane, sums: Products) -> vec4f {
-  let squares = sum_lanes4(lane, sums.squares);
-  let mean = (squares.x + squares.y + squares.z + squares.w) / f32(4u * COLUMNS);
-  let scale = 1.0 / sqrt(mean + params.epsilon);
-  let gates = sum_lanes4(lane, sums.gates) * scale;
-  let ups = sum_lanes4(lane, sums.ups) * scale;
-  return vec4f(silu(gates.x), silu(gates.y), silu(gates.z), silu(gates.w)) * ups;
+fn activate(lane: Lane, sums: Products, scale: f32) -> vec4f {
+  let both = sum_team8(lane, mat2x4f(sums.gates, sums.ups)) * scale;
+  let gates = both[0];
+  return vec4f(silu(gates.x), silu(gates.y), silu(gates.z), silu(gates.w)) * both[1];
 }
 
-// Lane j < 4 writes output n + j.
+// Lane j < 4 of a team writes output n + j.
 fn write_routed(j: u32, choice: u32, n: u32, tile: Tile, values: vec4f) {
   if (j >= 4u) { return; }
   if (tile.inside[j]) { out[choice * params.outputs + n + j] = values[j]; }
 }
 
-fn write_shared(j: u32, t: u32, n: u32, tile: Tile, values: vec4f) {
-  if (j >= 4u) { return; }
-  if (tile.inside[j]) { shared_out[t * params.shared_outputs + n + j] = values[j]; }
-}
-
-fn routed(lane: Lane, index: u32, n: u32) {
-  let choices = choices_at(index);
+fn routed(lane: Lane, index: u32, first_output: u32) {
+  let choices = choices_at(lane, index, index == 0u && first_output == 0u);
   if (choices.count == 0u) { return; }
+  let stacked = choices.expert * params.outputs + first_output;
+  if (stacked + 4u * TEAMS <= params.first || stacked >= params.first + params.count) { return; } // of another part
+  let n = first_output + lane.index / TEAM * 4u;
   let tile = tile_at(choices.expert, n, params.outputs, params.first, params.count);
-  if (!any(tile.inside)) { return; }
-  add_all_routed(lane, choices.at / PER_ROW * COLUMNS, tile);
-  let j = lane.index;
-  write_routed(j, choices.at.x, n, tile, activate(lane, products0));
-  if (ROWS > 1u && choices.count > 1u) { write_routed(j, choices.at.y, n, tile, activate(lane, products1)); }
-}
-
-fn shared_expert(lane: Lane, t: u32, n: u32) {
-  let last = row_count() - 1u;
-  let tile = tile_at(0u, n, params.shared_outputs, 0u, params.shared_outputs);
-  let rows = min(vec2u(t, t + 1u), vec2u(last));
-  add_all_shared(lane, rows * COLUMNS, tile);
-  let j = lane.index;
-  write_shared(j, rows.x, n, tile, activate(lane, products0));
-  if (ROWS > 1u && t < last) { write_shared(j, rows.y, n, tile, activate(lane, products1)); }
+  let rows = choices.at / PER_ROW * COLUMNS;
+  add_all_routed(lane, vec4u(rows, rows), tile);
+  let scales = find_scales(lane);
+  let j = lane.index % TEAM;
+  write_routed(j, choices.at.x, n, tile, activate(lane, products0, scales.x));
+  if (ROWS > 1u && choices.count > 1u) { write_routed(j, choices.at.y, n, tile, activate(lane, products1, scales.y)); }
 }
 
 // A plan of one row has one, whatever the step says.
@@ -174,13 +182,14 @@ fn row_count() -> u32 {
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let index = flat(group, grid);
-  let blocks = (params.outputs + 3u) / 4u;
+  const OUTPUTS = 4u * TEAMS; // of a workgroup
+  let blocks = (params.outputs + OUTPUTS - 1u) / OUTPUTS;
   // The shared expert's rows lie among the first, which are full.
-  let shared_blocks = (params.shared_outputs + 3u) / 4u;
+  let shared_blocks = (params.shared_outputs + OUTPUTS - 1u) / OUTPUTS;
   let first_routed = select(0u, (row_count() + ROWS - 1u) / ROWS * shared_blocks, SHARED);
   if (index < first_routed) {
-    if (SHARED) { shared_expert(lane, index / shared_blocks * ROWS, index % shared_blocks * 4u); }
+    if (SHARED) { shared_expert(lane, index / shared_blocks * ROWS, index % shared_blocks * OUTPUTS); }
   } else {
-    routed(lane, (index - first_routed) / blocks, (index - first_routed) % blocks * 4u);
+    routed(lane, (index - first_routed) / blocks, (index - first_routed) % blocks * OUTPUTS);
   }
 }

@@ -1,11 +1,11 @@
 // out[r, n] = y[r] · weight[n] + bias[n], or if ADD that more than it was, for the rows n in the part of the weight that is bound.
-// y = x; or if NORM its RMSNorm, the root of whose squares, added up on the way, divides at the end (spec c.1); or if GATED
-// norm(x) ⊙ sigmoid(gate), the norm over each of GROUPS equal pieces (spec c.7), whose squares teams of TEAM lanes sum first.
-// One workgroup of LANES per 4 outputs and ROWS rows; its lanes share out K, in the same way whatever the rows are.
-// COLUMNS: K / 4. ROWS: 1 or 4. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
+// y = x; or if NORM its RMSNorm, the root of whose squares divides at the end (spec c.1); or if GATED norm(x) ⊙ sigmoid(gate), the norm
+// over each of GROUPS equal pieces (spec c.7), whose squares come first.
+// One workgroup of LANES per ROWS rows and 4 outputs for each of its teams of TEAM lanes, which share out K in the same way whatever the
+// rows are. COLUMNS: K / 4. ROWS: 1 or 4. OUTPUTS: rows are the step's outputs. BIAS: there is one. SCALED: the weight has factors.
 
 const TEAMS = LANES / TEAM;
-const ROUNDS = (GROUPS + TEAMS - 1u) / TEAMS;
+const GROUP_COLUMNS = COLUMNS / GROUPS;
 
 struct Params {
   outputs: u32, // N
@@ -18,60 +18,65 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x: array<vec4f>; // [T, K]
 @group(0) @binding(3) var<storage, read> norm: array<vec4f>; // [K]
 @group(0) @binding(4) var<storage, read> gate: array<vec4f>; // [T, K]
-@group(0) @binding(5) var<storage, read> weight: array<weight4>; // [N, K]
+@group(0) @binding(5) var<storage, read> weight: array<piece>; // [N, K]
 @group(0) @binding(6) var<storage, read> factors: array<factor>; // [N / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(7) var<storage, read> bias: array<f32>; // [N]
 @group(0) @binding(8) var<storage, read_write> out: array<f32>; // [T, N]
 
 var<workgroup> group_scales: array<vec4f, GROUPS>; // of four rows
 
-fn weights4(at: u32, block: u32) -> vec4f {
-  let codes = load_weight4(weight[weight4_at(at)], at);
-  if (!SCALED) { return codes; }
-  return scaled(codes, factors[factor_at(block)], block);
+fn pieces_at(tile: Tile, p: u32) -> Pieces {
+  let at = tile.rows * PIECES + p;
+  let block = factor_indices(tile, PIECE * p, COLUMNS);
+  return Pieces(weight[at.x], weight[at.y], weight[at.z], weight[at.w], factors_at(block));
 }
 
-// The weights of a tile's rows at columns 4i … 4i + 3: x * weights(…) are its four products.
-fn weights(tile: Tile, i: u32) -> mat4x4f {
-  let at = tile.rows * COLUMNS + i;
-  let block = factor_indices(tile, i, COLUMNS);
-  return mat4x4f(
-    weights4(at.x, block.x),
-    weights4(at.y, block.y),
-    weights4(at.z, block.z),
-    weights4(at.w, block.w),
+fn factors_at(block: vec4u) -> factor4 {
+  if (!SCALED) { return factor4(); }
+  return factor4(
+    factors[factor_at(block.x)],
+    factors[factor_at(block.y)],
+    factors[factor_at(block.z)],
+    factors[factor_at(block.w)],
   );
 }
 
-// Each team treats a group after the other.
-fn find_group_scales(lane: Lane, sources: vec4u) {
-  let size = COLUMNS / GROUPS;
-  let own = lane.index % TEAM;
-  for (var round = 0u; round < ROUNDS; round++) {
-    let g = round * TEAMS + lane.index / TEAM;
-    var sum = vec4f();
-    if (g < GROUPS) {
-      for (var i = g * size + own; i < (g + 1u) * size; i += TEAM) { sum += squares_at(sources, i); }
+// Squares of one row, the groups from `group` on a component each, at columns 4i … 4i + 3.
+fn group_squares(source: u32, i: u32, group: u32) -> vec4f {
+  let value = x[source + i];
+  let places = vec4u(group) + vec4u(0u, 1u, 2u, 3u);
+  return select(vec4f(), vec4f(dot(value, value)), places == vec4u(i / GROUP_COLUMNS));
+}
+
+// Fills group_scales of a row, four groups at once. Four reads of a lane are under way at once.
+fn find_group_scales(lane: Lane, source: u32, row: u32) {
+  for (var group = 0u; group < GROUPS; group += 4u) {
+    var sums = vec4f();
+    for (var i = lane.index; i < COLUMNS; i += PREPARED * LANES) {
+      sums += group_squares(source, i, group);
+      if (PREPARED > 1u) { sums += group_squares(source, i + LANES, group); }
+      if (PREPARED > 2u) {
+        sums += group_squares(source, i + 2u * LANES, group) + group_squares(source, i + 3u * LANES, group);
+      }
     }
-    let total = sum_team4(lane, sum);
-    if (own == 0u && g < GROUPS) { group_scales[g] = to_scales(total, 4u * size); }
+    let scales = to_scales(sum_lanes4(lane, sums), 4u * GROUP_COLUMNS);
+    let own = group + lane.index;
+    if (lane.index < 4u && own < GROUPS) { group_scales[own][row] = scales[lane.index]; }
   }
-  workgroupBarrier();
 }
 
 // y at columns 4i … 4i + 3, but for the scale of a NORM.
-fn input(source: u32, i: u32, row: u32) -> vec4f {
+fn input_at(source: u32, i: u32, row: u32) -> vec4f {
   let value = x[source + i];
   if (NORM) { return value * norm[i]; }
   if (!GATED) { return value; }
-  let scale = group_scales[i / (COLUMNS / GROUPS)][row];
+  let scale = group_scales[i / GROUP_COLUMNS][row];
   return value * scale * norm[i] / (1.0 + exp(-gate[source + i]));
 }
 
-// Lane j < 4 finishes output n + j.
-fn finish(lane: Lane, row: u32, n: u32, tile: Tile, partial: vec4f, scale: f32) {
-  let sums = sum_lanes4(lane, partial);
-  let j = lane.index;
+// Lane j < 4 of a team finishes output n + j.
+fn finish(lane: Lane, row: u32, n: u32, tile: Tile, sums: vec4f, scale: f32) {
+  let j = lane.index % TEAM;
   if (j >= 4u) { return; }
   if (!tile.inside[j]) { return; }
   let at = row * params.outputs + n + j;
@@ -105,25 +110,28 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   // Neighbouring workgroups take the same weights to other rows.
   let row_tiles = (rows + ROWS - 1u) / ROWS;
   let row = flat(group, grid) % row_tiles * ROWS;
-  let n = params.first + flat(group, grid) / row_tiles * 4u;
-  if (n >= params.first + params.count) { return; }
+  // Past the last output nothing is written, but lanes wait for each other.
+  let n = params.first + (flat(group, grid) / row_tiles * TEAMS + lane.index / TEAM) * 4u;
   let tile = tile_at(0u, n, params.outputs, params.first, params.count);
   let sources = sources_at(row, rows);
-  if (GATED) { find_group_scales(lane, sources); }
-  for (var i = lane.index; i < COLUMNS; i += UNROLL * LANES) {
-    add_products(sources, i, weights(tile, i));
-    if (UNROLL > 1u) { add_products(sources, i + LANES, weights(tile, i + LANES)); }
-    if (UNROLL > 2u) {
-      add_products(sources, i + 2u * LANES, weights(tile, i + 2u * LANES));
-      add_products(sources, i + 3u * LANES, weights(tile, i + 3u * LANES));
+  let own = lane.index % TEAM;
+  let first = first_pieces(tile, own);
+  if (GATED) {
+    find_group_scales(lane, sources.x, 0u);
+    if (ROWS > 1u) {
+      find_group_scales(lane, sources.y, 1u);
+      find_group_scales(lane, sources.z, 2u);
+      find_group_scales(lane, sources.w, 3u);
     }
+    workgroupBarrier();
   }
-  var scales = vec4f(1.0);
-  if (NORM) { scales = to_scales(sum_lanes4(lane, squares), 4u * COLUMNS); }
-  finish(lane, row, n, tile, sums0, scales.x);
+  prepare(lane, sources);
+  add_all(sources, tile, own, first);
+  let found = sums_and_scales(lane, sums0);
+  finish(lane, row, n, tile, found.sums, found.scales.x);
   if (ROWS > 1u) {
-    if (row + 1u < rows) { finish(lane, row + 1u, n, tile, sums1, scales.y); }
-    if (row + 2u < rows) { finish(lane, row + 2u, n, tile, sums2, scales.z); }
-    if (row + 3u < rows) { finish(lane, row + 3u, n, tile, sums3, scales.w); }
+    if (row + 1u < rows) { finish(lane, row + 1u, n, tile, sum_team4(lane, sums1), found.scales.y); }
+    if (row + 2u < rows) { finish(lane, row + 2u, n, tile, sum_team4(lane, sums2), found.scales.z); }
+    if (row + 3u < rows) { finish(lane, row + 3u, n, tile, sum_team4(lane, sums3), found.scales.w); }
   }
 }

@@ -2,7 +2,7 @@
 // Blocks are dealt out to GROUPS groups, and these paired: of GROUPS / 2 largest logits, no two of which are the same one, the PER_ROW-th
 // is a bound that PER_ROW logits reach. Those that do, few more, are found in the blocks whose maxima do, and ranked by counting. Where
 // more reach it than there is room for, as among many equal ones, the largest are taken one by one.
-// One workgroup of LANES per row.
+// One workgroup of LANES per row for the largest logits, and one for ln Σ exp.
 
 const LOWEST = -3.4e38;
 const GROUPS = 8u * ((PER_ROW + 1u) / 2u);
@@ -65,27 +65,28 @@ fn eight_blocks(r: u32, b: u32, stride: u32) -> array<vec2f, 8> {
   );
 }
 
-// Also fills `group_maxima`.
 fn write_log_sum_exp(lane: Lane, r: u32) {
   var own = vec2f(LOWEST, 0.0); // largest so far, and the sum below it
-  for (var g = lane.index; g < GROUPS; g += LANES) {
-    var group_largest = LOWEST;
-    for (var b = g; b < BLOCKS; b += 8u * GROUPS) {
-      let eight = eight_blocks(r, b, GROUPS);
-      let here = largest_of(eight);
-      let larger = max(own.x, here);
-      let sum = ((exponentials(eight[0], larger) + exponentials(eight[1], larger)) +
-        (exponentials(eight[2], larger) + exponentials(eight[3], larger))) +
-        ((exponentials(eight[4], larger) + exponentials(eight[5], larger)) +
-          (exponentials(eight[6], larger) + exponentials(eight[7], larger)));
-      own = vec2f(larger, exponentials(own, larger) + sum);
-      group_largest = max(group_largest, here);
-    }
-    group_maxima[g] = group_largest;
+  for (var b = lane.index; b < BLOCKS; b += 8u * LANES) {
+    let eight = eight_blocks(r, b, LANES);
+    let larger = max(own.x, largest_of(eight));
+    let sum = ((exponentials(eight[0], larger) + exponentials(eight[1], larger)) +
+      (exponentials(eight[2], larger) + exponentials(eight[3], larger))) +
+      ((exponentials(eight[4], larger) + exponentials(eight[5], larger)) +
+        (exponentials(eight[6], larger) + exponentials(eight[7], larger)));
+    own = vec2f(larger, exponentials(own, larger) + sum);
   }
   let largest = max_lanes(lane, own.x);
   let total = sum_lanes(lane, exponentials(own, largest));
   if (lane.index == 0u) { log_sum_exp[r] = largest + log(total); }
+}
+
+fn find_group_maxima(lane: u32, r: u32) {
+  for (var g = lane; g < GROUPS; g += LANES) {
+    var largest = LOWEST;
+    for (var b = g; b < BLOCKS; b += 8u * GROUPS) { largest = max(largest, largest_of(eight_blocks(r, b, GROUPS))); }
+    group_maxima[g] = largest;
+  }
 }
 
 fn pair_maximum(p: u32) -> f32 { return max(group_maxima[p], group_maxima[p + GROUPS / 2u]); }
@@ -231,9 +232,13 @@ fn take_largest(lane: u32, r: u32) {
 
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
-  let r = flat(group, grid);
+  let r = flat(group, grid) / 2u;
   if (r >= step_outputs()) { return; }
-  write_log_sum_exp(lane, r);
+  if (flat(group, grid) % 2u == 1u) {
+    write_log_sum_exp(lane, r);
+    return;
+  }
+  find_group_maxima(lane.index, r);
   find_bound(lane.index);
   find_blocks(lane.index, r);
   find_logits(lane.index, r);

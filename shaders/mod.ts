@@ -1,19 +1,30 @@
 /** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
 import activation from "./lib/activation.wgsl" with { type: "text" };
 import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
+import cachedRows from "./lib/cached_rows.wgsl" with { type: "text" };
 import cacheF16 from "./lib/cache_f16.wgsl" with { type: "text" };
 import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
+import choose from "./lib/choose.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import octet from "./lib/octet.wgsl" with { type: "text" };
 import octetF16 from "./lib/octet_f16.wgsl" with { type: "text" };
 import octetF32 from "./lib/octet_f32.wgsl" with { type: "text" };
+import ownChoices from "./lib/own_choices.wgsl" with { type: "text" };
+import ownRow from "./lib/own_row.wgsl" with { type: "text" };
+import piece4 from "./lib/piece_4.wgsl" with { type: "text" };
+import pieceQ4 from "./lib/piece_q4.wgsl" with { type: "text" };
+import pieceQ8 from "./lib/piece_q8.wgsl" with { type: "text" };
+import pieces from "./lib/pieces.wgsl" with { type: "text" };
 import productRows from "./lib/product_rows.wgsl" with { type: "text" };
+import readyHeads from "./lib/ready_heads.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
+import rowInput from "./lib/row_input.wgsl" with { type: "text" };
 import rowTile from "./lib/row_tile.wgsl" with { type: "text" };
 import sharedAlike from "./lib/shared_alike.wgsl" with { type: "text" };
+import sharedGateUp from "./lib/shared_gate_up.wgsl" with { type: "text" };
 import sharedQ8 from "./lib/shared_q8.wgsl" with { type: "text" };
 import span from "./lib/span.wgsl" with { type: "text" };
 import step from "./lib/step.wgsl" with { type: "text" };
@@ -75,13 +86,20 @@ const PARTS = {
   step,
   activation,
   choices,
+  ownChoices,
+  choose,
+  rowInput,
   productRows,
+  sharedGateUp,
   tile,
   registerTile,
   rowTile,
   span,
   attentionTile,
   units,
+  readyHeads,
+  cachedRows,
+  ownRow,
   octet,
 } as const;
 /** How four weights and their factor are read. */
@@ -93,6 +111,9 @@ const WEIGHTS = {
   q8: weightQ8,
   q4: weightQ4,
 } as const;
+
+/** How many neighbours a lane takes at once where few rows are multiplied, and with what their products are scaled. */
+const PIECES = { f32: piece4, bf16: piece4, f16: piece4, f8_e4m3: piece4, q8: pieceQ8, q4: pieceQ4 } as const;
 
 /** How keys and values are read and written. */
 const CACHES = { f32: cacheF32, f16: cacheF16 } as const;
@@ -106,7 +127,7 @@ const STRIPS = { f32: strip32, bf16: strip16, f16: strip16, f8_e4m3: strip8, q8:
 /** How a shared expert's weights are read beside the routed experts'. */
 const SHARED = { alike: sharedAlike, q8: sharedQ8 } as const;
 
-type Part = keyof typeof PARTS | "reduce" | "weight" | "shared" | "cache" | "cachedOctet" | "strip";
+type Part = keyof typeof PARTS | "reduce" | "weight" | "shared" | "cache" | "cachedOctet" | "strip" | "pieces";
 
 /** Numbers become u32 constants. */
 export type Constants = Readonly<Record<string, number | boolean>>;
@@ -132,11 +153,14 @@ type PartOfStack = "first" | "count";
 /** Pages of a cache. */
 type PartOfBlock = "first" | "count";
 
+const GATE_UP = ["step", "reduce", "weight", "tile", "pieces", "shared", "rowInput", "sharedGateUp"] as const;
+const ATTENTION = ["step", "reduce", "cache", "units"] as const;
+
 export const SHADERS = {
   append: shader<
     "step" | "query_weight" | "key_weight" | "rope" | "qkv" | "keys" | "values",
     "heads" | "kv_heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
-  >("append", append, "step", "reduce", "activation", "cache"),
+  >("append", append, "step", "reduce", "activation", "cache", "readyHeads"),
   blockCandidates: shader<"step" | "logits" | "sums", "vocabulary">(
     "block_candidates",
     blockCandidates,
@@ -167,16 +191,31 @@ export const SHADERS = {
   decodeDown: shader<
     "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
     "outputs"
-  >("decode_down", decodeDown, "step", "reduce", "weight", "shared", "tile"),
+  >("decode_down", decodeDown, "step", "reduce", "weight", "tile", "pieces", "shared", "productRows"),
   decodeExpertDown: shader<
     "step" | "x" | "down" | "factors" | "chosen" | "products",
     "outputs" | PartOfStack
-  >("decode_expert_down", decodeExpertDown, "step", "reduce", "weight", "tile", "choices"),
+  >(
+    "decode_expert_down",
+    decodeExpertDown,
+    "step",
+    "reduce",
+    "weight",
+    "tile",
+    "pieces",
+    "choices",
+    "productRows",
+  ),
+  decodeChosenGateUp: shader<
+    | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "logits" | "bias" | "ids" | "weights")
+    | ("out" | "shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
+    "outputs" | "shared_outputs" | "epsilon" | "scale" | PartOfStack
+  >("decode_chosen_gate_up", decodeGateUp, ...GATE_UP, "activation", "choose", "ownChoices"),
   decodeGateUp: shader<
     | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "chosen" | "out")
     | ("shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
-    "outputs" | "shared_outputs" | "epsilon" | PartOfStack
-  >("decode_gate_up", decodeGateUp, "step", "reduce", "weight", "shared", "tile", "choices", "activation"),
+    "outputs" | "shared_outputs" | "epsilon" | "scale" | PartOfStack
+  >("decode_gate_up", decodeGateUp, ...GATE_UP, "activation", "choices"),
   decodeLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
     "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
@@ -184,11 +223,11 @@ export const SHADERS = {
   decodePair: shader<
     "step" | "x" | "norm" | "weight" | "factors" | "out" | "other_weight" | "other_factors" | "other_out",
     "outputs" | "other_outputs" | "epsilon"
-  >("decode_pair", decodePair, "step", "reduce", "weight", "tile", "productRows"),
+  >("decode_pair", decodePair, "step", "reduce", "weight", "tile", "pieces", "rowInput", "productRows"),
   decodeProduct: shader<
     "step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out",
     "outputs" | "epsilon" | PartOfStack
-  >("decode_product", decodeProduct, "step", "reduce", "weight", "tile", "productRows"),
+  >("decode_product", decodeProduct, "step", "reduce", "weight", "tile", "pieces", "rowInput", "productRows"),
   draw: shader<"step" | "ids" | "logits" | "log_sum_exp" | "trail">("draw", draw),
   embed: shader<"step" | "table" | "factors" | "hidden", "columns" | "vocabulary" | PartOfStack>(
     "embed",
@@ -242,13 +281,23 @@ export const SHADERS = {
     "step",
     "reduce",
   ),
+  ownRowAttention: shader<
+    ("step" | "qkv" | "keys" | "values" | "carry" | "sums") | ("query_weight" | "key_weight" | "rope"),
+    "heads" | "kv_heads" | "first_row" | "rows" | "units" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
+  >("own_row_attention", softmaxAttention, ...ATTENTION, "activation", "readyHeads", "ownRow"),
   rmsNorm: shader<"step" | "hidden" | "weight" | "normed", "columns" | "epsilon">(
     "rms_norm",
     rmsNorm,
     "step",
     "reduce",
   ),
-  route: shader<"step" | "logits" | "bias" | "ids" | "weights", "scale">("route", route, "step", "activation"),
+  route: shader<"step" | "logits" | "bias" | "ids" | "weights", "scale">(
+    "route",
+    route,
+    "step",
+    "activation",
+    "choose",
+  ),
   scanStates: shader<"step" | "decay" | "states" | "state", "heads" | PartOfStack>(
     "scan_states",
     scanStates,
@@ -259,8 +308,8 @@ export const SHADERS = {
   sumSplits: shader<"step" | "parts" | "bias" | "out", "columns">("sum_splits", sumSplits, "step"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
-    "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock
-  >("softmax_attention", softmaxAttention, "step", "reduce", "cache", "units"),
+    "heads" | "kv_heads" | "first_row" | "rows" | "units" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
+  >("softmax_attention", softmaxAttention, ...ATTENTION, "cachedRows"),
   softwareAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
     "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock
@@ -299,8 +348,8 @@ export const TOOLS = {
 /** All that kernels are made of, for whoever must notice a change. */
 export const SOURCES: readonly string[] = [
   ...[...Object.values(SHADERS), ...Object.values(TOOLS)].map(({ text }) => text),
-  ...[PARTS, WEIGHTS, SHARED, CACHES, OCTETS, STRIPS].flatMap((parts) => Object.values(parts)),
-  ...[reduce, reduceSubgroup, strip],
+  ...[PARTS, WEIGHTS, PIECES, SHARED, CACHES, OCTETS, STRIPS].flatMap((parts) => Object.values(parts)),
+  ...[reduce, reduceSubgroup, strip, pieces],
 ];
 
 /** What completes a shader's text. */
@@ -327,6 +376,7 @@ export function assemble(shader: Shader, { enables, subgroups, weight, shared, c
     if (part === "cache") return CACHES[cache!];
     if (part === "shared") return SHARED[shared];
     if (part === "cachedOctet") return OCTETS[cache!];
+    if (part === "pieces") return PIECES[weight!] + pieces;
     if (part === "strip") return strip + STRIPS[weight!];
     return part === "weight" ? WEIGHTS[weight!] : PARTS[part];
   });

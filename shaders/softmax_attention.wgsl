@@ -3,14 +3,17 @@
 // One workgroup of LANES per unit (lib/units.wgsl), row and QUERIES heads, 1 to 4, that share a kv head, so that keys and values are read
 // once for all of them; nothing is done for units that lie in other blocks of pages than the one that is bound.
 // TILE positions at a time, online softmax: first KEY_LANES lanes a key, 16 bytes a lane at a time, then VALUE_LANES lanes a value.
+// Keys, values and queries are as they lie in the cache and behind append.wgsl (lib/cached_rows.wgsl), or made ready (lib/own_row.wgsl).
 // SIZE: channels of a head, D; CHUNKS: 16 bytes of a cached row; KEY_LANES, VALUE_LANES: powers of two, VALUE_LANES ≥ CHUNKS.
 
-const CHANNELS4 = SIZE / 4u;
 const QUADS = CHUNKS * QUADS_OF_CHUNK; // of a row, the zeros at its end included
 const KEYS = LANES / KEY_LANES;
 const TILE = 4u * KEYS;
 const SHARES = LANES / VALUE_LANES;
 const LOWEST = -3.4e38;
+
+// Chunks of a key whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
+const KEY_TURNS = select(select(1u, 2u, CHUNKS % (2u * KEY_LANES) == 0u), 4u, CHUNKS % (4u * KEY_LANES) == 0u);
 
 struct Params {
   heads: u32,
@@ -20,14 +23,26 @@ struct Params {
   first_row: u32, // of those that go together
   rows: u32, // how many these are at most [B]
   units: u32, // the most units of a row [U]
+  half: u32, // for a row that is made ready here (lib/own_row.wgsl): pairs that are rotated
+  query_epsilon: f32,
+  key_epsilon: f32,
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> qkv: array<vec4f>; // [T, heads + 2 kv_heads, D]
-@group(0) @binding(3) var<storage, read> keys: array<chunk>; // [pages, kv_heads, PAGE, CHUNKS]
-@group(0) @binding(4) var<storage, read> values: array<chunk>; // [pages, kv_heads, PAGE, CHUNKS]
-@group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [B, U, heads], m and the sum of the weights
-@group(0) @binding(6) var<storage, read_write> sums: array<vec4f>; // [B, U, heads, D]
+@group(0) @binding(3) var<storage, read_write> carry: array<vec2f>; // [B, U, heads], m and the sum of the weights
+@group(0) @binding(4) var<storage, read_write> sums: array<vec4f>; // [B, U, heads, D]
+
+// Of four rows.
+struct Chunks {
+  first: chunk,
+  second: chunk,
+  third: chunk,
+  fourth: chunk,
+}
+
+// Of the scores of four positions, for each head.
+var<private> scores: mat4x4f;
 
 var<workgroup> queries: array<vec4f, QUERIES * QUADS>;
 var<workgroup> products: array<vec4f, 4u * LANES>; // [TILE, KEY_LANES], of QUERIES heads; in the end [4, LANES]
@@ -49,32 +64,48 @@ fn product_of(query: u32, c: u32, key: chunk) -> f32 {
   return sum;
 }
 
+fn keys_at(rows: vec4u, c: u32) -> Chunks {
+  return Chunks(key_at(rows.x, c), key_at(rows.y, c), key_at(rows.z, c), key_at(rows.w, c));
+}
+
+fn add_scores(c: u32, four: Chunks) {
+  scores += mat4x4f(product(c, four.first), product(c, four.second), product(c, four.third), product(c, four.fourth));
+}
+
 // What every lane of the teams adds to the scores of the tile's positions; past `last` that one stands in.
 fn multiply_keys(lane: u32, tile: u32, last: u32) {
   let part = lane % KEY_LANES;
   let first = lane / KEY_LANES;
-  let row0 = min(tile + first, last) * CHUNKS;
-  let row1 = min(tile + first + KEYS, last) * CHUNKS;
-  let row2 = min(tile + first + 2u * KEYS, last) * CHUNKS;
-  let row3 = min(tile + first + 3u * KEYS, last) * CHUNKS;
-  var sum0 = vec4f();
-  var sum1 = vec4f();
-  var sum2 = vec4f();
-  var sum3 = vec4f();
-  for (var c = part; c < CHUNKS; c += KEY_LANES) {
-    let key0 = keys[row0 + c];
-    let key1 = keys[row1 + c];
-    let key2 = keys[row2 + c];
-    let key3 = keys[row3 + c];
-    sum0 += product(c, key0);
-    sum1 += product(c, key1);
-    sum2 += product(c, key2);
-    sum3 += product(c, key3);
+  let rows = min(tile + first + KEYS * vec4u(0u, 1u, 2u, 3u), vec4u(last));
+  scores = mat4x4f();
+  for (var c = part; c < CHUNKS; c += KEY_TURNS * KEY_LANES) {
+    let four0 = keys_at(rows, c);
+    var four1 = four0;
+    var four2 = four0;
+    var four3 = four0;
+    if (KEY_TURNS > 1u) { four1 = keys_at(rows, c + KEY_LANES); }
+    if (KEY_TURNS > 2u) {
+      four2 = keys_at(rows, c + 2u * KEY_LANES);
+      four3 = keys_at(rows, c + 3u * KEY_LANES);
+    }
+    add_scores(c, four0);
+    if (KEY_TURNS > 1u) { add_scores(c + KEY_LANES, four1); }
+    if (KEY_TURNS > 2u) {
+      add_scores(c + 2u * KEY_LANES, four2);
+      add_scores(c + 3u * KEY_LANES, four3);
+    }
   }
-  products[first * KEY_LANES + part] = sum0;
-  products[(first + KEYS) * KEY_LANES + part] = sum1;
-  products[(first + 2u * KEYS) * KEY_LANES + part] = sum2;
-  products[(first + 3u * KEYS) * KEY_LANES + part] = sum3;
+  products[first * KEY_LANES + part] = scores[0];
+  products[(first + KEYS) * KEY_LANES + part] = scores[1];
+  products[(first + 2u * KEYS) * KEY_LANES + part] = scores[2];
+  products[(first + 3u * KEYS) * KEY_LANES + part] = scores[3];
+}
+
+// One channel's chunks of a value and those SHARES apart behind it; past `last` that one stands in.
+fn values_at(row: u32, last: u32, channel: u32) -> Chunks {
+  let rows = min(row + SHARES * vec4u(0u, 1u, 2u, 3u), vec4u(last));
+  let c = min(channel, CHUNKS - 1u);
+  return Chunks(value_at(rows.x, c), value_at(rows.y, c), value_at(rows.z, c), value_at(rows.w, c));
 }
 
 fn score(position: u32) -> vec4f {
@@ -132,14 +163,8 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let kv_head = head / (params.heads / params.kv_heads);
   let first = (page * params.kv_heads + kv_head) * PAGE + begin % PAGE; // cached row
   let last = first + min(size - 1u, at.position - begin);
-  let q = ((params.first_row + row) * (params.heads + 2u * params.kv_heads) + head) * CHANNELS4;
-  for (var i = lane.index; i < QUERIES * QUADS; i += LANES) {
-    let channel = i % QUADS;
-    var value = vec4f();
-    if (channel < CHANNELS4) { value = qkv[q + i / QUADS * CHANNELS4 + channel] / sqrt(f32(SIZE)); }
-    queries[i] = value;
-  }
-  workgroupBarrier();
+  let is_own = at.position - begin < size;
+  load_queries(lane, params.first_row + row, head, kv_head, at, last, is_own);
 
   let channel = lane.index % VALUE_LANES;
   let wide = lane.index / VALUE_LANES;
@@ -148,6 +173,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   var sum0 = mat4x4f();
   var sum1 = mat4x4f();
   for (var tile = first; tile <= last; tile += TILE) {
+    var next = values_at(tile + wide, last, channel); // while scores are waited for
     multiply_keys(lane.index, tile, last);
     workgroupBarrier();
     var own = vec4f(LOWEST);
@@ -169,19 +195,17 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     sum1 = scaled(sum1, fade);
     if (channel < CHUNKS) {
       for (var i = wide; i < min(TILE, last + 1u - tile); i += 4u * SHARES) {
-        let value0 = values[(tile + i) * CHUNKS + channel];
-        let value1 = values[min(tile + i + SHARES, last) * CHUNKS + channel];
-        let value2 = values[min(tile + i + 2u * SHARES, last) * CHUNKS + channel];
-        let value3 = values[min(tile + i + 3u * SHARES, last) * CHUNKS + channel];
-        sum0 = add(sum0, first_quad(value0), weights[i]);
-        sum0 = add(sum0, first_quad(value1), weights[i + SHARES]);
-        sum0 = add(sum0, first_quad(value2), weights[i + 2u * SHARES]);
-        sum0 = add(sum0, first_quad(value3), weights[i + 3u * SHARES]);
+        let four = next;
+        next = values_at(tile + i + 4u * SHARES, last, channel);
+        sum0 = add(sum0, first_quad(four.first), weights[i]);
+        sum0 = add(sum0, first_quad(four.second), weights[i + SHARES]);
+        sum0 = add(sum0, first_quad(four.third), weights[i + 2u * SHARES]);
+        sum0 = add(sum0, first_quad(four.fourth), weights[i + 3u * SHARES]);
         if (QUADS_OF_CHUNK > 1u) {
-          sum1 = add(sum1, second_quad(value0), weights[i]);
-          sum1 = add(sum1, second_quad(value1), weights[i + SHARES]);
-          sum1 = add(sum1, second_quad(value2), weights[i + 2u * SHARES]);
-          sum1 = add(sum1, second_quad(value3), weights[i + 3u * SHARES]);
+          sum1 = add(sum1, second_quad(four.first), weights[i]);
+          sum1 = add(sum1, second_quad(four.second), weights[i + SHARES]);
+          sum1 = add(sum1, second_quad(four.third), weights[i + 2u * SHARES]);
+          sum1 = add(sum1, second_quad(four.fourth), weights[i + 3u * SHARES]);
         }
       }
     }

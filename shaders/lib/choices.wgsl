@@ -7,7 +7,9 @@ struct Choices {
   at: vec2u, // t · PER_ROW + k; past the last one that one again
 }
 
-fn choices_at(index: u32) -> Choices {
+@group(0) @binding(20) var<storage, read> chosen: array<u32>; // [T, PER_ROW], or sorted
+
+fn choices_at(lane: Lane, index: u32, leaves_all: bool) -> Choices {
   if (ROWS == 1u) { return Choices(chosen[index], 1u, vec2u(index)); }
   let count = chosen[4u * index + 2u];
   let first = 4u * TILES + chosen[4u * index + 1u];

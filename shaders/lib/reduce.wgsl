@@ -7,15 +7,27 @@ struct Lane {
 var<workgroup> lane_values: array<vec4f, LANES>;
 var<workgroup> lane_counts: array<u32, LANES>;
 
-fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
-  workgroupBarrier(); // the result before may still be being read
-  lane_values[lane.index] = value;
+// A sum over all lanes in two parts, between which lanes must wait for each other.
+fn begin_sum4(lane: Lane, value: vec4f) { lane_values[lane.index] = value; }
+
+fn end_sum4(lane: Lane) -> vec4f {
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (lane.index < half) { lane_values[lane.index] += lane_values[lane.index + half]; }
   }
   workgroupBarrier();
   return lane_values[0];
+}
+
+fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
+  workgroupBarrier(); // the result before may still be being read
+  begin_sum4(lane, value);
+  return end_sum4(lane);
+}
+
+fn sum_team8(lane: Lane, values: mat2x4f) -> mat2x4f {
+  let first = sum_team4(lane, values[0]);
+  return mat2x4f(first, sum_team4(lane, values[1]));
 }
 
 fn sum_team4(lane: Lane, value: vec4f) -> vec4f {

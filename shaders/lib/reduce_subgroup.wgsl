@@ -10,31 +10,69 @@ struct Lane {
 const SUBGROUPS = max(1u, LANES / SUBGROUP);
 
 var<workgroup> subgroup_values: array<vec4f, SUBGROUPS>;
+var<workgroup> more_subgroup_values: array<vec4f, SUBGROUPS>;
 var<workgroup> subgroup_counts: array<u32, SUBGROUPS>;
 
-fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
-  var sum = subgroupAdd(value);
-  if (SUBGROUPS > 1u) {
-    workgroupBarrier(); // the result before may still be being read
-    subgroup_values[lane.index / lane.subgroup_size] = sum;
-    workgroupBarrier();
-    sum = subgroup_values[0];
-    for (var i = 1u; i * lane.subgroup_size < LANES; i++) { sum += subgroup_values[i]; }
+// The sums of the subgroups of so many threads, from the first on. The reads of four are under way at once.
+fn sum_subgroups(lane: Lane, first: u32, threads: u32) -> vec4f {
+  var sum = vec4f();
+  for (var i = 0u; i * lane.subgroup_size < threads; i += 4u) {
+    sum += (subgroup_value(lane, first, i, threads) + subgroup_value(lane, first, i + 1u, threads)) +
+      (subgroup_value(lane, first, i + 2u, threads) + subgroup_value(lane, first, i + 3u, threads));
   }
   return sum;
 }
 
+fn subgroup_value(lane: Lane, first: u32, i: u32, threads: u32) -> vec4f {
+  return select(vec4f(), subgroup_values[min(first + i, SUBGROUPS - 1u)], i * lane.subgroup_size < threads);
+}
+
+// A sum over all lanes in two parts, between which lanes must wait for each other.
+fn begin_sum4(lane: Lane, value: vec4f) { subgroup_values[lane.index / lane.subgroup_size] = subgroupAdd(value); }
+
+fn end_sum4(lane: Lane) -> vec4f { return sum_subgroups(lane, 0u, LANES); }
+
+fn sum_lanes4(lane: Lane, value: vec4f) -> vec4f {
+  if (SUBGROUPS == 1u) { return subgroupAdd(value); }
+  workgroupBarrier(); // the result before may still be being read
+  begin_sum4(lane, value);
+  workgroupBarrier();
+  return end_sum4(lane);
+}
+
 fn sum_team4(lane: Lane, value: vec4f) -> vec4f {
-  var sum = subgroupAdd(value);
-  if (TEAM > SUBGROUP) {
-    workgroupBarrier(); // the result before may still be being read
-    subgroup_values[lane.index / lane.subgroup_size] = sum;
-    workgroupBarrier();
-    let first = lane.index / TEAM * TEAM / lane.subgroup_size;
-    sum = subgroup_values[first];
-    for (var i = 1u; i * lane.subgroup_size < TEAM; i++) { sum += subgroup_values[first + i]; }
+  let sum = subgroupAdd(value);
+  if (TEAM <= SUBGROUP) { return sum; }
+  workgroupBarrier(); // the result before may still be being read
+  subgroup_values[lane.index / lane.subgroup_size] = sum;
+  workgroupBarrier();
+  return sum_subgroups(lane, lane.index / TEAM * TEAM / lane.subgroup_size, TEAM);
+}
+
+// Two of them at once.
+fn sum_team8(lane: Lane, values: mat2x4f) -> mat2x4f {
+  let sums = mat2x4f(subgroupAdd(values[0]), subgroupAdd(values[1]));
+  if (TEAM <= SUBGROUP) { return sums; }
+  workgroupBarrier(); // the result before may still be being read
+  let subgroup = lane.index / lane.subgroup_size;
+  subgroup_values[subgroup] = sums[0];
+  more_subgroup_values[subgroup] = sums[1];
+  workgroupBarrier();
+  let first = lane.index / TEAM * TEAM / lane.subgroup_size;
+  var sum = mat2x4f();
+  for (var i = 0u; i * lane.subgroup_size < TEAM; i += 4u) {
+    sum += (two_values(lane, first, i) + two_values(lane, first, i + 1u)) +
+      (two_values(lane, first, i + 2u) + two_values(lane, first, i + 3u));
   }
   return sum;
+}
+
+fn two_values(lane: Lane, first: u32, i: u32) -> mat2x4f {
+  let more = more_subgroup_values[min(first + i, SUBGROUPS - 1u)];
+  return mat2x4f(
+    subgroup_value(lane, first, i, TEAM),
+    select(vec4f(), more, i * lane.subgroup_size < TEAM),
+  );
 }
 
 fn max_lanes(lane: Lane, value: f32) -> f32 {

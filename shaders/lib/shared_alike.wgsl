@@ -1,12 +1,13 @@
 // Weights of a shared expert that are stored as those of the routed experts are.
 
-alias shared4 = weight4;
+alias shared_piece = piece;
 alias shared_factor = factor;
-
-fn shared4_at(i: u32) -> u32 { return weight4_at(i); }
-
-fn load_shared4(packed: shared4, i: u32) -> vec4f { return load_weight4(packed, i); }
+alias SharedPieces = Pieces;
 
 fn shared_factor_at(block: u32) -> u32 { return factor_at(block); }
 
-fn scaled_shared(codes: vec4f, packed: shared_factor, block: u32) -> vec4f { return scaled(codes, packed, block); }
+fn shared_fours(held: SharedPieces, j: u32) -> mat4x4f { return fours(held, j); }
+
+fn shared_weighed(products: vec4f, total: f32, held: SharedPieces, blocks: vec4u) -> vec4f {
+  return weighed(products, total, held.factors, blocks);
+}

@@ -274,5 +274,11 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   softmaxAttentionCase({ heads: 128, kvHeads: 32, D: 4, R: 2 }, {
     ...{ steps: longSlot(128, [0, 100]), context: 256, blocks: [2, 6] },
   }),
+  softmaxAttentionCase({ heads: 8, kvHeads: 2, D: 128, R: 64, silu: true }, {
+    ...{ steps: longSlot(1, [0, 1, 40, 150, 255]), context: 256, blocks: [1, 3] },
+  }),
+  softmaxAttentionCase({ heads: 5, kvHeads: 1, D: 12, R: 4 }, {
+    ...{ steps: longSlot(1, [0, 1, 63, 64, 319]), context: 320, blocks: [2, 4], type: "f16" },
+  }),
   FAR_OUT,
 ];

@@ -143,30 +143,34 @@ interface ExpertDims {
   readonly crowded?: boolean;
   /** Width and type of an expert beside the chosen ones. */
   readonly shared?: readonly [width: number, type: WeightType];
+  /** Groups of experts, half of which are kept; then the router has a bias. */
+  readonly groups?: number;
 }
 
-function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false, shared }: ExpertDims): OpCase {
+function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false, shared, groups = 1 }: ExpertDims): OpCase {
   return {
     name: `experts ${type} ${T} rows, ${K} of ${E}, ${H} to ${I} and back` +
-      (crowded ? ", all rows to the last" : "") + (shared ? `, beside one of ${shared.join(" ")}` : ""),
+      (crowded ? ", all rows to the last" : "") + (shared ? `, beside one of ${shared.join(" ")}` : "") +
+      (groups > 1 ? `, ${groups} groups` : ""),
     steps: [hiddenStep(H, [[0, 0, T]])],
     prepare(make) {
       const [hidden, norm, out] = [make.empty("hidden", [T, H]), make.norm(H), make.empty("out", [T, K, I])];
       const routing = { ids: make.empty("ids", [T, K], "u32"), weights: make.empty("weights", [T, K]) };
       const map = make.weight("f32", [E, H]);
       const crowd = Array.from({ length: E }, (_, e) => e < E - K ? 0 : 9);
+      const waves = Array.from({ length: E }, (_, e) => 0.3 * Math.sin(e));
       const block = [16, 32] as const;
       const [gate, up] = [make.weight(type, [E, I, H], block), make.weight(type, [E, I, H], block)];
       const down = make.weight(type, [E, H, I], block);
       const beside = shared ? sharedExpert(make, T, H, shared) : null;
       const how = {
         score: "sigmoid",
-        groups: 1,
-        groupsKept: 1,
+        groups,
+        groupsKept: Math.ceil(groups / 2),
         perToken: K,
         normalize: true,
         scale: 2.5,
-        bias: crowded ? make.given("bias", [E], crowd) : null,
+        bias: crowded || groups > 1 ? make.given("bias", [E], crowded ? crowd : waves) : null,
       } as const;
       const build = (ops: Ops) => {
         ops.receive(hidden);
@@ -245,6 +249,7 @@ export const CASES: readonly OpCase[] = [
     headCase(type, [3, 64, 517, 16], [0, 2]),
   ]),
   expertsCase("bf16", { T: 1, H: 36, I: 20, E: 9, K: 3, shared: [28, "bf16"] }),
+  expertsCase("bf16", { T: 1, H: 64, I: 24, E: 32, K: 8, shared: [28, "bf16"], groups: 4 }),
   expertsCase("f16", { T: 3, H: 36, I: 20, E: 9, K: 3, shared: [8, "bf16"] }),
   expertsCase("f16", { T: 41, H: 36, I: 20, E: 9, K: 3, shared: [8, "bf16"] }),
   projectCase("bf16", [1, 2048, 40]),

@@ -60,8 +60,40 @@ const WIDTH = 32;
 /** A page for each slot. */
 const BLOCKS = [1, 2];
 
+/** Types of a small model's weights: of as many kinds as there are, or as the policy of 4 bits has them. */
+const MIXED = {
+  linear: "bf16",
+  softmax: "f16",
+  gate: "bf16",
+  back: "f32",
+  up: "q8",
+  down: "bf16",
+  expertUp: "f8_e4m3",
+  expertDown: "q4",
+  sharedUp: "f8_e4m3",
+  sharedDown: "q4",
+  head: "bf16",
+} as const;
+const QUANTIZED = {
+  linear: "q8",
+  softmax: "q8",
+  gate: "q8",
+  back: "q8",
+  up: "q8",
+  down: "q8",
+  expertUp: "q4",
+  expertDown: "q4",
+  sharedUp: "q8",
+  sharedDown: "q8",
+  head: "q8",
+} as const;
+
 /** A layer of each kind and a head, recorded for several capacities over the same tensors. */
-function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void; logits: Tensor } {
+function smallModel(
+  make: CaseMaker,
+  rows: number,
+  types: typeof MIXED | typeof QUANTIZED = MIXED,
+): { build: (ops: Ops) => void; logits: Tensor } {
   const [heads, D, I, E, K, V] = [2, 16, 32, 8, 2, 50];
   const f32 = (label: string, ...shape: number[]) => make.empty(label, [rows, ...shape]);
   const hidden = f32("hidden", WIDTH);
@@ -78,14 +110,22 @@ function smallModel(make: CaseMaker, rows: number): { build: (ops: Ops) => void;
   const router: Router = {
     ...{ score: "sigmoid", groups: 2, groupsKept: 1, perToken: K, normalize: true, scale: 2.5, bias: null },
   };
-  const [linear, softmax] = [make.linear("bf16", wide), make.linear("f16", wide)];
-  const [gateMap, back] = [make.linear("bf16", [heads * D, WIDTH]), make.linear("f32", [WIDTH, heads * D])];
-  const [up, down] = [make.weight("q8", [I, WIDTH]), make.linear("bf16", [WIDTH, I])];
-  const [expertUp, expertDown] = [make.weight("f8_e4m3", [E, I, WIDTH]), make.weight("q4", [E, WIDTH, I])];
-  const [map, head] = [make.weight("f32", [E, WIDTH]), make.weight("bf16", [V, WIDTH])];
+  const [linear, softmax] = [make.linear(types.linear, wide), make.linear(types.softmax, wide)];
+  const [gateMap, back] = [make.linear(types.gate, [heads * D, WIDTH]), make.linear(types.back, [WIDTH, heads * D])];
+  const [up, down] = [make.weight(types.up, [I, WIDTH]), make.linear(types.down, [WIDTH, I])];
+  const [expertUp, expertDown] = [
+    make.weight(types.expertUp, [E, I, WIDTH]),
+    make.weight(types.expertDown, [E, WIDTH, I]),
+  ];
+  const [map, head] = [make.weight("f32", [E, WIDTH]), make.weight(types.head, [V, WIDTH])];
   const beside = {
-    ...{ out: dense, x: dense, gate: make.weight("f8_e4m3", [I, WIDTH]), up: make.weight("f8_e4m3", [I, WIDTH]) },
-    down: make.weight("q4", [WIDTH, I]),
+    ...{
+      out: dense,
+      x: dense,
+      gate: make.weight(types.sharedUp, [I, WIDTH]),
+      up: make.weight(types.sharedUp, [I, WIDTH]),
+    },
+    down: make.weight(types.sharedDown, [WIDTH, I]),
   };
   const build = (ops: Ops) => {
     ops.receive(hidden);
@@ -123,11 +163,16 @@ function stepOf(segments: readonly (readonly [slot: number, start: number, rows:
   return withPages([step], { blocks: BLOCKS }, 1)[0]!;
 }
 
-for (const { name, features, missing } of VARIANTS) {
-  testOnGpu(`run() ${name} gives a row the same bits alone and among the rows of others`, async () => {
+const TYPES = [["", MIXED], [", quantized", QUANTIZED]] as const;
+for (
+  const [{ name, features, missing }, [title, types]] of VARIANTS.flatMap((each) =>
+    TYPES.map((of) => [each, of] as const)
+  )
+) {
+  testOnGpu(`run() ${name} gives a row the same bits alone and among the rows of others${title}`, async () => {
     using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
     const make = new CaseMaker(backend, 3);
-    const { build, logits } = smallModel(make, 16);
+    const { build, logits } = smallModel(make, 16, types);
     await make.written();
     const plans = {
       one: backend.record({ rows: 1, segments: 1, outputs: 1, pages: 1 }, build),

@@ -29,7 +29,7 @@ export function linearAttention(
   if (!byTiles(recording.capacity.rows)) {
     decodeLinearAttention(recording, out, qkv, wholeParts(state, headDim, "one head's state"), how);
     const productGates = !productsByTiles(recording.capacity.rows) && heads * headDim / 4 % groups === 0;
-    if (productGates) recording.leaveUngated(out, { norm: groupNorm, gate, groups }, finish);
+    if (productGates) recording.leave(out, { gated: { norm: groupNorm, gate, groups } }, finish);
     else finish();
     return;
   }

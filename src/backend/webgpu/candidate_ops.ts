@@ -25,7 +25,7 @@ export function candidates(recording: Recording, out: CandidateTensors, logits: 
     SHADERS.mergeCandidates,
     {
       constants: { LANES: 2 * device.wideLanes, PER_ROW, BLOCK, BLOCKS },
-      workgroups: ({ outputs }) => outputs,
+      workgroups: ({ outputs }) => 2 * outputs,
     },
     {
       logits: whole(logits),

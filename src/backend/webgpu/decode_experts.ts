@@ -10,6 +10,9 @@ import { sortChoices, sortedChoices } from "./sorted_choices.ts";
 /** Buffers that the kernels bind, more than some devices allow. */
 const BUFFERS = 14;
 
+/** And those of a kernel that chooses for itself. */
+const CHOOSING_BUFFERS = 17;
+
 /** Choices that share an expert and are multiplied with its weights at once: of 32 rows most experts have one or two. */
 export const TILE_ROWS = 2;
 
@@ -35,6 +38,22 @@ export function besideOthers(
   if (!inOnePart || types.size > 1) return null;
   if (types.has(values.dtype)) return "alike";
   return values.dtype === "q4" && types.has("q8") && !byStrips(recording, [weight]) ? "q8" : null;
+}
+
+/** What a router leaves to the kernel that reads the experts of one row: its logits, and how to choose (shaders/lib/choose.wgsl). */
+export interface Choice {
+  readonly logits: GPUBuffer;
+  readonly bias: GPUBuffer;
+  readonly weights: Tensor;
+  readonly scale: number;
+  readonly constants: Constants;
+}
+
+/** Whether the kernel that reads the experts may choose them as well. */
+export function choosesWhileReading(recording: Recording): boolean {
+  const { capacity, device } = recording;
+  return capacity.rows === 1 && decodesExperts(recording) &&
+    device.gpu.limits.maxStorageBuffersPerShaderStage >= CHOOSING_BUFFERS;
 }
 
 /** Sorts the choices by expert where their experts want it: one row's are read as they come. */

@@ -3,9 +3,9 @@ import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Routing, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { besideOthers, choicesOf, decodesExperts, TILE_ROWS } from "./decode_experts.ts";
-import { lanesFor } from "./decode_products.ts";
+import { pieceOf, teamsFor } from "./decode_products.ts";
 import { productsByTiles } from "./prefill_dense.ts";
-import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import { type DispatchOptions, own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import { softwareGateUp } from "./software_experts.ts";
 import { byStrips } from "./software_products.ts";
 
@@ -24,45 +24,53 @@ export function decodeGateUp(
   const { chosen, tiles, constants } = choicesOf(recording, ids, experts);
   const rowsAtOnce = recording.capacity.rows === 1 ? 1 : TILE_ROWS;
   const sharedOutputs = shared?.gate.values.shape[0] ?? 0;
-  const upParts = own(up.values).parts;
+  const [gateParts, upParts] = [own(gate.values).parts, own(up.values).parts];
   const { memory: { nothing }, device, capacity } = recording;
+  const choice = gateParts.length === 1 ? recording.take(ids, "choice") : null;
   // Many rows keep a device busy with the fewest threads to a sum; fewer have the bits of one.
-  const LANES = productsByTiles(capacity.rows)
-    ? device.lanes
-    : lanesFor(device, ids.shape[1]! * Math.ceil(outputs / 4), width / 4);
-  own(gate.values).parts.forEach(({ buffer, first, count }, i) => {
+  const lanes = productsByTiles(capacity.rows) ? device.lanes : null;
+  const { tiles: perGroup, ...teams } = teamsFor(device, gate.values, ids.shape[1]! * Math.ceil(outputs / 4), {
+    lanes,
+    shares: choice !== null || pieceOf(gate.values) > 1,
+  });
+  gateParts.forEach(({ buffer, first, count }, i) => {
     const added = i === 0 ? shared : null; // once, with the first part
-    const sharedBlocks = added === null ? 0 : Math.ceil(sharedOutputs / 4);
-    recording.dispatch(
-      SHADERS.decodeGateUp,
-      {
-        constants: {
-          ...scaling(recording, gate).constants,
-          ...constants,
-          ...{ LANES, COLUMNS: width / 4, SHARED: added !== null },
-        },
-        weight: weightType(gate),
-        shared: added === null ? "alike" : besideOthers(recording, gate, [added.gate, added.up])!,
-        workgroups: ({ rows }) =>
-          rows === 0 ? 0 : tiles * Math.ceil(outputs / 4) + Math.ceil(rows / rowsAtOnce) * sharedBlocks,
+    const sharedBlocks = added === null ? 0 : Math.ceil(sharedOutputs / (4 * perGroup));
+    const options: DispatchOptions = {
+      constants: {
+        ...scaling(recording, gate).constants,
+        ...constants,
+        ...teams,
+        ...{ COLUMNS: width / 4, SHARED: added !== null },
+        ...choice?.constants,
       },
-      {
-        x: whole(hidden),
-        norm: whole(norm.weight),
-        gate: buffer,
-        gate_factors: scaling(recording, gate).factors,
-        up: upParts[i]!.buffer,
-        up_factors: scaling(recording, up).factors,
-        chosen,
-        out: whole(out),
-        shared_gate: added === null ? nothing : whole(added.gate.values, added.gate.values.dtype),
-        shared_gate_factors: added === null ? nothing : scaling(recording, added.gate).factors,
-        shared_up: added === null ? nothing : whole(added.up.values, added.up.values.dtype),
-        shared_up_factors: added === null ? nothing : scaling(recording, added.up).factors,
-        shared_out: added === null ? recording.scratch("no shared expert", 1) : whole(added.out),
-      },
-      { outputs, first, count, shared_outputs: sharedOutputs, epsilon: norm.eps },
-    );
+      weight: weightType(gate),
+      shared: added === null ? "alike" : besideOthers(recording, gate, [added.gate, added.up])!,
+      workgroups: ({ rows }) =>
+        rows === 0 ? 0 : tiles * Math.ceil(outputs / (4 * perGroup)) + Math.ceil(rows / rowsAtOnce) * sharedBlocks,
+    };
+    const buffers = {
+      x: whole(hidden),
+      norm: whole(norm.weight),
+      gate: buffer,
+      gate_factors: scaling(recording, gate).factors,
+      up: upParts[i]!.buffer,
+      up_factors: scaling(recording, up).factors,
+      out: whole(out),
+      shared_gate: added === null ? nothing : whole(added.gate.values, added.gate.values.dtype),
+      shared_gate_factors: added === null ? nothing : scaling(recording, added.gate).factors,
+      shared_up: added === null ? nothing : whole(added.up.values, added.up.values.dtype),
+      shared_up_factors: added === null ? nothing : scaling(recording, added.up).factors,
+      shared_out: added === null ? recording.scratch("no shared expert", 1) : whole(added.out),
+    };
+    const params = { outputs, first, count, shared_outputs: sharedOutputs, epsilon: norm.eps };
+    if (choice === null) {
+      recording.dispatch(SHADERS.decodeGateUp, options, { ...buffers, chosen }, { ...params, scale: 0 });
+    } else {
+      const { logits, bias, weights, scale } = choice;
+      const chooses = { logits, bias, ids: whole(ids, "u32"), weights: whole(weights) };
+      recording.dispatch(SHADERS.decodeChosenGateUp, options, { ...buffers, ...chooses }, { ...params, scale });
+    }
   });
 }
 
@@ -82,7 +90,7 @@ export function decodeDenseGateUp(
   const [outputs, width] = gate.values.shape as [number, number];
   const { memory: { nothing }, device, capacity } = recording;
   const ROWS = capacity.rows === 1 ? 1 : TILE_ROWS;
-  const blocks = Math.ceil(outputs / 4);
+  const { tiles, ...teams } = teamsFor(device, gate.values, Math.ceil(outputs / 4));
   const none = { gate: nothing, gate_factors: nothing, up: nothing, up_factors: nothing, chosen: nothing };
   recording.dispatch(
     SHADERS.decodeGateUp,
@@ -90,10 +98,11 @@ export function decodeDenseGateUp(
       constants: {
         ...scaling(recording, gate).constants,
         ...{ ROWS, PER_ROW: 1, TILES: 0, SHARED: true },
-        ...{ LANES: lanesFor(device, blocks, width / 4), COLUMNS: width / 4 },
+        ...teams,
+        COLUMNS: width / 4,
       },
       weight: weightType(gate),
-      workgroups: ({ rows }) => Math.ceil(rows / ROWS) * blocks,
+      workgroups: ({ rows }) => Math.ceil(rows / ROWS) * Math.ceil(outputs / (4 * tiles)),
     },
     {
       ...none,
@@ -106,6 +115,6 @@ export function decodeDenseGateUp(
       shared_up_factors: scaling(recording, up).factors,
       shared_out: whole(out),
     },
-    { outputs: 0, first: 0, count: 0, shared_outputs: outputs, epsilon: norm.eps },
+    { outputs: 0, first: 0, count: 0, shared_outputs: outputs, epsilon: norm.eps, scale: 0 },
   );
 }

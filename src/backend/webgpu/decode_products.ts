@@ -1,5 +1,5 @@
 /** Products with few rows: a workgroup for every four outputs, with the norm of its input on the way. */
-import { type Constants, SHADERS } from "../../../shaders/mod.ts";
+import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import type { Device } from "./device.ts";
@@ -16,6 +16,37 @@ export function lanesFor({ lanes, software, kernels }: Device, tiles: number, co
   if (software) return lanes; // a processor has few threads, and each barrier costs
   const wanted = Math.min(MAX_LANES, columns, kernels.threads / tiles);
   return Math.max(lanes, 2 ** Math.floor(Math.log2(wanted)));
+}
+
+/** vec4s that a lane takes at once, as they lie in one piece (shaders/lib/piece_*.wgsl). */
+export function pieceOf({ dtype }: Tensor): number {
+  return dtype === "q8" || dtype === "q4" ? 4 : 1;
+}
+
+/** A workgroup's teams, each of which shares out the columns of a tile of its own, and the tiles that it has. */
+interface Teams {
+  readonly TEAM: number;
+  readonly LANES: number;
+  readonly tiles: number;
+}
+
+/** Threads to a sum that suit the device, where so many `tiles` of `values` are multiplied. */
+function teamFor(device: Device, values: Tensor, tiles: number): number {
+  const piece = pieceOf(values);
+  // Big pieces take a quarter of the reads.
+  return lanesFor(device, piece === 1 ? tiles : 4 * tiles, values.shape.at(-1)! / 4 / piece);
+}
+
+/** Teams for a weight with so many `tiles` of rows: several where what a workgroup does first serves them all. */
+export function teamsFor(
+  device: Device,
+  values: Tensor,
+  tiles: number,
+  { lanes = null, shares = pieceOf(values) > 1 }: { readonly lanes?: number | null; readonly shares?: boolean } = {},
+): Teams {
+  const TEAM = lanes ?? teamFor(device, values, tiles);
+  const LANES = shares ? Math.min(MAX_LANES, Math.max(device.wideLanes, 2 * TEAM)) : TEAM;
+  return { TEAM, LANES, tiles: LANES / TEAM };
 }
 
 /** Divides each of `groups` pieces of a row by its root mean square, then turns it down by a gate (spec c.7). */
@@ -44,13 +75,13 @@ export function decodeProduct(
   options: ProductOptions,
 ): void {
   const { weight, bias } = map;
-  const { add = false, rows = "rows", norm = null, gated = null, lanes } = options;
+  const { add = false, rows = "rows", norm = null, gated = null, lanes = null } = options;
   if (byStrips(recording, [weight], gated?.groups)) return softwareProduct(recording, out, x, map, options);
   const { capacity, device, memory: { nothing } } = recording;
   const [outputs, width] = weight.values.shape as [number, number];
   const { factors, constants } = scaling(recording, weight);
   const ROWS = capacity[rows] === 1 ? 1 : 4;
-  const LANES = lanes ?? lanesFor(device, Math.ceil(outputs / 4), width / 4);
+  const { tiles, ...teams } = teamsFor(device, weight.values, Math.ceil(outputs / 4), { lanes });
   const used = gated?.norm ?? norm;
   for (const { buffer, first, count } of own(weight.values).parts) {
     recording.dispatch(
@@ -58,19 +89,13 @@ export function decodeProduct(
       {
         constants: {
           ...constants,
-          ...groupTeams(device, LANES, gated?.groups ?? 1),
-          ...{
-            LANES,
-            COLUMNS: width / 4,
-            ROWS,
-            NORM: norm !== null,
-            GATED: gated !== null,
-            OUTPUTS: rows === "outputs",
-          },
-          ...{ BIAS: bias !== null, ADD: add },
+          ...teams,
+          ...{ COLUMNS: width / 4, ROWS, NORM: norm !== null, GATED: gated !== null, GROUPS: gated?.groups ?? 1 },
+          // The output of a plan of one row is that row.
+          ...{ OUTPUTS: rows === "outputs" && capacity.rows > 1, BIAS: bias !== null, ADD: add },
         },
         weight: weightType(weight),
-        workgroups: (counts) => Math.ceil(counts[rows] / ROWS) * Math.ceil(count / 4),
+        workgroups: (counts) => Math.ceil(counts[rows] / ROWS) * Math.ceil(count / (4 * tiles)),
       },
       {
         x: whole(x),
@@ -128,15 +153,17 @@ function decodePair(
   const otherOutputs = other.values.shape[0]!;
   const ROWS = capacity.rows === 1 ? 1 : 4;
   const blocks = Math.ceil(outputs / 4) + Math.ceil(otherOutputs / 4);
+  const { tiles, ...teams } = teamsFor(device, weight.values, blocks);
   recording.dispatch(
     SHADERS.decodePair,
     {
       constants: {
         ...scaling(recording, weight).constants,
-        ...{ LANES: lanesFor(device, blocks, width / 4), COLUMNS: width / 4, ROWS },
+        ...teams,
+        ...{ COLUMNS: width / 4, ROWS },
       },
       weight: weightType(weight),
-      workgroups: ({ rows }) => Math.ceil(rows / ROWS) * blocks,
+      workgroups: ({ rows }) => Math.ceil(rows / ROWS) * Math.ceil(blocks / tiles),
     },
     {
       x: whole(hidden),
@@ -150,9 +177,4 @@ function decodePair(
     },
     { outputs, other_outputs: otherOutputs, epsilon: norm.eps },
   );
-}
-
-/** Teams of a workgroup's lanes that treat a group of a gated norm each, as far as a team is a subgroup at least. */
-function groupTeams({ lanes }: Device, LANES: number, GROUPS: number): Constants {
-  return { GROUPS, TEAM: Math.max(Math.min(lanes, LANES), LANES / 2 ** Math.ceil(Math.log2(GROUPS))) };
 }

@@ -49,7 +49,7 @@ export function project(
 
 export function projectAdd(recording: Recording, hidden: Tensor, x: Tensor, map: Linear): void {
   if (productsByTiles(recording.capacity.rows)) gemm(recording, hidden, whole(x), map, { add: true, rows: "rows" });
-  else decodeProduct(recording, hidden, x, map, { add: true, gated: recording.takeUngated(x) });
+  else decodeProduct(recording, hidden, x, map, { add: true, gated: recording.take(x, "gated") });
   recording.changed(hidden);
 }
 

@@ -3,7 +3,7 @@ import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { decodeDownAdd } from "./decode_down.ts";
-import { besideOthers, decodesExperts, orderChoices } from "./decode_experts.ts";
+import { besideOthers, choosesWhileReading, decodesExperts, orderChoices } from "./decode_experts.ts";
 import { decodeGateUp } from "./decode_gate_up.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { gateUp, projectAdd } from "./dense_ops.ts";
@@ -43,29 +43,20 @@ function routeBy(
     // So many rows keep a device busy with few threads to a sum; fewer have the bits of one.
     decodeProduct(recording, logits, hidden, product, { norm, lanes: Math.max(device.lanes, device.wideLanes / 2) });
   } else decodeProduct(recording, logits, hidden, product, { norm });
-  recording.dispatch(
-    SHADERS.route,
-    {
-      constants: {
-        LANES: lanesFor(device, 1, experts),
-        EXPERTS: experts,
-        GROUPS: groups,
-        GROUPS_KEPT: groups === 1 ? 1 : groupsKept,
-        PER_TOKEN: perToken,
-        SOFTMAX: score === "softmax",
-        NORMALIZE: normalize && perToken > 1,
-        BIAS: bias !== null,
-      },
-      workgroups: ({ rows }) => rows,
-    },
-    {
-      logits,
-      bias: bias === null ? recording.memory.nothing : whole(bias),
-      ids: whole(ids, "u32"),
-      weights: whole(weights),
-    },
-    { scale },
-  );
+  const constants = {
+    ...{ EXPERTS: experts, GROUPS: groups, GROUPS_KEPT: groups === 1 ? 1 : groupsKept, PER_TOKEN: perToken },
+    ...{ SOFTMAX: score === "softmax", NORMALIZE: normalize && perToken > 1, BIAS: bias !== null },
+  };
+  const biases = bias === null ? recording.memory.nothing : whole(bias);
+  const choose = () =>
+    recording.dispatch(
+      SHADERS.route,
+      { constants: { LANES: lanesFor(device, 1, experts), ...constants }, workgroups: ({ rows }) => rows },
+      { logits, bias: biases, ids: whole(ids, "u32"), weights: whole(weights) },
+      { scale },
+    );
+  if (score === "softmax" || !choosesWhileReading(recording)) choose();
+  else recording.leave(ids, { choice: { logits, bias: biases, weights, scale, constants } }, choose);
 }
 
 export function expertsGateUp(

@@ -2,6 +2,7 @@
 import { type Constants, type Shader, SHADERS, type Variant } from "../../../shaders/mod.ts";
 import type { Capacity, Norm } from "../backend.ts";
 import { byteLength, type DataType, type Tensor, type Weight } from "../tensor.ts";
+import type { Choice } from "./decode_experts.ts";
 import type { GatedNorm } from "./decode_products.ts";
 import type { Device } from "./device.ts";
 import type { Kernels, Types } from "./kernel.ts";
@@ -12,6 +13,12 @@ import { type Counts, type Dispatch, type Pages, type RowInput, stepBytes, WebGp
 export interface DispatchOptions extends Types {
   readonly constants?: Constants;
   readonly workgroups: (counts: Counts) => number;
+}
+
+/** What may be left to the kernel that reads a tensor: its group norm and gate, or to choose the experts of which it is to tell. */
+interface Left {
+  readonly gated?: GatedNorm;
+  readonly choice?: Choice;
 }
 
 export class Recording {
@@ -26,7 +33,7 @@ export class Recording {
   #slots = Infinity;
   #context = Infinity;
   #pages: Pages | null = null;
-  #ungated: { readonly out: Tensor; readonly how: GatedNorm; readonly finish: () => void } | null = null;
+  #left: { readonly of: Tensor; readonly what: Left; readonly finish: () => void } | null = null;
   #normed: { readonly hidden: Tensor; readonly norm: Norm; readonly rows: "rows" | "outputs" } | null = null;
 
   /** `scratch` is shared by all plans of a backend, as only one runs at a time. */
@@ -52,7 +59,7 @@ export class Recording {
     buffers: Readonly<Record<Exclude<B, "step">, GPUBuffer>>,
     params: Readonly<Record<P, number>>,
   ): void {
-    this.#finishUngated();
+    this.#finishLeft();
     const kernel = this.#kernels.get(shader, constants, types);
     const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params);
     this.#dispatches.push({ ...bound, workgroups });
@@ -95,22 +102,22 @@ export class Recording {
     if (this.#normed?.hidden === hidden) this.#normed = null;
   }
 
-  /** Leaves a group norm and its gate to the projection that comes next, or to `finish` if that is none of `out`. */
-  leaveUngated(out: Tensor, how: GatedNorm, finish: () => void): void {
-    this.#ungated = { out, how, finish };
+  /** Leaves work on `of` to the operation that comes next, or to `finish` if that does not {@linkcode take} it. */
+  leave(of: Tensor, what: Left, finish: () => void): void {
+    this.#left = { of, what, finish };
   }
 
-  /** What was left to do with `x`, for the caller to do. */
-  takeUngated(x: Tensor): GatedNorm | null {
-    if (this.#ungated?.out !== x) return null;
-    const { how } = this.#ungated;
-    this.#ungated = null;
-    return how;
+  /** What was left to do with `of`, for the caller to do. */
+  take<Kind extends keyof Left>(of: Tensor, kind: Kind): NonNullable<Left[Kind]> | null {
+    const what = this.#left?.of === of ? this.#left.what[kind] : undefined;
+    if (what === undefined) return null;
+    this.#left = null;
+    return what;
   }
 
-  #finishUngated(): void {
-    const left = this.#ungated;
-    this.#ungated = null;
+  #finishLeft(): void {
+    const left = this.#left;
+    this.#left = null;
     left?.finish();
   }
 
@@ -131,7 +138,7 @@ export class Recording {
   }
 
   finish(): WebGpuPlan {
-    this.#finishUngated();
+    this.#finishLeft();
     return new WebGpuPlan({
       capacity: this.capacity,
       step: this.#step,

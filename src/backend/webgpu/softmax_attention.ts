@@ -6,7 +6,7 @@ import { checkHeads } from "./attention_ops.ts";
 import type { Device } from "./device.ts";
 import type { Counts } from "./plan.ts";
 import { bySpans, flashAttention } from "./prefill_attention.ts";
-import { type Recording, whole } from "./recording.ts";
+import { type DispatchOptions, type Recording, whole } from "./recording.ts";
 import { computesByStrips } from "./software_products.ts";
 
 /** A layer's cache as kernels bind it. */
@@ -43,9 +43,26 @@ export function softmaxAttention(
 ): void {
   checkHeads(how);
   const cache = bind(recording, blocks, how);
-  append(recording, qkv, cache, how);
-  if (bySpans(recording, how)) flashAttention(recording, out, qkv, cache, how);
+  if (how.rope !== null) recording.bounds({ context: how.rope.shape[0]! });
+  const spans = bySpans(recording, how);
+  if (spans || !makesOwnRow(recording, cache, how)) append(recording, qkv, cache, how);
+  if (spans) flashAttention(recording, out, qkv, cache, how);
   else attendByUnits(recording, out, qkv, cache, how);
+}
+
+/** Buffers of the kernel that makes the one row of a step ready, more than some devices allow. */
+const OWN_ROW_BUFFERS = 9;
+
+/** Whether the kernel that attends appends the one row of a step as well. */
+function makesOwnRow(recording: Recording, cache: Cache, how: Heads): boolean {
+  const { capacity, device } = recording;
+  return capacity.rows === 1 && !byOctets(device, cache, how) &&
+    device.gpu.limits.maxStorageBuffersPerShaderStage >= OWN_ROW_BUFFERS;
+}
+
+/** Whether a device computes on the CPU, and rows of the cache are whole octets of channels for each lane. */
+function byOctets(device: Device, { quads }: Cache, { headDim }: Heads): boolean {
+  return computesByStrips(device) && headDim % (8 * device.lanes) === 0 && quads % 2 === 0;
 }
 
 /** @throws {RangeError} for pages that kernels cannot read */
@@ -71,41 +88,48 @@ function bind(recording: Recording, all: readonly CacheBlock[], { headDim }: Hea
 
 /** Norm and rotation of q in place and of k into the cache, v into the cache. */
 function append(recording: Recording, qkv: Tensor, cache: Cache, how: Heads): void {
-  const { heads, kvHeads, headDim, silu, queryNorm, keyNorm, rope } = how;
-  if (rope !== null) recording.bounds({ context: rope.shape[0]! });
-  const { nothing } = recording.memory;
+  const { heads, kvHeads, headDim } = how;
+  const { constants, buffers, params } = readiness(recording, how);
   cache.blocks.forEach(({ keys, values, first, count }, i) =>
     recording.dispatch(
       SHADERS.append,
       {
-        constants: {
-          ...{ SIZE: headDim, PAGE: cache.page, QUADS: cache.quads },
-          ...{ SILU: silu, NORM: queryNorm !== null, ROTATE: rope !== null },
-        },
+        constants: { SIZE: headDim, PAGE: cache.page, QUADS: cache.quads, ...constants },
         cache: cache.type,
         workgroups: ({ rows, blocks }) => blocks[i] === "written" ? rows * (heads + 2 * kvHeads) : 0,
       },
-      {
-        query_weight: queryNorm === null ? nothing : whole(queryNorm.weight),
-        key_weight: keyNorm === null ? nothing : whole(keyNorm.weight),
-        rope: rope === null ? nothing : whole(rope),
-        ...{ qkv: whole(qkv), keys, values },
-      },
-      {
-        ...{ heads, kv_heads: kvHeads, half: rope?.shape.at(-1) ?? 0, first, count },
-        ...{ query_epsilon: queryNorm?.eps ?? 0, key_epsilon: keyNorm?.eps ?? 0 },
-      },
+      { ...buffers, qkv: whole(qkv), keys, values },
+      { ...params, heads, kv_heads: kvHeads, first, count },
     )
   );
+}
+
+/** What shaders/lib/ready_heads.wgsl needs. */
+function readiness({ memory: { nothing } }: Recording, { silu, queryNorm, keyNorm, rope }: Heads) {
+  return {
+    constants: { SILU: silu, NORM: queryNorm !== null, ROTATE: rope !== null },
+    buffers: {
+      query_weight: queryNorm === null ? nothing : whole(queryNorm.weight),
+      key_weight: keyNorm === null ? nothing : whole(keyNorm.weight),
+      rope: rope === null ? nothing : whole(rope),
+    },
+    params: {
+      half: rope?.shape.at(-1) ?? 0,
+      query_epsilon: queryNorm?.eps ?? 0,
+      key_epsilon: keyNorm?.eps ?? 0,
+    },
+  };
 }
 
 function attendByUnits(
   recording: Recording,
   out: Tensor,
   qkv: Tensor,
-  { type, page, quads, blocks }: Cache,
-  { heads, kvHeads, headDim }: Heads,
+  cache: Cache,
+  how: Heads,
 ): void {
+  const { type, page, quads, blocks } = cache;
+  const { heads, kvHeads, headDim } = how;
   const { capacity, device } = recording;
   const wanted = device.software ? UNITS.software : UNITS.hardware;
   const mostUnits = (pages: number) => Math.max(Math.min(wanted, pages * page / LEAST_UNIT), pages);
@@ -117,25 +141,34 @@ function attendByUnits(
   const QUERIES = [4, 3, 2, 1].find((count) => heads / kvHeads % count === 0)!;
   const COLUMNS = Math.min(8, powerFrom(headDim / 4));
   const shared: Constants = { SIZE: headDim, PAGE: page, UNITS: wanted };
-  const octets = 8 * device.lanes;
-  const byOctets = computesByStrips(device) && headDim % octets === 0 && quads % 2 === 0;
-  const constants = { ...shared, QUERIES, ...(byOctets ? { ROW: quads / 2 } : lanesOf(device, quads, type)) };
-  const slices = byOctets ? headDim / octets : 1;
+  const octets = byOctets(device, cache, how);
+  const own = makesOwnRow(recording, cache, how);
+  const ready = readiness(recording, how);
+  const slices = octets ? headDim / (8 * device.lanes) : 1;
+  const constants = {
+    ...{ ...shared, QUERIES },
+    ...(octets ? { ROW: quads / 2 } : lanesOf(device, quads, type)),
+    ...(own && { ...ready.constants, TEAM: device.lanes }),
+  };
   for (let first_row = 0; first_row < capacity.rows; first_row += rows) {
     const together = (counts: Counts) => Math.max(0, Math.min(rows, counts.rows - first_row));
-    blocks.forEach(({ keys, values, first, count }, i) =>
-      recording.dispatch(
-        byOctets ? SHADERS.softwareAttention : SHADERS.softmaxAttention,
-        {
-          constants,
-          cache: type,
-          workgroups: (counts) =>
-            counts.blocks[i] === "none" ? 0 : together(counts) * heads / QUERIES * mostUnits(counts.pages) * slices,
-        },
-        { qkv: whole(qkv), keys, values, carry, sums },
-        { heads, kv_heads: kvHeads, first, count, first_row, rows, units },
-      )
-    );
+    blocks.forEach(({ keys, values, first, count }, i) => {
+      const options: DispatchOptions = {
+        constants,
+        cache: type,
+        workgroups: (counts) =>
+          counts.blocks[i] === "none" ? 0 : together(counts) * heads / QUERIES * mostUnits(counts.pages) * slices,
+      };
+      const buffers = { qkv: whole(qkv), keys, values, carry, sums };
+      const params = { heads, kv_heads: kvHeads, first, count, first_row, rows, units };
+      if (octets) recording.dispatch(SHADERS.softwareAttention, options, buffers, params);
+      else if (own) {
+        recording.dispatch(SHADERS.ownRowAttention, options, { ...buffers, ...ready.buffers }, {
+          ...params,
+          ...ready.params,
+        });
+      } else recording.dispatch(SHADERS.softmaxAttention, options, buffers, { ...params, ...ready.params });
+    });
     recording.dispatch(
       SHADERS.mergeAttention,
       {
