@@ -34,8 +34,8 @@ const MOST_STACKS = 4096;
 /** What is kept at most before all is begun anew, counted in rests and stacks, of which a state's table takes the memory of so many. */
 const MOST_KEPT = 200_000;
 const STATE = 16;
-/** Stacks that are opened for one token at most, a second's work: a grammar that needs more is made to be slow. */
-const MOST_WORK = 100_000;
+/** Stacks that are opened for one token at most, half a second's work; usual schemas take up to a third of it, once. */
+const MOST_WORK = 200_000;
 
 export class Automaton {
   readonly #rules: readonly Expression[];

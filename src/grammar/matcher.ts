@@ -60,6 +60,7 @@ export class Matcher {
    */
   accept(id: number): void {
     if (this.#stopTokens.includes(id)) return;
+    this.#masks.rest();
     const state = this.#masks.after(this.#state, id);
     if (state === null) {
       throw new RangeError(`Cannot go on with token ${id}: the answer's grammar does not allow it here`);

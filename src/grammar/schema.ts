@@ -18,6 +18,8 @@ const MOST_CHARACTERS = 256 * 1024;
 const MOST_LEVELS = 1000;
 /** Named properties of an object, and places of a tuple. */
 const MOST_NAMED = 1000;
+/** Properties that may be missing: all that follow one another are tried side by side. */
+const MOST_OPTIONAL = 200;
 /** Characters of a property's name. */
 const MOST_NAME = 1000;
 
@@ -118,6 +120,9 @@ class SchemaCompiler {
     const names = [...new Set([...parts.flatMap((part) => Object.keys(named(part))), ...required])];
     if (names.length > MOST_NAMED) refuse(`an object of more than ${MOST_NAMED} properties is`, path);
     if (names.some((name) => name.length > MOST_NAME)) refuse(`a name of more than ${MOST_NAME} characters is`, path);
+    if (names.length - required.size > MOST_OPTIONAL) {
+      refuse(`an object of more than ${MOST_OPTIONAL} optional properties is`, path);
+    }
     const closed = this.#strict && parts.every(({ keywords }) => keywords!.additionalProperties === undefined);
     const others = parts.map(({ keywords }) => keywords!.additionalProperties ?? true);
     const members = names.map((name) => ({

@@ -40,15 +40,19 @@ export class TokenMasks {
     this.#found = new Uint32Array(vocabulary.size);
   }
 
+  /** The work for another token begins, which has a limit. */
+  rest(): void {
+    this.#automaton.rest();
+  }
+
   /** Nothing was read. */
   start(): State {
-    this.#automaton.rest();
+    this.rest();
     return this.#automaton.start();
   }
 
   /** The state after a token; null if it cannot follow or is not text. */
   after(state: State, id: number): State | null {
-    this.#automaton.rest();
     const bytes = this.vocabulary.bytesOf(id);
     if (bytes.length === 0) return null;
     let reached: State | null = state;
@@ -58,7 +62,6 @@ export class TokenMasks {
 
   /** Sets `bits`, [⌈V / 32⌉], to the tokens that may follow. */
   fill(state: State, bits: Uint32Array): void {
-    this.#automaton.rest();
     bits.fill(0);
     for (const [below, rests] of byCaller(state)) {
       const rest = below && this.#automaton.after(below);

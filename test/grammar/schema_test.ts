@@ -1,5 +1,6 @@
 /** What schemas take and refuse, keyword by keyword, and what is said of those that cannot be used. */
 import assert from "node:assert/strict";
+import { Automaton, type State } from "../../src/grammar/automaton.ts";
 import { schemaGrammar, schemaTaker } from "./vocabulary.ts";
 
 type Case = readonly [schema: unknown, taken: readonly string[], refused: readonly string[]];
@@ -211,6 +212,19 @@ Deno.test("what cannot be held to is refused by name and place", () => {
   }
 });
 
+Deno.test("the work for one token has a limit", () => {
+  const automaton = new Automaton(schemaGrammar({ maxLength: 1_000_000 }));
+  const read = (text: string, rest: boolean) => {
+    let state: State | null = automaton.start();
+    for (const byte of new TextEncoder().encode(text)) {
+      if (rest) automaton.rest();
+      state = automaton.step(state!, byte);
+    }
+  };
+  read(`"${"a".repeat(4000)}`, true);
+  assert.throws(() => read(`"${"a".repeat(60_000)}`, false), /^RangeError: Cannot follow the answer's grammar/);
+});
+
 Deno.test("schemas that are made to be large are refused in one sentence", () => {
   const nest = (levels: number) => Array.from({ length: levels }).reduce((inner) => ({ items: inner }), {});
   const doubling = Object.fromEntries(
@@ -228,6 +242,7 @@ Deno.test("schemas that are made to be large are refused in one sentence", () =>
     ["values", { enum: Array.from({ length: 5000 }, (_, i) => i) }],
     ["properties", { properties: Object.fromEntries(Array.from({ length: 5000 }, (_, i) => [`p${i}`, {}])) }],
     ["product of choices", product],
+    ["optional properties", { properties: Object.fromEntries(Array.from({ length: 300 }, (_, i) => [`p${i}`, {}])) }],
     ["chain of references", { $ref: "#/$defs/d0", $defs: { ...chain, d5000: {} } }],
     ["pattern", { pattern: "(".repeat(2000) + "a" + ")".repeat(2000) }],
   ];
