@@ -39,11 +39,10 @@ const MOST_WORK = 200_000;
 
 export class Automaton {
   readonly #rules: readonly Expression[];
-  readonly #expressions = new Map<Expression, number>();
-  readonly #repeats = new Map<string, Expression>();
+  readonly #repeats = new Map<Expression, Map<string, Expression>>();
   readonly #literals = new Map<Expression, readonly Expression[]>();
-  readonly #rests = new Map<string, Rest>();
-  readonly #stacks = new Map<string, Stack>();
+  readonly #rests = new Map<Rest | null, Map<Expression, Rest>>(); // by what follows
+  readonly #stacks = new Map<Stack | null, Map<Rest, Stack>>(); // by what is below
   readonly #states = new Map<string, State>();
   #ids = 0; // never given twice, so that what is held stays valid when all is forgotten
   #kept = 0;
@@ -89,7 +88,7 @@ export class Automaton {
 
   #forget(): void {
     this.#kept = 0;
-    for (const map of [this.#expressions, this.#repeats, this.#literals, this.#rests, this.#stacks, this.#states]) {
+    for (const map of [this.#repeats, this.#literals, this.#rests, this.#stacks, this.#states]) {
       map.clear();
     }
   }
@@ -176,26 +175,17 @@ export class Automaton {
   }
 
   #repeat(body: Expression, least: number, most: number): Expression {
-    const key = `${this.#idOf(body)} ${least} ${most}`;
-    return this.#once(this.#repeats, key, 1, () => ({ type: "repeat", body, least, most }));
-  }
-
-  #idOf(expression: Expression): number {
-    return this.#once(this.#expressions, expression, 1, (id) => id);
+    const key = `${least} ${most}`;
+    return this.#once(within(this.#repeats, body), key, 1, () => ({ type: "repeat", body, least, most }));
   }
 
   #rest(expression: Expression, next: Rest | null): Rest {
-    const key = `${this.#idOf(expression)} ${next?.id}`;
-    return this.#once(
-      this.#rests,
-      key,
-      1,
-      (id) => ({ id, expression, next, takes: takenBy(expression), cut: new Map() }),
-    );
+    const make = (id: number) => ({ id, expression, next, takes: takenBy(expression), cut: new Map() });
+    return this.#once(within(this.#rests, next), expression, 1, make);
   }
 
   #stack(rest: Rest, below: Stack | null): Stack {
-    return this.#once(this.#stacks, `${rest.id} ${below?.id}`, 1, (id) => ({ id, rest, below }));
+    return this.#once(within(this.#stacks, below), rest, 1, (id) => ({ id, rest, below }));
   }
 
   /** What `make` makes, the same for the same key; `size` is what it adds to what is kept. */
@@ -207,6 +197,13 @@ export class Automaton {
     }
     return value;
   }
+}
+
+/** The map behind a key, empty at first. */
+function within<A, B, V>(maps: Map<A, Map<B, V>>, key: A): Map<B, V> {
+  let map = maps.get(key);
+  if (!map) maps.set(key, map = new Map());
+  return map;
 }
 
 const SINGLES: readonly Expression[] = Array.from(
