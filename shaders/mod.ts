@@ -4,6 +4,7 @@ import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
 import cachedRows from "./lib/cached_rows.wgsl" with { type: "text" };
 import cacheF16 from "./lib/cache_f16.wgsl" with { type: "text" };
 import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
+import choice from "./lib/choice.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
 import choose from "./lib/choose.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
@@ -12,15 +13,18 @@ import octetF16 from "./lib/octet_f16.wgsl" with { type: "text" };
 import octetF32 from "./lib/octet_f32.wgsl" with { type: "text" };
 import ownChoices from "./lib/own_choices.wgsl" with { type: "text" };
 import ownRow from "./lib/own_row.wgsl" with { type: "text" };
+import pairs from "./lib/pairs.wgsl" with { type: "text" };
 import piece4 from "./lib/piece_4.wgsl" with { type: "text" };
 import pieceQ4 from "./lib/piece_q4.wgsl" with { type: "text" };
 import pieceQ8 from "./lib/piece_q8.wgsl" with { type: "text" };
 import pieces from "./lib/pieces.wgsl" with { type: "text" };
 import productRows from "./lib/product_rows.wgsl" with { type: "text" };
 import readyHeads from "./lib/ready_heads.wgsl" with { type: "text" };
+import recurrence from "./lib/recurrence.wgsl" with { type: "text" };
 import reduce from "./lib/reduce.wgsl" with { type: "text" };
 import reduceSubgroup from "./lib/reduce_subgroup.wgsl" with { type: "text" };
 import registerTile from "./lib/register_tile.wgsl" with { type: "text" };
+import row from "./lib/row.wgsl" with { type: "text" };
 import rowInput from "./lib/row_input.wgsl" with { type: "text" };
 import rowTile from "./lib/row_tile.wgsl" with { type: "text" };
 import sharedAlike from "./lib/shared_alike.wgsl" with { type: "text" };
@@ -74,8 +78,10 @@ import scanStates from "./scan_states.wgsl" with { type: "text" };
 import softmaxAttention from "./softmax_attention.wgsl" with { type: "text" };
 import softwareAttention from "./software_attention.wgsl" with { type: "text" };
 import softwareDown from "./software_down.wgsl" with { type: "text" };
+import softwareExperts from "./software_experts.wgsl" with { type: "text" };
 import softwareGateUp from "./software_gate_up.wgsl" with { type: "text" };
 import softwareLinearAttention from "./software_linear_attention.wgsl" with { type: "text" };
+import softwareLinearLayer from "./software_linear_layer.wgsl" with { type: "text" };
 import softwareProduct from "./software_product.wgsl" with { type: "text" };
 import softwareRoute from "./software_route.wgsl" with { type: "text" };
 import sortExperts from "./sort_experts.wgsl" with { type: "text" };
@@ -85,6 +91,7 @@ import sumSplits from "./sum_splits.wgsl" with { type: "text" };
 const PARTS = {
   step,
   activation,
+  choice,
   choices,
   ownChoices,
   choose,
@@ -100,7 +107,10 @@ const PARTS = {
   readyHeads,
   cachedRows,
   ownRow,
+  pairs,
   octet,
+  recurrence,
+  row,
 } as const;
 /** How four weights and their factor are read. */
 const WEIGHTS = {
@@ -313,29 +323,39 @@ export const SHADERS = {
   softwareAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
     "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock
-  >("software_attention", softwareAttention, "step", "cachedOctet", "units"),
+  >("software_attention", softwareAttention, "step", "pairs", "cachedOctet", "units"),
   softwareDown: shader<
     "step" | "x" | "down" | "factors" | "ids" | "weights" | "hidden" | "shared_x" | "shared_down" | "shared_factors",
     "columns" | "outputs" | "shared_columns" | PartOfStack
-  >("software_down", softwareDown, "step", "weight", "strip", "tile"),
+  >("software_down", softwareDown, "step", "weight", "pairs", "strip", "tile"),
+  softwareExperts: shader<
+    | ("step" | "hidden" | "norm" | "map" | "bias" | "gate" | "up" | "down")
+    | ("shared_gate" | "shared_up" | "shared_down"),
+    "scale" | "epsilon"
+  >("software_experts", softwareExperts, "step", "weight", "pairs", "strip", "row", "choice", "activation"),
   softwareGateUp: shader<
     | ("step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "ids" | "out")
     | ("shared_gate" | "shared_gate_factors" | "shared_up" | "shared_up_factors" | "shared_out"),
     "columns" | "outputs" | "shared_outputs" | "epsilon" | PartOfStack
-  >("software_gate_up", softwareGateUp, "step", "weight", "strip", "tile", "activation"),
+  >("software_gate_up", softwareGateUp, "step", "weight", "pairs", "strip", "tile", "activation"),
   softwareLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
     "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
-  >("software_linear_attention", softwareLinearAttention, "step", "octet"),
+  >("software_linear_attention", softwareLinearAttention, "step", "pairs", "octet", "recurrence"),
+  softwareLinearLayer: shader<
+    | ("step" | "hidden" | "norm" | "qkv_map" | "gate_map" | "dense")
+    | ("query_weight" | "key_weight" | "rope" | "decay" | "state" | "group_norm"),
+    "half" | "query_epsilon" | "key_epsilon" | "epsilon" | "group_epsilon"
+  >("software_linear_layer", softwareLinearLayer, "step", "weight", "pairs", "strip", "row", "octet", "recurrence"),
   softwareProduct: shader<
     | ("step" | "x" | "norm" | "gate" | "weight" | "factors" | "bias" | "out")
     | ("other_weight" | "other_factors" | "other_out"),
-    "columns" | "outputs" | "other_outputs" | "epsilon" | PartOfStack
-  >("software_product", softwareProduct, "step", "weight", "strip", "tile"),
+    "outputs" | "other_outputs" | "epsilon" | PartOfStack
+  >("software_product", softwareProduct, "step", "weight", "pairs", "strip", "tile"),
   softwareRoute: shader<
     "step" | "x" | "norm" | "map" | "factors" | "bias" | "ids" | "weights",
     "columns" | "scale" | "epsilon"
-  >("software_route", softwareRoute, "step", "weight", "strip", "tile", "activation"),
+  >("software_route", softwareRoute, "step", "weight", "pairs", "strip", "tile", "choice", "activation"),
 } as const;
 
 /** Kernels that are no part of the model: they make random weights, and measure what a device can do. */

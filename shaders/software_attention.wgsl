@@ -20,7 +20,7 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> qkv: array<vec4<u64>>; // [T, heads + 2 kv_heads, D], two f32 in each u64
+@group(0) @binding(2) var<storage, read> qkv: array<f32x8>; // [T, heads + 2 kv_heads, D]
 @group(0) @binding(3) var<storage, read> keys: array<cached8>; // [pages, kv_heads, PAGE, ROW]
 @group(0) @binding(4) var<storage, read> values: array<cached8>; // [pages, kv_heads, PAGE, ROW]
 @group(0) @binding(5) var<storage, read_write> carry: array<vec2f>; // [B, U, heads], m and the sum of the weights
@@ -34,7 +34,7 @@ struct Heads {
   fourth: Octet,
 }
 
-fn query_at(i: u32) -> Octet { return scaled(octet_at(qkv[i]), 1.0 / sqrt(f32(SIZE))); }
+fn query_at(i: u32) -> Octet { return scaled8(octet_at(qkv[i]), 1.0 / sqrt(f32(SIZE))); }
 
 fn queries_at(i: u32) -> Heads {
   var all = Heads();
@@ -56,18 +56,18 @@ fn products(queries: Heads, lane: u32, key: Octet) -> vec4f {
 
 fn faded(all: Heads, fade: vec4f) -> Heads {
   return Heads(
-    scaled(all.first, fade.x),
-    scaled(all.second, fade.y),
-    scaled(all.third, fade.z),
-    scaled(all.fourth, fade.w),
+    scaled8(all.first, fade.x),
+    scaled8(all.second, fade.y),
+    scaled8(all.third, fade.z),
+    scaled8(all.fourth, fade.w),
   );
 }
 
 fn add(all: ptr<function, Heads>, value: Octet, weight: vec4f) {
-  (*all).first = plus((*all).first, scaled(value, weight.x));
-  if (QUERIES > 1u) { (*all).second = plus((*all).second, scaled(value, weight.y)); }
-  if (QUERIES > 2u) { (*all).third = plus((*all).third, scaled(value, weight.z)); }
-  if (QUERIES > 3u) { (*all).fourth = plus((*all).fourth, scaled(value, weight.w)); }
+  (*all).first = plus8((*all).first, scaled8(value, weight.x));
+  if (QUERIES > 1u) { (*all).second = plus8((*all).second, scaled8(value, weight.y)); }
+  if (QUERIES > 2u) { (*all).third = plus8((*all).third, scaled8(value, weight.z)); }
+  if (QUERIES > 3u) { (*all).fourth = plus8((*all).fourth, scaled8(value, weight.w)); }
 }
 
 fn store(head: u32, o: u32, sum: Octet) {

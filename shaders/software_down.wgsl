@@ -1,7 +1,7 @@
 // hidden[t, h] += Σ_k weights[t, k] · (x[t, k] · down[e, h]), and if SHARED shared_x[t] · shared_down[h], as in decode_down.wgsl, for
 // devices that compute on a CPU, whose I and I' are multiples of 16.
 // One workgroup of LANES per row and LANE_ROWS · LANES outputs. Each lane has four rows of every matrix to itself, and the lanes
-// load a strip of x each for all (software_product.wgsl).
+// load a strip of x each for all (lib/strip.wgsl).
 
 struct Params {
   columns: u32, // I / 4
@@ -79,7 +79,7 @@ fn main(
   let tiles = (params.outputs + LANE_ROWS * LANES - 1u) / (LANE_ROWS * LANES);
   let t = flat(group, grid) / tiles;
   if (t >= step_rows()) { return; }
-  let h = spread_rows(flat(group, grid) % tiles * LANES + lane, 0u, params.outputs);
+  let h = spread_rows(flat(group, grid) % tiles * LANES + lane, params.outputs);
   var sums = vec4f();
   for (var k = 0u; k < PER_ROW; k++) {
     let choice = t * PER_ROW + k;

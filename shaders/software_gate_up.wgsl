@@ -1,7 +1,7 @@
 // out[t, k] = silu(n[t] · gate[e]) ⊙ (n[t] · up[e]) as in decode_gate_up.wgsl, for devices that compute on a CPU, whose K is a multiple
 // of 16. Without ROUTED there is one matrix for all rows, e = 0, and PER_ROW is 1.
 // One workgroup of LANES per choice and LANE_ROWS · LANES outputs. Each lane has four rows of both matrices to itself, and the
-// lanes load a strip of n each for all (software_product.wgsl).
+// lanes load a strip of n each for all (lib/strip.wgsl).
 
 struct Params {
   columns: u32, // K / 4
@@ -117,7 +117,7 @@ fn main(
     let choice = index / tiles;
     var expert = 0u;
     if (ROUTED) { expert = ids[choice]; }
-    let n = spread_rows(index % tiles * LANES + lane, 0u, params.outputs);
+    let n = spread_rows(index % tiles * LANES + lane, params.outputs);
     let tile = tile_of(expert, n, params.outputs, params.first, params.count);
     if (!subgroupAny(any(tile.inside))) { return; }
     let values = activated(lane, choice / PER_ROW, tile, false);
@@ -128,7 +128,7 @@ fn main(
     let shared_tiles = (params.shared_outputs + LANE_ROWS * LANES - 1u) / (LANE_ROWS * LANES);
     let t = (index - routed) / shared_tiles;
     if (t >= step_rows()) { return; }
-    let n = spread_rows((index - routed) % shared_tiles * LANES + lane, 0u, params.shared_outputs);
+    let n = spread_rows((index - routed) % shared_tiles * LANES + lane, params.shared_outputs);
     let tile = tile_of(0u, n, params.shared_outputs, 0u, params.shared_outputs);
     let values = activated(lane, t, tile, true);
     for (var j = 0u; j < 4u; j++) {

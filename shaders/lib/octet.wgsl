@@ -1,14 +1,16 @@
 // Eight neighbouring channels of a row, held by one lane for all of its subgroup.
-// For devices that compute on a CPU, and workgroups that are one subgroup (strip.wgsl says why).
+// For devices that compute on a CPU, and workgroups that are one subgroup (pairs.wgsl says why).
 
 struct Octet {
   low: vec4f,
   high: vec4f,
 }
 
-fn plus(a: Octet, b: Octet) -> Octet { return Octet(a.low + b.low, a.high + b.high); }
+fn plus8(a: Octet, b: Octet) -> Octet { return Octet(a.low + b.low, a.high + b.high); }
 
-fn scaled(a: Octet, scale: f32) -> Octet { return Octet(a.low * scale, a.high * scale); }
+fn scaled8(a: Octet, scale: f32) -> Octet { return Octet(a.low * scale, a.high * scale); }
+
+fn times8(a: Octet, b: Octet) -> Octet { return Octet(a.low * b.low, a.high * b.high); }
 
 fn dot8(a: Octet, b: Octet) -> f32 { return dot(a.low, b.low) + dot(a.high, b.high); }
 
@@ -16,8 +18,6 @@ fn octet_of(held: Octet, lane: u32) -> Octet {
   return Octet(subgroupShuffle(held.low, lane), subgroupShuffle(held.high, lane));
 }
 
-fn pair_of(packed: u64) -> vec2f { return bitcast<vec2f>(vec2u(u32(packed), u32(packed >> 32u))); }
-
-fn octet_at(packed: vec4<u64>) -> Octet {
+fn octet_at(packed: f32x8) -> Octet {
   return Octet(vec4f(pair_of(packed.x), pair_of(packed.y)), vec4f(pair_of(packed.z), pair_of(packed.w)));
 }

@@ -1,5 +1,5 @@
 // Eight channels of keys or values stored as f32.
 
-alias cached8 = vec4<u64>;
+alias cached8 = f32x8;
 
 fn cached_octet(held: cached8) -> Octet { return octet_at(held); }

@@ -1,8 +1,6 @@
-// Strips of 16 neighbouring values, and their products with rows of weights that each lane has to itself.
-// For devices that compute on a CPU, and workgroups that are one subgroup: these load for one lane after the other, and pay for every component that is loaded and no more for
-// one of 64 bits; but they move values between lanes at once.
-
-alias f32x8 = vec4<u64>; // eight f32, two in each u64
+// Strips of 16 neighbouring values, and products of them: lanes share out the columns and add up across lanes in the end, or each has rows
+// of the weight to itself and a strip of the input for all.
+// For devices that compute on a CPU (pairs.wgsl), and workgroups that are one subgroup of eight lanes, which move values between lanes at once.
 
 struct Strip {
   a: vec4f,
@@ -20,8 +18,6 @@ struct FourStrips {
 
 fn dot16(x: Strip, y: Strip) -> f32 { return (dot(x.a, y.a) + dot(x.b, y.b)) + (dot(x.c, y.c) + dot(x.d, y.d)); }
 
-fn pair_of(packed: u64) -> vec2f { return bitcast<vec2f>(vec2u(u32(packed), u32(packed >> 32u))); }
-
 fn strip_at(low: f32x8, high: f32x8) -> Strip {
   return Strip(
     vec4f(pair_of(low.x), pair_of(low.y)),
@@ -30,6 +26,8 @@ fn strip_at(low: f32x8, high: f32x8) -> Strip {
     vec4f(pair_of(high.z), pair_of(high.w)),
   );
 }
+
+fn plus(x: Strip, y: Strip) -> Strip { return Strip(x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d); }
 
 fn times(x: Strip, y: Strip) -> Strip { return Strip(x.a * y.a, x.b * y.b, x.c * y.c, x.d * y.d); }
 
@@ -58,10 +56,28 @@ fn scaled16(codes: Strip, strip_factor: factor, block: u32) -> Strip {
   );
 }
 
-// The m-th lane of all has the rows m, m + count / LANE_ROWS, … of `count` rows, four of them a tile; this is tile i, and `count` where
-// there is none. Neighbouring lanes read neighbouring rows, and those of a lane lie apart, which caches like better than as many
+fn scaled_by(x: Strip, scale: f32) -> Strip { return Strip(x.a * scale, x.b * scale, x.c * scale, x.d * scale); }
+
+// y turned down by the sigmoid of a gate.
+fn gated(y: Strip, gate: Strip) -> Strip {
+  return Strip(y.a / (1.0 + exp(-gate.a)), y.b / (1.0 + exp(-gate.b)), y.c / (1.0 + exp(-gate.c)), y.d / (1.0 + exp(-gate.d)));
+}
+
+// Adds up eight values over eight lanes: lane i gets the sum of the i-th of them.
+fn sum_across(lane: u32, low: vec4f, high: vec4f) -> f32 {
+  let upper = (lane & 4u) > 0u;
+  let four = select(low, high, upper) + subgroupShuffleXor(select(high, low, upper), 4u);
+  let later = (lane & 2u) > 0u;
+  let two = select(four.xy, four.zw, later) + subgroupShuffleXor(select(four.zw, four.xy, later), 2u);
+  let odd = (lane & 1u) > 0u;
+  return select(two.x, two.y, odd) + subgroupShuffleXor(select(two.y, two.x, odd), 1u);
+}
+
+const LANE_ROWS = 4u; // that a lane has to itself
+
+// The m-th lane of all has the rows m, m + count / LANE_ROWS, … of `count` rows; this is `count` where there is none. Neighbouring lanes read neighbouring rows, and those of a lane lie apart, which caches like better than as many
 // neighbours as a workgroup has rows: 512 bytes apart, they share few sets.
-fn spread_rows(m: u32, i: u32, count: u32) -> vec4u {
+fn spread_rows(m: u32, count: u32) -> vec4u {
   let share = (count + LANE_ROWS - 1u) / LANE_ROWS;
-  return select(vec4u(count), vec4u(m) + share * (4u * i + vec4u(0u, 1u, 2u, 3u)), m < share);
+  return select(vec4u(count), vec4u(m) + share * vec4u(0u, 1u, 2u, 3u), m < share);
 }

@@ -24,3 +24,8 @@ fn tile_of(e: u32, rows: vec4u, N: u32, first: u32, count: u32) -> Tile {
 fn factor_indices(tile: Tile, i: u32, columns: u32) -> vec4u {
   return tile.blocks * ((4u * columns + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS) + 4u * i / BLOCK_COLUMNS;
 }
+
+// The same of one row and one matrix.
+fn factor_index(n: u32, i: u32, columns: u32) -> u32 {
+  return n / BLOCK_ROWS * ((4u * columns + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS) + 4u * i / BLOCK_COLUMNS;
+}

@@ -94,6 +94,8 @@ export interface CacheBlock {
  * The operations, in the order in which a stage records them. T rows are a step's tokens, R its output rows; H hidden, N output
  * width, I expert width, E experts, K experts a token, V vocabulary. Tensors hold the most rows that a step may have.
  * Accumulation is f32 and never depends on which other rows are in the step; it may differ between plans for few rows and for many.
+ * What an operation leaves for the next ones only, such as qkv, gate, a routing or the experts' inner rows, may not be there after a run:
+ * backends join operations that follow each other.
  */
 export interface Ops {
   /** hidden[t] = table[token t]: hidden[T, H], table[V, H] */

@@ -239,6 +239,7 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   linearAttentionCase({ heads: 2, kvHeads: 2, D: 4, R: 2, plain: true }, 2, () => -20, { few: true }),
   linearAttentionCase({ heads: 4, kvHeads: 4, D: 64, R: 32 }, 2, alibi(4, 0.8), { batch: true }),
   linearAttentionCase({ heads: 6, kvHeads: 6, D: 8, R: 4 }, 3, alibi(6, 1.0526), { batch: true }),
+  linearAttentionCase({ heads: 6, kvHeads: 6, D: 64, R: 32 }, 4, alibi(6, 0.8), { batch: true }),
   linearAttentionCase({ heads: 3, kvHeads: 3, D: 64, R: 16, silu: true }, 3, alibi(3, 0.5), { few: true }),
   linearAttentionCase({ heads: 2, kvHeads: 2, D: 64, R: 32, plain: true }, 1, () => -20, { few: true }),
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 64, R: 32 }),

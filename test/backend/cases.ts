@@ -7,6 +7,7 @@ import { CaseMaker, hiddenStep } from "./case_maker.ts";
 import { DRAW_CASES } from "./draw_cases.ts";
 import { EDGE_CASES } from "./edge_cases.ts";
 import { decode, ReferenceBackend } from "./reference_backend.ts";
+import { ROW_CASES } from "./row_cases.ts";
 
 /** Operations on seeded tensors, and the steps to run them for. */
 export interface OpCase {
@@ -145,11 +146,16 @@ interface ExpertDims {
   readonly shared?: readonly [width: number, type: WeightType];
   /** Groups of experts, half of which are kept; then the router has a bias. */
   readonly groups?: number;
+  /** Whether it ends on the way, and what the experts make of the rows is compared. */
+  readonly halfway?: boolean;
 }
 
-function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false, shared, groups = 1 }: ExpertDims): OpCase {
+function expertsCase(
+  type: WeightType,
+  { T, H, I, E, K, crowded = false, shared, groups = 1, halfway = false }: ExpertDims,
+): OpCase {
   return {
-    name: `experts ${type} ${T} rows, ${K} of ${E}, ${H} to ${I} and back` +
+    name: `experts ${type} ${T} rows, ${K} of ${E}, ${H} to ${I}${halfway ? "" : " and back"}` +
       (crowded ? ", all rows to the last" : "") + (shared ? `, beside one of ${shared.join(" ")}` : "") +
       (groups > 1 ? `, ${groups} groups` : ""),
     steps: [hiddenStep(H, [[0, 0, T]])],
@@ -176,9 +182,9 @@ function expertsCase(type: WeightType, { T, H, I, E, K, crowded = false, shared,
         ops.receive(hidden);
         ops.route(routing, hidden, norm, map, how);
         ops.expertsGateUp(out, hidden, norm, routing, gate, up, beside);
-        ops.expertsDownAdd(hidden, out, routing, down, beside);
+        if (!halfway) ops.expertsDownAdd(hidden, out, routing, down, beside);
       };
-      return { build, results: [out, hidden] };
+      return { build, results: [halfway ? out : hidden] };
     },
   };
 }
@@ -265,6 +271,9 @@ export const CASES: readonly OpCase[] = [
   projectAddCase("f16", [77, 68, 131], true),
   gateUpCase("bf16", [67, 36, 70]),
   gateUpCase("f8_e4m3", [40, 132, 65]),
+  expertsCase("bf16", { T: 1, H: 36, I: 20, E: 9, K: 3, halfway: true }),
+  expertsCase("f16", { T: 5, H: 64, I: 32, E: 9, K: 3, shared: [32, "f16"], halfway: true }),
+  expertsCase("bf16", { T: 41, H: 36, I: 20, E: 9, K: 3, halfway: true }),
   expertsCase("bf16", { T: 90, H: 196, I: 68, E: 5, K: 2 }),
   expertsCase("bf16", { T: 17, H: 40, I: 24, E: 5, K: 3, shared: [28, "bf16"] }),
   expertsCase("q4", { T: 12, H: 64, I: 32, E: 3, K: 2, shared: [64, "q4"] }),
@@ -279,9 +288,10 @@ export const CASES: readonly OpCase[] = [
   projectCase("f8_e4m3", [2, 288, 45, 70]),
   projectAddCase("bf16", [1, 272, 70], true),
   gateUpCase("q8", [5, 160, 70]),
-  expertsCase("bf16", { T: 3, H: 160, I: 48, E: 9, K: 3, shared: [32, "bf16"] }),
+  expertsCase("bf16", { T: 3, H: 176, I: 48, E: 9, K: 3, shared: [32, "bf16"] }),
   embedCase("bf16", [1, 8, 4]),
   ...ATTENTION_CASES,
+  ...ROW_CASES,
   routeCase({ T: 1, H: 64, E: 16, groups: 4, groupsKept: 2 }),
   routeCase({ T: 70, H: 64, E: 256, groups: 8, groupsKept: 4, perToken: 8, bias: (e) => 0.1 * Math.sin(e) }),
   routeCase({ T: 9, H: 32, E: 16, bias: (e) => 0.3 * Math.cos(e) }),

@@ -6,7 +6,7 @@ import { hasHardwareGpu, isSoftware, listAdapters } from "../../src/backend/webg
 import { DeviceLostError } from "../../src/backend/backend.ts";
 import { Device, WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
-import { leaveOutOpenGl, spareDriverThreads } from "../../src/backend/webgpu/provider.ts";
+import { leaveOutOpenGl, openProvider, spareDriverThreads } from "../../src/backend/webgpu/provider.ts";
 import { readMapped } from "../../src/backend/webgpu/readback.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { ReferenceBackend } from "./reference_backend.ts";
@@ -38,7 +38,7 @@ Deno.test("open() refuses a provider that is not there, naming it and what to do
   });
 });
 
-Deno.test("spareDriverThreads() keeps llvmpipe in one thread on two processors, unless the user says otherwise", () => {
+Deno.test("spareDriverThreads() keeps llvmpipe in one thread on two processors, unless the user says otherwise, and openProvider() says so", () => {
   const name = "LP_NUM_THREADS";
   const before = Deno.env.get(name);
   const after = (processors: number, wanted: string | null) => {
@@ -51,6 +51,10 @@ Deno.test("spareDriverThreads() keeps llvmpipe in one thread on two processors, 
     assert.equal(after(2, null), "0");
     assert.equal(after(2, "2"), "2");
     assert.equal(after(3, null), undefined);
+    Deno.env.set(name, "2");
+    assert.equal(openProvider("deno").serial, false);
+    Deno.env.set(name, "0");
+    assert.equal(openProvider("deno").serial, true);
   } finally {
     if (before === undefined) Deno.env.delete(name);
     else Deno.env.set(name, before);

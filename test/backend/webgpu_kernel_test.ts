@@ -43,7 +43,9 @@ const MORE_BUFFERS = new Map([
   ["own_row_attention", 9],
   ["decode_chosen_gate_up", 17],
   ...["decode_down", "decode_gate_up", "decode_pair"].map((name) => [name, 14] as const),
-  ...["software_down", "software_gate_up", "software_product"].map((name) => [name, 14] as const),
+  ...["software_down", "software_experts", "software_gate_up", "software_linear_layer", "software_product"].map((
+    name,
+  ) => [name, 14] as const),
 ]);
 
 /** From where on parts number what they bind. */

@@ -1,7 +1,7 @@
 /** The WebGPU backend's results: the table of cases in every variant, tensors in parts, rows among other rows. */
 import { strict as assert } from "node:assert";
 import type { Backend, LinearAttention, Ops, Router, StepInput } from "../../src/backend/backend.ts";
-import type { Tensor } from "../../src/backend/tensor.ts";
+import type { Tensor, WeightType } from "../../src/backend/tensor.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { cacheOf, withPages } from "./attention_cases.ts";
@@ -73,6 +73,7 @@ const MIXED = {
   sharedUp: "f8_e4m3",
   sharedDown: "q4",
   head: "bf16",
+  router: "f32",
 } as const;
 const QUANTIZED = {
   linear: "q8",
@@ -86,15 +87,21 @@ const QUANTIZED = {
   sharedUp: "q8",
   sharedDown: "q8",
   head: "q8",
+  router: "f32",
 } as const;
+/** All alike, in heads that a processor's lanes share out. */
+const ALIKE = Object.fromEntries(Object.keys(MIXED).map((name) => [name, "bf16"])) as Record<
+  keyof typeof MIXED,
+  "bf16"
+>;
 
 /** A layer of each kind and a head, recorded for several capacities over the same tensors. */
 function smallModel(
   make: CaseMaker,
   rows: number,
-  types: typeof MIXED | typeof QUANTIZED = MIXED,
+  types: Readonly<Record<keyof typeof MIXED, WeightType>> = MIXED,
 ): { build: (ops: Ops) => void; logits: Tensor } {
-  const [heads, D, I, E, K, V] = [2, 16, 32, 8, 2, 50];
+  const [heads, D, I, E, K, V] = [2, types === ALIKE ? 64 : 16, 32, 8, 2, 50];
   const f32 = (label: string, ...shape: number[]) => make.empty(label, [rows, ...shape]);
   const hidden = f32("hidden", WIDTH);
   const [qkv, gate, mixed] = [f32("qkv", 3 * heads * D), f32("gate", heads * D), f32("mixed", heads * D)];
@@ -105,7 +112,7 @@ function smallModel(
   const [norm, wide] = [make.norm(WIDTH), [3 * heads * D, WIDTH]];
   const how: LinearAttention = {
     ...{ heads, kvHeads: heads, headDim: D, silu: false, queryNorm: make.norm(D), keyNorm: make.norm(D) },
-    ...{ rope: make.rope(64, 4), logDecay: [-0.1, -0.01], groupNorm: make.norm(heads * D), groups: 2 },
+    ...{ rope: make.rope(64, 8), logDecay: [-0.1, -0.01], groupNorm: make.norm(heads * D), groups: 2 },
   };
   const router: Router = {
     ...{ score: "sigmoid", groups: 2, groupsKept: 1, perToken: K, normalize: true, scale: 2.5, bias: null },
@@ -117,7 +124,7 @@ function smallModel(
     make.weight(types.expertUp, [E, I, WIDTH]),
     make.weight(types.expertDown, [E, WIDTH, I]),
   ];
-  const [map, head] = [make.weight("f32", [E, WIDTH]), make.weight(types.head, [V, WIDTH])];
+  const [map, head] = [make.weight(types.router, [E, WIDTH]), make.weight(types.head, [V, WIDTH])];
   const beside = {
     ...{
       out: dense,
@@ -163,7 +170,7 @@ function stepOf(segments: readonly (readonly [slot: number, start: number, rows:
   return withPages([step], { blocks: BLOCKS }, 1)[0]!;
 }
 
-const TYPES = [["", MIXED], [", quantized", QUANTIZED]] as const;
+const TYPES = [["", MIXED], [", quantized", QUANTIZED], [", all weights of one type", ALIKE]] as const;
 for (
   const [{ name, features, missing }, [title, types]] of VARIANTS.flatMap((each) =>
     TYPES.map((of) => [each, of] as const)

@@ -27,9 +27,7 @@ export function decodeLinearAttention(
   const LANES = device.software
     ? device.lanes
     : Math.max(device.lanes, ACROSS * Math.min(MOST_GROUPS, 2 ** Math.floor(Math.log2(columns4))));
-  const decay = memory.buffer("decay", 4 * heads);
-  // exp() of float64: the device's own is coarse, and its errors add up over a text.
-  device.gpu.queue.writeBuffer(decay, 0, Float32Array.from(logDecay, Math.exp));
+  const decay = decayFactors(recording, logDecay);
   const constants = { SIZE: headDim, SILU: silu, NORM: queryNorm !== null, ROTATE: rope !== null };
   for (const { buffer, first, count } of states) {
     recording.dispatch(
@@ -57,4 +55,11 @@ export function decodeLinearAttention(
       },
     );
   }
+}
+
+/** What the state of each head is multiplied by for every row: by exp() of float64, as the device's own is coarse and its errors add up over a text. */
+export function decayFactors({ device, memory }: Recording, logDecay: readonly number[]): GPUBuffer {
+  const factors = memory.buffer("decay", 4 * logDecay.length);
+  device.gpu.queue.writeBuffer(factors, 0, Float32Array.from(logDecay, Math.exp));
+  return factors;
 }

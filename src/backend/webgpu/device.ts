@@ -2,7 +2,7 @@
 import { DeviceLostError } from "../backend.ts";
 import type { GpuProvider, KernelChoice } from "../../pipeline/messages.ts";
 import { adapterName, isSoftware, readLimits } from "./adapters.ts";
-import { openProvider } from "./provider.ts";
+import { openProvider, type Provider } from "./provider.ts";
 
 export interface DeviceOptions {
   readonly gpu: GpuProvider;
@@ -51,6 +51,8 @@ export class Device implements Disposable {
   readonly lanes: number;
   /** Whether it computes on the CPU. */
   readonly software: boolean;
+  /** Whether it does so in one thread, one workgroup after the other. */
+  readonly serial: boolean;
   /** Threads of a workgroup that has much to do: more than a subgroup where they run side by side. */
   readonly wideLanes: number;
   readonly maxBindingBytes: number;
@@ -59,7 +61,7 @@ export class Device implements Disposable {
 
   private constructor(
     gpu: GPUDevice,
-    { subgroupEnables }: { readonly subgroupEnables: readonly string[] },
+    { subgroupEnables, serial }: Provider,
     most: number,
     kernels: KernelChoice,
   ) {
@@ -72,6 +74,7 @@ export class Device implements Disposable {
     this.minSubgroup = info.subgroupMinSize || USUAL_SUBGROUP;
     this.lanes = Math.min(64, Math.max(8, info.subgroupMaxSize || USUAL_SUBGROUP));
     this.software = isSoftware(info);
+    this.serial = this.software && serial;
     // A CPU runs a workgroup's subgroups one after the other, and each barrier between them costs.
     this.wideLanes = this.software ? this.lanes : Math.min(128, 4 * this.lanes);
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;

@@ -5,6 +5,8 @@ export interface Provider {
   readonly gpu: GPU;
   /** Lines that its shader compiler wants at the top of a shader that uses subgroups. */
   readonly subgroupEnables: readonly string[];
+  /** Whether software Vulkan computes in the thread that submits, one workgroup after the other. */
+  readonly serial: boolean;
 }
 
 /**
@@ -21,7 +23,7 @@ export function openProvider(name: GpuProvider): Provider {
   leaveOutOpenGl(hasVulkanDriver());
   spareDriverThreads(navigator.hardwareConcurrency);
   // naga knows the subgroup functions without the line `enable subgroups;`, which it refuses.
-  return { gpu: navigator.gpu, subgroupEnables: [] };
+  return { gpu: navigator.gpu, subgroupEnables: [], serial: Deno.env.get("LP_NUM_THREADS") === "0" };
 }
 
 /** Without this variable the system's GPU libraries write complaints to our stderr; any folder will do. */

@@ -1,17 +1,28 @@
 /** Router and experts of few rows on a CPU (software_products.ts). */
-import { SHADERS } from "../../../shaders/mod.ts";
+import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import { byStrips } from "./software_products.ts";
 
-/** Rows of each matrix that a lane has to itself: a tile. */
+/** Rows of each matrix that a lane has to itself: a tile (shaders/lib/strip.wgsl). */
 const LANE_ROWS = 4;
 
 /** Whether the kernel is for the device and the map. */
 export function routesByStrips(recording: Recording, map: Weight): boolean {
   return !byTiles(recording.capacity.rows) && byStrips(recording, [map]) && own(map.values).parts.length === 1;
+}
+
+/** What shaders/lib/choice.wgsl goes by. */
+export function routerConstants(
+  experts: number,
+  { score, groups, groupsKept, perToken, normalize, bias }: Router,
+): Constants {
+  return {
+    ...{ EXPERTS: experts, GROUPS: groups, GROUPS_KEPT: groups === 1 ? 1 : groupsKept, PER_TOKEN: perToken },
+    ...{ SOFTMAX: score === "softmax", NORMALIZE: normalize && perToken > 1, BIAS: bias !== null },
+  };
 }
 
 /** As route() does it. */
@@ -21,19 +32,14 @@ export function softwareRoute(
   hidden: Tensor,
   norm: Norm,
   map: Weight,
-  { score, groups, groupsKept, perToken, normalize, scale, bias }: Router,
+  router: Router,
 ): void {
   const [experts, width] = map.values.shape as [number, number];
   const { factors, constants } = scaling(recording, map);
   recording.dispatch(
     SHADERS.softwareRoute,
     {
-      constants: {
-        ...constants,
-        LANE_ROWS,
-        ...{ EXPERTS: experts, GROUPS: groups, GROUPS_KEPT: groups === 1 ? 1 : groupsKept, PER_TOKEN: perToken },
-        ...{ SOFTMAX: score === "softmax", NORMALIZE: normalize && perToken > 1, BIAS: bias !== null },
-      },
+      constants: { ...constants, ...routerConstants(experts, router) },
       weight: weightType(map),
       workgroups: ({ rows }) => rows,
     },
@@ -42,11 +48,11 @@ export function softwareRoute(
       norm: whole(norm.weight),
       map: whole(map.values, map.values.dtype),
       factors,
-      bias: bias === null ? recording.memory.nothing : whole(bias),
+      bias: router.bias === null ? recording.memory.nothing : whole(router.bias),
       ids: whole(ids, "u32"),
       weights: whole(weights),
     },
-    { columns: width / 4, scale, epsilon: norm.eps },
+    { columns: width / 4, scale: router.scale, epsilon: norm.eps },
   );
 }
 
@@ -74,7 +80,7 @@ export function softwareGateUp(
       {
         constants: {
           ...scaling(recording, gate).constants,
-          ...{ LANES: lanes, LANE_ROWS, PER_ROW, ROUTED: ids !== null, SHARED: added !== null },
+          ...{ LANES: lanes, PER_ROW, ROUTED: ids !== null, SHARED: added !== null },
         },
         weight: weightType(gate),
         workgroups: ({ rows }) => rows * (tiles + sharedTiles),
@@ -117,7 +123,7 @@ export function softwareDownAdd(
     recording.dispatch(
       SHADERS.softwareDown,
       {
-        constants: { ...constants, LANES: lanes, LANE_ROWS, PER_ROW: ids.shape[1]!, SHARED: added !== null },
+        constants: { ...constants, LANES: lanes, PER_ROW: ids.shape[1]!, SHARED: added !== null },
         weight: weightType(down),
         workgroups: ({ rows }) => rows * Math.ceil(outputs / (LANE_ROWS * lanes)),
       },

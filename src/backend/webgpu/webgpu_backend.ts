@@ -12,19 +12,15 @@ import {
   type StepInput,
 } from "../backend.ts";
 import { type DataType, ELEMENT_BYTES, type Tensor, type TensorShape } from "../tensor.ts";
-import { linearAttention } from "./attention_ops.ts";
-import { candidates, draw } from "./candidate_ops.ts";
 import { encodeCopies } from "./copies.ts";
-import { embed, gateUp, head, project, projectAdd, receive } from "./dense_ops.ts";
 import { Device, type DeviceOptions } from "./device.ts";
-import { expertsDownAdd, expertsGateUp, route } from "./expert_ops.ts";
 import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
+import { lower, operationsOf } from "./operations.ts";
 import { type Counts, isEqual, WebGpuPlan } from "./plan.ts";
 import { type Begun, type Encoded, Readback, type ReadNow, type Source } from "./readback.ts";
 import { own, Recording } from "./recording.ts";
-import { softmaxAttention } from "./softmax_attention.ts";
 import { Timer } from "./timer.ts";
 
 export interface WebGpuOptions extends DeviceOptions {
@@ -115,7 +111,7 @@ export class WebGpuBackend implements Backend {
 
   record(capacity: Capacity, build: (ops: Ops) => void): Plan {
     const recording = new Recording(this.#device, this.#memory, this.#kernels, capacity, this.#scratch);
-    build(opsOf(recording));
+    lower(recording, operationsOf(build));
     return recording.finish();
   }
 
@@ -268,23 +264,4 @@ function sourcesOf(read: Read): Source[] {
 function cut(all: ArrayBuffer, reads: readonly Read[]): ArrayBuffer[] {
   let end = 0;
   return reads.map((read) => all.slice(end, end += bytesOf(read)));
-}
-
-/** The operations, each recording its dispatches. */
-function opsOf(recording: Recording): Ops {
-  return {
-    embed: (...operands) => embed(recording, ...operands),
-    receive: (...operands) => receive(recording, ...operands),
-    project: (...operands) => project(recording, ...operands),
-    projectAdd: (...operands) => projectAdd(recording, ...operands),
-    linearAttention: (...operands) => linearAttention(recording, ...operands),
-    softmaxAttention: (...operands) => softmaxAttention(recording, ...operands),
-    gateUp: (...operands) => gateUp(recording, ...operands),
-    route: (...operands) => route(recording, ...operands),
-    expertsGateUp: (...operands) => expertsGateUp(recording, ...operands),
-    expertsDownAdd: (...operands) => expertsDownAdd(recording, ...operands),
-    head: (...operands) => head(recording, ...operands),
-    candidates: (...operands) => candidates(recording, ...operands),
-    draw: (...operands) => draw(recording, ...operands),
-  };
 }
