@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { Chat } from "./chat/chat.ts";
 import { ChatTemplate } from "./chat/template.ts";
+import { tokenBytes } from "./chat/token_bytes.ts";
 import { Tokenizer } from "./chat/tokenizer.ts";
 import { EngineClient } from "./engine/client.ts";
 import type {
@@ -14,6 +15,7 @@ import type {
   LayerRange,
   Quantize,
   StepReport,
+  TokenBytes,
 } from "./pipeline/messages.ts";
 import { parseLayers, partition } from "./pipeline/partition.ts";
 import { type Ceilings, measureDevice as measure } from "./stage/ceilings.ts";
@@ -87,6 +89,8 @@ export interface EngineSettings extends LoadOptions {
   readonly chunkRows?: number;
   /** Hears every step, and what it took. */
   readonly onStep?: (report: StepReport) => void;
+  /** The bytes of the tokens, without which no request can have a grammar. */
+  readonly tokens?: TokenBytes | null;
 }
 
 /** The model that comes with Ringlet. */
@@ -114,7 +118,7 @@ export async function load(options: LoadOptions = {}): Promise<Chat> {
     model: name,
     tokenizer,
     template,
-    engine: await openEngine(options),
+    engine: await openEngine({ ...options, tokens: tokenizer && tokenBytes(tokenizer) }),
     stopTokens: config.eosTokenIds,
   });
 }
@@ -225,6 +229,7 @@ async function engineOptions(
     maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),
     randomWeights: options.randomWeights ?? false,
     profile: options.onStep !== undefined,
+    ...(options.tokens && { tokens: options.tokens }),
   };
 }
 

@@ -5,9 +5,11 @@ import type {
   GeneratedToken,
   GenerateRequest,
   GenerateStats,
+  Grammar,
   ScoreRequest,
   ScoreRows,
 } from "../pipeline/messages.ts";
+import { answerGrammar } from "./answer_grammar.ts";
 import { DeltaWriter } from "./delta_writer.ts";
 import { echoPrompt } from "./echo.ts";
 import type { ChatRequest, CompletionRequest, Delta, FinishReason, GenerationOptions } from "./messages.ts";
@@ -89,10 +91,12 @@ export class Chat implements AsyncDisposable {
     const parser = new OutputParser({ thinking, tools: (request.tools?.length ?? 0) > 0 });
     // A thought that the prompt has not opened may never come, so there is nothing to close.
     const budget = thinking && thinkBudget !== undefined ? this.#thinkingBudget(thinkBudget) : null;
+    const grammar = this.#grammar(request, thinking);
     return this.#run({
       request: {
         ...this.#request(tokens, request, "messages"),
         thinking: budget,
+        ...(grammar && { grammar }),
         boundaries: this.#boundaries(request, tokens),
       },
       parser,
@@ -180,6 +184,15 @@ export class Chat implements AsyncDisposable {
       end: tokenizer.encode(THOUGHT_END, { special: true }),
       close: tokenizer.encode(`\n${THOUGHT_END}\n\n`, { special: true }),
     };
+  }
+
+  #grammar(request: ChatRequest, thinking: boolean): Grammar | null {
+    const grammar = answerGrammar(request, thinking);
+    if (!grammar || this.#tokenizer("messages").byteLevel) return grammar;
+    throw new RequestError(
+      `Cannot hold answers of ${this.model} to a format: its tokens are no bytes`,
+      "responseFormat",
+    );
   }
 
   #request(prompt: Uint32Array, options: GenerationOptions, field: "messages" | "prompt"): GenerateRequest {

@@ -8,11 +8,25 @@ export interface ToolCall {
   readonly function: { readonly name: string; readonly arguments: string };
 }
 
-/** A function that the model may call; `parameters` is a JSON Schema. */
+/** A function that the model may call; `parameters` is a JSON Schema. `strict` holds the arguments to it. */
 export interface Tool {
   readonly type: "function";
-  readonly function: { readonly name: string; readonly description?: string; readonly parameters?: unknown };
+  readonly function: {
+    readonly name: string;
+    readonly description?: string;
+    readonly parameters?: unknown;
+    readonly strict?: boolean;
+  };
 }
+
+/** What an answer's content must be. `strict` leaves out properties that a schema neither names nor mentions. */
+export type ResponseFormat =
+  | { readonly type: "text" }
+  | { readonly type: "json_object" }
+  | { readonly type: "json_schema"; readonly schema: unknown; readonly strict: boolean };
+
+/** Whether the model calls tools as it likes, must call some, or must call one of this name. */
+export type ToolChoice = "auto" | "required" | { readonly name: string };
 
 /** One turn, in OpenAI's shape. */
 export interface ChatMessage {
@@ -44,6 +58,10 @@ export interface ChatRequest extends GenerationOptions {
   readonly thinking?: boolean;
   /** Tokens after which a thought is closed. */
   readonly thinkBudget?: number;
+  /** Text by default. A thought comes before it. */
+  readonly responseFormat?: ResponseFormat;
+  /** `auto` by default. */
+  readonly toolChoice?: ToolChoice;
 }
 
 export interface CompletionRequest extends GenerationOptions {

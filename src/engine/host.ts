@@ -46,7 +46,7 @@ export async function serveEngine(
     const limits = { ...options, vocabulary: info.vocabulary };
     const engine = new Engine(
       pipeline,
-      await Sampler.create(info.vocabulary),
+      await Sampler.create(info.vocabulary, options.tokens),
       limits,
       batched((messages) => process.send(messages)),
     );

@@ -203,6 +203,33 @@ export interface ThinkingBudget {
   readonly close: Uint32Array;
 }
 
+/** Some strings of bytes. A rule that calls itself must have read a byte before, so that reading always gets on. */
+export type Expression =
+  /** One byte in one of the ranges, both ends included. */
+  | { readonly type: "byte"; readonly ranges: readonly (readonly [first: number, last: number])[] }
+  /** The UTF-8 of a text. */
+  | { readonly type: "literal"; readonly text: string }
+  | { readonly type: "sequence"; readonly parts: readonly Expression[] }
+  /** Any of them; none of an empty list. */
+  | { readonly type: "choice"; readonly options: readonly Expression[] }
+  /** `most` may be Infinity. */
+  | { readonly type: "repeat"; readonly body: Expression; readonly least: number; readonly most: number }
+  | { readonly type: "call"; readonly rule: number };
+
+/** The bytes that an answer may have, as plain data: its first rule. */
+export interface Grammar {
+  /** Equal for equal grammars, so that what was worked out for one serves the next request. */
+  readonly key: string;
+  readonly rules: readonly Expression[];
+}
+
+/** The bytes of all tokens in shared memory. */
+export interface TokenBytes {
+  readonly bytes: Uint8Array;
+  /** [tokens + 1] where each begins; a token that is not text has none. */
+  readonly offsets: Uint32Array;
+}
+
 export interface GenerateRequest {
   readonly prompt: Uint32Array;
   readonly maxTokens: number;
@@ -212,6 +239,8 @@ export interface GenerateRequest {
   /** Log-probabilities to report: null for none, else how many alternatives (0 reports the chosen token's only). */
   readonly logprobs: number | null;
   readonly thinking: ThinkingBudget | null;
+  /** What the answer's text must be, its thought included. The tokens that end it come exactly where it may end. */
+  readonly grammar?: Grammar;
   /** Positions of the prompt up to which others may have it too: their states are kept. */
   readonly boundaries?: readonly number[];
 }
@@ -288,6 +317,8 @@ export interface EngineOptions extends Omit<StageOptions, "layers"> {
   readonly prefixCache?: PrefixCacheOptions;
   /** One range a stage, in order, covering all layers. */
   readonly layers: readonly LayerRange[];
+  /** Needed by requests with a grammar. */
+  readonly tokens?: TokenBytes;
 }
 
 export interface EngineInfo {

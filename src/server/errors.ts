@@ -58,12 +58,14 @@ const params: Readonly<Record<RequestError["field"], string>> = {
   stop: "stop",
   logprobs: "top_logprobs",
   echo: "echo",
+  responseFormat: "response_format",
+  toolChoice: "tool_choice",
 };
 
 /** Where they have other names. */
 const paramsAt: Readonly<Record<string, Partial<typeof params>>> = {
   "/v1/completions": { logprobs: "logprobs" },
-  "/v1/responses": { messages: "input", maxTokens: "max_output_tokens" },
+  "/v1/responses": { messages: "input", maxTokens: "max_output_tokens", responseFormat: "text.format" },
 };
 
 /** Characters of a field's name that an error repeats. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ChatRequest } from "../../src/chat/messages.ts";
 import { RequestError } from "../../src/chat/request_error.ts";
 import { content, finish, forever, type Script } from "./scripted_model.ts";
 import { events, hello, question, refused, serve } from "./serve.ts";
@@ -148,6 +149,28 @@ Deno.test("every field arrives at the model translated", async () => {
   }]);
 });
 
+Deno.test("formats, tool choices and strict tools arrive at the model", async () => {
+  const { ask, model } = serve();
+  const schema = { type: "object" };
+  const tools = [{ type: "function", function: { name: "f", parameters: schema, strict: true } }];
+  const bodies = [
+    { response_format: { type: "json_object" } },
+    { response_format: { type: "json_schema", json_schema: { name: "s", schema, strict: true } } },
+    { response_format: { type: "json_schema", json_schema: { name: "s" } } },
+    { tools, tool_choice: "required" },
+    { tools, tool_choice: { type: "function", function: { name: "f" } } },
+  ];
+  for (const body of bodies) assert.equal((await ask({ ...question, ...body })).status, 200);
+  const asked = model.requests.map(({ messages: _, sampling: _s, ...rest }: Partial<ChatRequest>) => rest);
+  assert.deepEqual(asked, [
+    { responseFormat: { type: "json_object" } },
+    { responseFormat: { type: "json_schema", schema, strict: true } },
+    { responseFormat: { type: "json_object" } },
+    { tools, toolChoice: "required" },
+    { tools, toolChoice: { name: "f" } },
+  ]);
+});
+
 Deno.test("null means left out, and tool_choice none hides the tools", async () => {
   const { ask, model } = serve();
   const tools = [{ type: "function", function: { name: "f" } }];
@@ -178,14 +201,18 @@ Deno.test("invalid requests are refused with the field's name", async () => {
     ["max_tokens", /too small/, { ...question, max_tokens: 0 }],
     ["top_logprobs", /2: it needs logprobs: true/, { ...question, top_logprobs: 2 }],
     ["top_logprobs", /too big/, { ...question, logprobs: true, top_logprobs: 21 }],
-    ["tool_choice", /"required": only "auto" and "none"/, { ...question, tool_choice: "required" }],
-    ["response_format.type", /"json_object": only "text"/, { ...question, response_format: { type: "json_object" } }],
     ["reasoning_effort", /"huge": .*expected one of/, { ...question, reasoning_effort: "huge" }],
     ["stream_options.continuous_usage_stats", /not supported/, {
       ...question,
       stream: true,
       stream_options: { continuous_usage_stats: true },
     }],
+    ["tool_choice", /"any": expected "auto", "none", "required" or a function/, { ...question, tool_choice: "any" }],
+    ["response_format.type", /"xml": expected one of text, json_object/, {
+      ...question,
+      response_format: { type: "xml" },
+    }],
+    ["response_format.json_schema", /^Missing/, { ...question, response_format: { type: "json_schema" } }],
     ["chat_template_kwargs.x", /not supported/, { ...question, chat_template_kwargs: { x: 1 } }],
     ["tools[0].function.name", /letters, digits/, {
       ...question,

@@ -4,7 +4,7 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { tool as langchainTool } from "@langchain/core/tools";
 import { ChatOpenAI } from "@langchain/openai";
-import { APICallError, generateText, isStepCount, streamText, tool } from "ai";
+import { APICallError, generateText, isStepCount, Output, streamText, tool } from "ai";
 import OpenAI from "openai";
 import { z } from "zod";
 import { load } from "../../src/mod.ts";
@@ -15,6 +15,7 @@ const SUM = "Add 4867 and 2759";
 const ANSWER = "4867 + 2759 = 7626";
 const WEATHER = "What is the weather in Lisbon?";
 const city = z.object({ city: z.string() });
+const total = z.object({ left: z.int(), right: z.int(), sum: z.int() });
 const getWeather = { name: "get_weather", description: "Get the weather." };
 
 /** LangChain's types lose this field under exactOptionalPropertyTypes. */
@@ -38,6 +39,12 @@ Deno.test("other people's clients work with the embedded model", async (t) => {
   await withServer(async (baseURL) => {
     const provider = createOpenAICompatible({ name: "ringlet", baseURL, apiKey: "secret", includeUsage: true });
     const model = provider("ring-nano");
+    const structured = createOpenAICompatible({
+      name: "ringlet",
+      baseURL,
+      apiKey: "secret",
+      supportsStructuredOutputs: true,
+    })("ring-nano");
     const weather = tool({
       description: getWeather.description,
       inputSchema: city,
@@ -73,6 +80,15 @@ Deno.test("other people's clients work with the embedded model", async (t) => {
       ]);
       assert.deepEqual([steps.length, steps[0]?.finishReason], [2, "tool-calls"]);
       assert.match(await streamed.text, /21/);
+    });
+
+    await t.step("ai: an answer is an object of a schema", async () => {
+      const { output } = await generateText({
+        model: structured,
+        prompt: SUM,
+        output: Output.object({ schema: total }),
+      });
+      assert.ok(total.safeParse(output).success, JSON.stringify(output));
     });
 
     await t.step("ai: errors have their status and say why", async () => {
@@ -123,6 +139,15 @@ Deno.test("other people's clients work with the embedded model", async (t) => {
       assert.deepEqual(whole.tool_calls?.map(({ args }) => args), [{ city: "Lisbon" }]);
     });
 
+    await t.step("LangChain: an answer is an object of a schema", async () => {
+      for (const method of ["jsonSchema", "functionCalling"] as const) {
+        const reply = await langchain().withStructuredOutput(total, { name: "total", method, strict: true }).invoke(
+          SUM,
+        );
+        assert.ok(total.safeParse(reply).success, JSON.stringify(reply));
+      }
+    });
+
     await t.step("LangChain: the Responses API gives the same", async () => {
       const reply = await langchain({ useResponsesApi: true }).invoke(SUM);
       assert.equal(reply.text, ANSWER);
@@ -153,6 +178,34 @@ Deno.test("other people's clients work with the embedded model", async (t) => {
       }
       assert.deepEqual(together, alone);
       assert.equal(new Set(together).size, 3);
+    });
+
+    await t.step("openai: a chat and a response are objects of a schema", async () => {
+      const schema = z.toJSONSchema(total);
+      const json_schema = { name: "total", schema, strict: true };
+      const messages = [{ role: "user" as const, content: SUM }];
+      const { choices: [choice] } = await openai.chat.completions.create({
+        model: "ring-nano",
+        messages,
+        response_format: { type: "json_schema", json_schema },
+      });
+      const response = await openai.responses.create({
+        model: "ring-nano",
+        input: SUM,
+        text: { format: { type: "json_schema", ...json_schema } },
+      });
+      for (const text of [choice?.message.content ?? "", response.output_text]) {
+        assert.ok(total.safeParse(JSON.parse(text)).success, text);
+      }
+    });
+
+    await t.step("openai: a response must call a tool where it is told to", async () => {
+      const tools = [{ type: "function" as const, ...getWeather, parameters: z.toJSONSchema(city), strict: true }];
+      for (const tool_choice of ["required" as const, { type: "function" as const, name: "get_weather" }]) {
+        const { output } = await openai.responses.create({ model: "ring-nano", input: SUM, tools, tool_choice });
+        const call = output.find((item) => item.type === "function_call");
+        assert.ok(call && city.safeParse(JSON.parse(call.arguments)).success, JSON.stringify(output));
+      }
     });
 
     await t.step("openai: a chat's streamed call goes back as the client has it", async () => {

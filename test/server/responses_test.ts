@@ -165,6 +165,8 @@ Deno.test("items of earlier turns become the messages that they were", async () 
     top_logprobs: 2,
     temperature: 1,
     max_output_tokens: 9,
+    tool_choice: { type: "function", name: "f" },
+    text: { format: { type: "json_schema", name: "s", schema: { type: "object" }, strict: true } },
     parallel_tool_calls: false,
   });
   assert.equal(response.status, 200);
@@ -184,7 +186,9 @@ Deno.test("items of earlier turns become the messages that they were", async () 
     ],
     sampling: { temperature: 1 },
     maxTokens: 9,
-    tools: [{ type: "function", function: { name: "f", parameters: { type: "object" } } }],
+    tools: [{ type: "function", function: { name: "f", parameters: { type: "object" }, strict: false } }],
+    toolChoice: { name: "f" },
+    responseFormat: { type: "json_schema", schema: { type: "object" }, strict: true },
     parallelCalls: false,
     thinking: true,
     thinkBudget: 1024,

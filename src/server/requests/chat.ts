@@ -1,5 +1,5 @@
 /** Chat completions in OpenAI's shape, translated for the chat layer. */
-import type { ChatMessage, ChatRequest, Tool } from "../../chat/messages.ts";
+import type { ChatMessage, ChatRequest, ResponseFormat, Tool, ToolChoice } from "../../chat/messages.ts";
 import type { ChatCompletionRequest } from "../schema/chat.ts";
 import { eachChoice, given, toOptions, toThinking } from "./options.ts";
 
@@ -9,6 +9,8 @@ export function toChatRequests(body: ChatCompletionRequest): ChatRequest[] {
     messages: body.messages.map(toMessage),
     ...toOptions(body, body.max_completion_tokens ?? body.max_tokens),
     ...given("tools", body.tool_choice === "none" ? undefined : body.tools?.map(toTool)),
+    ...given("toolChoice", toToolChoice(body.tool_choice)),
+    ...given("responseFormat", toResponseFormat(body.response_format)),
     ...given("parallelCalls", body.parallel_tool_calls),
     ...toThinking(body, body.reasoning_effort),
     ...given("logprobs", body.logprobs ? body.top_logprobs ?? 0 : undefined),
@@ -50,7 +52,33 @@ function toText(content: Message["content"]): string {
 }
 
 export function toTool(
-  { type, function: { name, description, parameters } }: NonNullable<ChatCompletionRequest["tools"]>[number],
+  { type, function: { name, description, parameters, strict } }: NonNullable<ChatCompletionRequest["tools"]>[number],
 ): Tool {
-  return { type, function: { name, ...given("description", description), ...given("parameters", parameters) } };
+  return {
+    type,
+    function: {
+      name,
+      ...given("description", description),
+      ...given("parameters", parameters),
+      ...given("strict", strict),
+    },
+  };
+}
+
+function toToolChoice(choice: ChatCompletionRequest["tool_choice"]): ToolChoice | null | undefined {
+  if (typeof choice === "object") return choice && { name: choice.function.name };
+  return choice === "required" ? choice : undefined;
+}
+
+/** A format without a schema takes any object, as with json_object. */
+function toResponseFormat(format: ChatCompletionRequest["response_format"]): ResponseFormat | undefined {
+  if (format == null || format.type === "text") return undefined;
+  return format.type === "json_object" ? format : toSchemaFormat(format.json_schema);
+}
+
+export function toSchemaFormat({ schema, strict }: {
+  readonly schema?: unknown;
+  readonly strict?: boolean | null | undefined;
+}): ResponseFormat {
+  return schema ? { type: "json_schema", schema, strict: strict ?? false } : { type: "json_object" };
 }

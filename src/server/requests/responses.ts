@@ -1,7 +1,7 @@
 /** Responses in OpenAI's shape, translated for the chat layer. */
-import type { ChatMessage, ChatRequest } from "../../chat/messages.ts";
+import type { ChatMessage, ChatRequest, ResponseFormat, ToolChoice } from "../../chat/messages.ts";
 import type { ResponseRequest } from "../schema/responses.ts";
-import { toTool } from "./chat.ts";
+import { toSchemaFormat, toTool } from "./chat.ts";
 import { given, toOptions, toThinking } from "./options.ts";
 
 export function toChatRequest(body: ResponseRequest): ChatRequest {
@@ -11,10 +11,24 @@ export function toChatRequest(body: ResponseRequest): ChatRequest {
     messages: [...instructions, ...toMessages(body.input)],
     ...toOptions(body, body.max_output_tokens),
     ...given("tools", tools?.map(({ type, ...tool }) => toTool({ type, function: tool }))),
+    ...given("toolChoice", toToolChoice(body.tool_choice)),
+    ...given("responseFormat", toResponseFormat(body.text?.format)),
     ...given("parallelCalls", body.parallel_tool_calls),
     ...toThinking(body, body.reasoning?.effort),
     ...given("logprobs", body.include?.length ? body.top_logprobs ?? 0 : undefined),
   };
+}
+
+function toToolChoice(choice: ResponseRequest["tool_choice"]): ToolChoice | null | undefined {
+  if (typeof choice === "object") return choice && { name: choice.name };
+  return choice === "required" ? choice : undefined;
+}
+
+type Format = NonNullable<ResponseRequest["text"]>["format"];
+
+function toResponseFormat(format: Format): ResponseFormat | undefined {
+  if (format == null || format.type === "text") return undefined;
+  return format.type === "json_object" ? format : toSchemaFormat(format);
 }
 
 /** A thought, a text and calls that follow each other in this order are one message of the assistant. */

@@ -5,6 +5,7 @@ import {
   effort,
   finishReason,
   generation,
+  jsonSchema,
   logprob,
   thinking,
   toolName,
@@ -56,9 +57,25 @@ const tool = z.strictObject({
     name: toolName,
     description: z.string().nullish(),
     parameters: z.record(z.string(), z.unknown()).nullish(),
-    strict: z.literal(false, "strict schemas are not enforced: leave strict out or send false").nullish(),
+    strict: z.boolean().nullish(),
   }),
 });
+
+const toolChoice = z.union([
+  z.enum(["auto", "none", "required"]),
+  z.strictObject({ type: z.literal("function"), function: z.strictObject({ name: z.string() }) }),
+], 'expected "auto", "none", "required" or a function by its name');
+
+const responseFormat = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("json_object") }),
+  z.strictObject({
+    type: z.literal("json_schema"),
+    json_schema: z.strictObject({
+      ...jsonSchema,
+    }),
+  }),
+], { error: "expected one of text, json_object, json_schema" });
 
 export const ChatCompletionRequest = z.strictObject({
   messages: z.array(message).min(1),
@@ -68,9 +85,9 @@ export const ChatCompletionRequest = z.strictObject({
   logprobs: z.boolean().nullish(),
   top_logprobs: topLogprobs,
   tools: z.array(tool).max(128).nullish(),
-  tool_choice: z.enum(["auto", "none"], 'only "auto" and "none" are supported').nullish(),
+  tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
-  response_format: z.strictObject({ type: z.literal("text", 'only "text" is supported') }).nullish(),
+  response_format: responseFormat.nullish(),
   reasoning_effort: effort,
   ...thinking,
 }).refine(({ logprobs, top_logprobs }) => !top_logprobs || logprobs, {

@@ -70,6 +70,14 @@ export const effort = z.enum(["none", "minimal", "low", "medium", "high", "xhigh
 /** What functions may be called. */
 export const toolName = z.string().regex(/^[\w-]{1,64}$/, "expected 1 to 64 letters, digits, _ or -");
 
+/** A JSON Schema that an answer is to be of. */
+export const jsonSchema = {
+  name: toolName,
+  description: z.string().nullish(),
+  schema: z.record(z.string(), z.unknown()).nullish(),
+  strict: z.boolean().nullish(),
+};
+
 export const finishReason = z.enum(["stop", "length", "tool_calls"]);
 
 export const usage = z.object({

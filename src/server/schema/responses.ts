@@ -1,6 +1,17 @@
 /** Responses, the stateless part: the one source of validation, of types and of the OpenAPI document. */
 import { z } from "@hono/zod-openapi";
-import { asParsed, effort, ignored, logprob, model, sampling, thinking, toolName, topLogprobs } from "./common.ts";
+import {
+  asParsed,
+  effort,
+  ignored,
+  jsonSchema,
+  logprob,
+  model,
+  sampling,
+  thinking,
+  toolName,
+  topLogprobs,
+} from "./common.ts";
 
 // ---------------------------------------------------------------- requests
 
@@ -58,8 +69,19 @@ const tool = z.strictObject({
   name: toolName,
   description: z.string().nullish(),
   parameters: z.record(z.string(), z.unknown()).nullish(),
-  strict: z.literal(false, "strict schemas are not enforced: leave strict out or send false").nullish(),
+  strict: z.boolean().nullish(),
 });
+
+const toolChoice = z.union([
+  z.enum(["auto", "none", "required"]),
+  z.strictObject({ type: z.literal("function"), name: z.string() }),
+], 'expected "auto", "none", "required" or a function by its name');
+
+const format = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("json_object") }),
+  z.strictObject({ type: z.literal("json_schema"), ...jsonSchema }),
+], { error: "expected one of text, json_object, json_schema" });
 
 const nothing = (why: string) => z.null(why).optional();
 
@@ -77,11 +99,9 @@ export const ResponseRequest = z.strictObject({
   include: z.array(z.literal("message.output_text.logprobs", "only message.output_text.logprobs is supported"))
     .nullish(),
   tools: z.array(tool).max(128).nullish(),
-  tool_choice: z.enum(["auto", "none"], 'only "auto" and "none" are supported').nullish(),
+  tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
-  text: z.strictObject({
-    format: z.strictObject({ type: z.literal("text", 'only "text" is supported') }).nullish(),
-  }).nullish(),
+  text: z.strictObject({ format: format.nullish() }).nullish(),
   reasoning: z.strictObject({
     effort,
     summary: z.enum(["auto", "detailed"], "a thought is given as it is: only auto and detailed are supported")
