@@ -18,7 +18,7 @@ import type { Terminal } from "./terminal.ts";
 
 /** What commands use of a loaded model. */
 export interface Model
-  extends Pick<Chat, "model" | "info" | "failure" | "stream" | "complete" | "score">, AsyncDisposable {
+  extends Pick<Chat, "model" | "info" | "failure" | "status" | "stream" | "complete" | "score">, AsyncDisposable {
   /** Null where the checkpoint has none. */
   readonly tokenizer: Pick<Tokenizer, "encode"> | null;
 }

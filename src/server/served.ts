@@ -3,18 +3,20 @@ import type { z } from "@hono/zod-openapi";
 import type { Chat } from "../chat/chat.ts";
 import { ApiError } from "./errors.ts";
 import type { Model } from "./schema.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** What the server needs of a loaded model. */
-export type ServedModel = Pick<Chat, "stream" | "complete" | "failure">;
+export type ServedModel = Pick<Chat, "stream" | "complete" | "failure" | "info" | "status">;
 
 export class Served {
   readonly #created = seconds();
 
   /** `model` gives null until the model is warm. */
-  constructor(readonly name: string, readonly model: () => ServedModel | null) {}
+  constructor(readonly name: string, readonly model: () => ServedModel | null, readonly traffic: Traffic) {}
 
-  get status(): "ok" | "loading" | "stopped" {
+  get status(): "ok" | "loading" | "draining" | "stopped" {
     const model = this.model();
+    if (this.traffic.draining) return "draining";
     return model === null ? "loading" : model.failure ? "stopped" : "ok";
   }
 

@@ -10,6 +10,16 @@ export const content = (text: string): Delta => ({ type: "content", text });
 /** What a script's function gives is said next; what it throws, or its promise rejects with, breaks the generation. */
 export type Script = readonly (Delta | ((signal: AbortSignal | undefined) => Delta | Promise<Delta>))[];
 
+const stage = {
+  layers: { start: 0, end: 10 },
+  backend: "wasm",
+  device: "CPU",
+  weightBytes: 1,
+  stateBytes: 1,
+  cacheBytes: 1,
+  vocabulary: 4,
+} as const;
+
 export class ScriptedModel implements ServedModel {
   readonly requests: (ChatRequest | CompletionRequest)[] = [];
   /** Generations that have begun and not ended. */
@@ -19,8 +29,14 @@ export class ScriptedModel implements ServedModel {
   /** Why it can answer nothing any more. */
   failure: Error | null = null;
 
+  readonly info = { stages: [stage], context: 64, slots: 2, vocabulary: 4 };
+
   /** A script, or what makes one of the last message. */
   constructor(readonly script: Script | ((question: string) => Script)) {}
+
+  status() {
+    return Promise.resolve({ running: this.running, waiting: 0, steps: 5, rows: 12 });
+  }
 
   stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
     return this.#say(request, signal);
