@@ -2,19 +2,25 @@
 import { createMiddleware } from "hono/factory";
 import { ApiError } from "./errors.ts";
 import { within } from "./event_body.ts";
+import type { Env } from "./request_log.ts";
 
 /** Deeper than any real tool's schema, far from the depth at which recursion over it could fail. */
 const MAX_DEPTH = 64;
 
 /** Answers 408, 413, 415 or 400; what passes is UTF-8 JSON, which came within `millis`. */
 export const jsonBody = (maxBytes: number, millis: number) =>
-  createMiddleware(async ({ req }, next) => {
+  createMiddleware<Env>(async (context, next) => {
+    const { req } = context;
     const type = req.header("content-type")?.split(";")[0]?.trim() ?? "";
     if (type.toLowerCase() !== "application/json") {
       throw new ApiError(415, `Cannot read a body of type ${type || "unknown"}: send Content-Type: application/json`);
     }
     if (Number(req.header("content-length") ?? 0) > maxBytes) throw tooLarge(maxBytes);
-    const bytes = await read(req.raw, maxBytes, millis);
+    const bytes = await read(req.raw, maxBytes, millis).catch((error) => {
+      if (error instanceof ApiError) throw error;
+      context.get("logged").close(499);
+      throw new ApiError(400, "Cannot read the request: its body broke off");
+    });
     if (depth(parse(bytes)) > MAX_DEPTH) {
       throw new ApiError(400, `Cannot read the request: it is nested more than ${MAX_DEPTH} levels deep`);
     }

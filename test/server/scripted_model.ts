@@ -8,7 +8,7 @@ export const finish: Delta = { type: "finish", reason: "stop", usage, timings: {
 export const content = (text: string): Delta => ({ type: "content", text });
 
 /** What a script's function gives is said next; what it throws, or its promise rejects with, breaks the generation. */
-export type Script = readonly (Delta | ((signal: AbortSignal | undefined) => Delta | Promise<Delta>))[];
+export type Script = Iterable<Delta | ((signal: AbortSignal | undefined) => Delta | Promise<Delta>)>;
 
 const stage = {
   layers: { start: 0, end: 10 },
