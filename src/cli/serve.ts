@@ -74,11 +74,12 @@ async function serve(host: Host, flags: Flags): Promise<void> {
     note("Stopping once running answers have ended; again to stop at once\n");
     stopping.abort();
   });
-  await using loaded = await openModel(host, {
-    ...toLoadOptions(flags),
-    maxWaiting: flags.maxQueue,
-    signal: stopping.signal,
+  const options = { ...toLoadOptions(flags), maxWaiting: flags.maxQueue, signal: stopping.signal };
+  await using loaded = await openModel(host, options).catch((error) => {
+    if (stopping.signal.aborted) return null;
+    throw error;
   });
+  if (!loaded) return;
   await warm(loaded);
   model = loaded;
   note(`Ready: ${describe(loaded)}\n`);
