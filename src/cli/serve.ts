@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { Option } from "@commander-js/extra-typings";
 import { fold } from "../chat/fold.ts";
 import { createApp } from "../server/app.ts";
+import { listen } from "../server/listen.ts";
 import type { LogEntry } from "../server/request_log.ts";
 import { Traffic } from "../server/traffic.ts";
 import { type AccessFlags, accessKeys } from "./api_keys.ts";
@@ -21,9 +22,6 @@ Examples:
 
 /** Longest time limit: timers count milliseconds in 31 bits. */
 const MOST_SECONDS = 2_000_000;
-
-/** Milliseconds in which connections close once all answers have ended. */
-const CLOSE_MILLIS = 2000;
 
 export function serveCommand(host: Host) {
   return modelCommand("serve")
@@ -66,7 +64,7 @@ async function serve(host: Host, flags: Flags): Promise<void> {
   const log = (entry: LogEntry) => note(`${toLine(entry)}\n`);
   const traffic = new Traffic({ answer: (flags.requestTimeout ?? Infinity) * 1000 });
   const app = createApp({ name, model: () => model, apiKeys, corsOrigin: flags.cors, log, traffic });
-  await using server = listen(flags, app.fetch);
+  await using server = await listen(flags.host, flags.port, traffic.times, (request) => app.fetch(request));
   const address = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
   note(`Serving ${paint.bold(name)} at ${paint.cyan(`http://${address}:${server.port}/v1`)}\n`);
   const stopping = new AbortController();
@@ -85,34 +83,6 @@ async function serve(host: Host, flags: Flags): Promise<void> {
   note(`Ready: ${describe(loaded)}\n`);
   await aborted(stopping.signal);
   await traffic.drain(flags.drainTimeout * 1000);
-}
-
-/** The server on its port. Disposed of, it answers what it has begun to answer, for a moment, and closes. */
-function listen(
-  { host, port }: { host: string; port: number },
-  fetch: (request: Request) => Response | Promise<Response>,
-) {
-  const closing = new AbortController();
-  const server = begin();
-  return {
-    port: server.addr.port,
-    async [Symbol.asyncDispose]() {
-      const timer = setTimeout(() => closing.abort(), CLOSE_MILLIS);
-      await server.shutdown();
-      clearTimeout(timer);
-    },
-  };
-
-  function begin() {
-    try {
-      const { signal } = closing;
-      return Deno.serve({ hostname: host, port, signal, onListen: () => {} }, (request) => fetch(request));
-    } catch (error) {
-      const taken = error instanceof Deno.errors.AddrInUse;
-      const why = taken ? "it is taken: choose another --port" : (error as Error).message;
-      throw new Error(`Cannot listen on ${host} port ${port}: ${why}`, { cause: error });
-    }
-  }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -36,7 +36,7 @@ export class EventBody implements UnderlyingDefaultSource<Uint8Array<ArrayBuffer
     controller.enqueue(this.#encoder.encode(next?.value ?? KEEP_ALIVE));
     this.#stalled = setTimeout(() => {
       const reason = new Error(`The client did not read for ${this.#times.stall / 1000} s`);
-      controller.error(reason.message); // Deno prints it, an Error with its stack
+      controller.error(reason);
       this.#leave(reason);
     }, this.#times.stall);
   }

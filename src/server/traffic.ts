@@ -3,6 +3,8 @@ import { ApiError } from "./errors.ts";
 
 /** Milliseconds that a server grants its clients. */
 export interface Times {
+  /** For a request's headers to arrive, from the connection's begin or the answer before. */
+  readonly headers: number;
   /** For a request's body to arrive. */
   readonly body: number;
   /** For an answer, from the request to its end; Infinity for as long as it takes. */
@@ -11,9 +13,14 @@ export interface Times {
   readonly keepAlive: number;
   /** For a client to read what was sent. */
   readonly stall: number;
+  /** For a connection to stay open without a request. */
+  readonly idle: number;
 }
 
-const TIMES: Times = { body: 30_000, answer: Infinity, keepAlive: 10_000, stall: 30_000 };
+const TIMES: Times = {
+  ...{ headers: 15_000, body: 30_000, idle: 75_000 },
+  ...{ answer: Infinity, keepAlive: 10_000, stall: 30_000 },
+};
 
 export class Traffic {
   readonly times: Times;

@@ -14,7 +14,7 @@ async function settled(server: LiveServer): Promise<void> {
 }
 
 Deno.test("300 malformed requests get an error or none, never a 5xx, and leave nothing behind", async () => {
-  await using server = talkative();
+  await using server = await talkative();
   const tally = await malformed(server.port, 300);
   await settled(server);
   const statuses = Object.keys(tally).map(Number).filter((status) => !Number.isNaN(status));
@@ -27,13 +27,13 @@ Deno.test("300 malformed requests get an error or none, never a 5xx, and leave n
 });
 
 Deno.test("bodies of 10 MB are refused, whether they say so first or not", async () => {
-  await using server = talkative();
+  await using server = await talkative();
   assert.deepEqual(await largeBodies(server.port, 6, 10_000_000), { "413": 6 });
   assert.equal(server.model.requests.length, 0);
 });
 
 Deno.test("clients that do not read, half-close, or come and go leave nothing behind and others their turn", async () => {
-  await using server = talkative();
+  await using server = await talkative();
   const resident = () => Deno.memoryUsage().rss;
   const abuse = async () => {
     const [, , tally] = await Promise.all([

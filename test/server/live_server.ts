@@ -1,6 +1,7 @@
 /** A server with a scripted model on a real port, and clients that speak to it byte by byte. */
 import type { Delta } from "../../src/chat/messages.ts";
 import { type AppOptions, createApp } from "../../src/server/app.ts";
+import { listen } from "../../src/server/listen.ts";
 import type { LogEntry } from "../../src/server/request_log.ts";
 import { Traffic } from "../../src/server/traffic.ts";
 import { type Script, ScriptedModel } from "./scripted_model.ts";
@@ -13,29 +14,19 @@ export interface LiveServer extends AsyncDisposable {
   readonly entries: LogEntry[];
 }
 
-export function serveLive(
+export async function serveLive(
   script: ConstructorParameters<typeof ScriptedModel>[0],
   options: Partial<AppOptions> = {},
-): LiveServer {
+): Promise<LiveServer> {
   const model = new ScriptedModel(script);
   const traffic = options.traffic ?? new Traffic();
   const entries: LogEntry[] = [];
   const log = (entry: LogEntry) => entries.push(entry);
   const app = createApp({ name: "nano", model: () => model, log, traffic, ...options });
-  const closing = new AbortController();
-  const { signal } = closing;
-  const server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", signal, onListen: () => {} },
-    (request) => app.fetch(request),
-  );
-  const { port } = server.addr;
-  return {
-    ...{ port, url: `http://127.0.0.1:${port}`, model, traffic, entries },
-    async [Symbol.asyncDispose]() {
-      closing.abort();
-      await server.finished;
-    },
-  };
+  const listener = await listen("127.0.0.1", 0, traffic.times, (request) => app.fetch(request));
+  const { port } = listener;
+  const close = () => listener[Symbol.asyncDispose]();
+  return { port, url: `http://127.0.0.1:${port}`, model, traffic, entries, [Symbol.asyncDispose]: close };
 }
 
 /** A chat request, as JSON. */

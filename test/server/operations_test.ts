@@ -19,7 +19,7 @@ Deno.test("GET /metrics counts requests by how they ended, their tokens and thei
   const scripts = [answer, [content("a"), { ...finish, reason: "length", usage } as const], [busy], [
     () => Promise.reject(new Error("broken")),
   ], [content("a"), forever]];
-  await using server = serveLive(() => scripts.shift()!);
+  await using server = await serveLive(() => scripts.shift()!);
   for (const stream of [false, true, false, true]) await (await ask(server.url, stream)).text();
   const leave = new AbortController();
   const left = ask(server.url, true, { signal: leave.signal }).then((response) => response.text());
@@ -44,7 +44,7 @@ Deno.test("GET /metrics counts requests by how they ended, their tokens and thei
 });
 
 Deno.test("GET /metrics tells what the engine does, as far as there is one", async () => {
-  await using server = serveLive(answer);
+  await using server = await serveLive(answer);
   const text = await (await fetch(`${server.url}/metrics`)).text();
   assert.equal(figure(text, "ringlet_slots"), 2);
   assert.equal(figure(text, "ringlet_sequences_running"), 0);
@@ -54,12 +54,12 @@ Deno.test("GET /metrics tells what the engine does, as far as there is one", asy
   assert.equal(figure(text, 'ringlet_device_memory_bytes{stage="0",kind="weights"}'), 1);
   const again = await (await fetch(`${server.url}/metrics`)).text();
   assert.equal(figure(again, "ringlet_engine_steps_total"), 5);
-  await using loading = serveLive(answer, { model: () => null });
+  await using loading = await serveLive(answer, { model: () => null });
   assert.equal((await fetch(`${loading.url}/metrics`)).status, 200);
 });
 
 Deno.test("a request that would wait too long gets 429, and when to come again", async () => {
-  await using server = serveLive([busy]);
+  await using server = await serveLive([busy]);
   for (const stream of [false, true]) {
     const refused = await ask(server.url, stream);
     assert.deepEqual([refused.status, refused.headers.get("retry-after")], [429, "2"]);
@@ -70,7 +70,7 @@ Deno.test("a request that would wait too long gets 429, and when to come again",
 });
 
 Deno.test("any of several keys opens /v1 and every POST; all else is open", async () => {
-  await using server = serveLive(answer, { apiKeys: ["first", "second key"] });
+  await using server = await serveLive(answer, { apiKeys: ["first", "second key"] });
   const status = async (path: string, authorization: string | null, method = "GET") => {
     const headers = authorization === null ? {} : { authorization };
     const response = await fetch(`${server.url}${path}`, { method, headers });
@@ -92,7 +92,7 @@ Deno.test("any of several keys opens /v1 and every POST; all else is open", asyn
 });
 
 Deno.test("a client's own request id is kept if it is harmless", async () => {
-  await using server = serveLive(answer);
+  await using server = await serveLive(answer);
   const ids: Record<string, boolean> = { "trace-1.a:b/c": true, "a b": false, ['"}']: false, ["x".repeat(129)]: false };
   for (const [id, kept] of Object.entries(ids)) {
     const response = await ask(server.url, false, { headers: { "x-request-id": id } });
@@ -105,7 +105,7 @@ Deno.test("a client's own request id is kept if it is harmless", async () => {
 });
 
 Deno.test("every reply, errors and streams included, tells browsers to do nothing with it", async () => {
-  await using server = serveLive(answer);
+  await using server = await serveLive(answer);
   const replies = [
     await fetch(`${server.url}/health`),
     await fetch(`${server.url}/nothing`),

@@ -7,7 +7,7 @@ import { content, finish, forever } from "./scripted_model.ts";
 const answer = [content("Hello"), finish];
 
 Deno.test("a stream begins before its first delta, and says that it is there while a long prompt is read", async () => {
-  await using server = serveLive(slowly(700, answer), { traffic: new Traffic({ keepAlive: 50 }) });
+  await using server = await serveLive(slowly(700, answer), { traffic: new Traffic({ keepAlive: 50 }) });
   const started = performance.now();
   const response = await ask(server.url, true);
   const begun = performance.now() - started;
@@ -24,7 +24,7 @@ Deno.test("a stream begins before its first delta, and says that it is there whi
 
 Deno.test("a client that does not read is cut after a time, and its generation with it", async () => {
   const script = () => endless(content("x".repeat(100_000)));
-  await using server = serveLive(script, { traffic: new Traffic({ stall: 300 }) });
+  await using server = await serveLive(script, { traffic: new Traffic({ stall: 300 }) });
   const before = Deno.memoryUsage().rss;
   using _idle = await send(server.port, rawPost(chatBody(true)));
   await until(() => server.model.running === 1, "the generation");
@@ -38,7 +38,7 @@ Deno.test("a client that does not read is cut after a time, and its generation w
 Deno.test("a client that reads slowly, but does, gets everything", async () => {
   const text = "x".repeat(300_000);
   const script = [...Array.from({ length: 40 }, () => content(text)), finish];
-  await using server = serveLive(script, { traffic: new Traffic({ stall: 1000 }) });
+  await using server = await serveLive(script, { traffic: new Traffic({ stall: 1000 }) });
   using connection = await send(server.port, rawPost(chatBody(true)));
   let read = 0, last = "";
   while (!last.endsWith("[DONE]\n\n\r\n0\r\n\r\n")) {
@@ -60,8 +60,8 @@ const ways: Record<string, (connection: Deno.TcpConn) => unknown> = {
 for (const [does, leave] of Object.entries(ways)) {
   for (const stream of [true, false]) {
     Deno.test(`a client that ${does} ends its ${stream ? "stream" : "unstreamed answer"}, logged as 499`, async () => {
-      await using server = serveLive([content("a"), forever]);
-      const connection = await send(server.port, rawPost(chatBody(stream)));
+      await using server = await serveLive([content("a"), forever]);
+      const connection = await send(server.port, rawPost(chatBody(stream, "long ".repeat(2000))));
       await until(() => server.model.running === 1, "the generation");
       if (stream) assert.match(await receive(connection), /200 OK/);
       leave(connection);
@@ -74,7 +74,7 @@ for (const [does, leave] of Object.entries(ways)) {
 }
 
 Deno.test("a client that leaves before the first delta ends the generation", async () => {
-  await using server = serveLive([forever]);
+  await using server = await serveLive([forever]);
   for (const millis of [20, 200]) { // before and after the headers
     const connection = await send(server.port, rawPost(chatBody(true)));
     await until(() => server.model.running === 1, "the generation");
@@ -86,7 +86,7 @@ Deno.test("a client that leaves before the first delta ends the generation", asy
 });
 
 Deno.test("a body that does not come in time gets 408, one that breaks off is forgotten", async () => {
-  await using server = serveLive(answer, { traffic: new Traffic({ body: 200 }) });
+  await using server = await serveLive(answer, { traffic: new Traffic({ body: 200 }) });
   using slow = await send(server.port, rawPost('{"messages":', 5000));
   const reply = await receive(slow);
   assert.match(reply, /^HTTP\/1.1 408 /);
@@ -98,7 +98,7 @@ Deno.test("a body that does not come in time gets 408, one that breaks off is fo
 });
 
 Deno.test("an answer that takes longer than allowed ends with 504, in a stream as its last event", async () => {
-  await using server = serveLive([content("a"), forever], { traffic: new Traffic({ answer: 200 }) });
+  await using server = await serveLive([content("a"), forever], { traffic: new Traffic({ answer: 200 }) });
   const whole = await ask(server.url, false);
   assert.deepEqual([whole.status, (await whole.json()).error.code], [504, "timeout"]);
   const stream = await ask(server.url, true);
@@ -114,7 +114,7 @@ Deno.test("a server that drains refuses what is new, lets answers end, and ends 
   const released = new Promise<void>((resolve) => go = resolve);
   const script = (question: string) =>
     question === "wait" ? [() => released.then(() => content("late")), finish] : [forever];
-  await using server = serveLive(script);
+  await using server = await serveLive(script);
   const ended = ask(server.url, true, { body: chatBody(true, "wait") }).then((response) => response.text());
   const cut = ask(server.url, false, { body: chatBody(false, "for ever") });
   await until(() => server.model.running === 2, "both generations");
@@ -135,4 +135,32 @@ Deno.test("a server that drains refuses what is new, lets answers end, and ends 
   assert.deepEqual([last.status, (await last.json()).error.code], [503, "draining"]);
   await drained;
   assert.equal(server.traffic.running, 0);
+});
+
+Deno.test("connections that say nothing, half their headers or nothing more are closed after a time", async () => {
+  await using server = await serveLive(answer, { traffic: new Traffic({ headers: 300, idle: 300 }) });
+  const encoder = new TextEncoder();
+  for (
+    const [said, reply] of [["", /^HTTP\/1.1 408 /], ["GET / HT", /^HTTP\/1.1 408 /], [
+      "GET /health HTTP/1.1\r\nhost: a\r\n\r\n",
+      /^HTTP\/1.1 200 /,
+    ]] as const
+  ) {
+    using connection = await send(server.port, encoder.encode(said));
+    assert.match(await receive(connection), reply);
+    while (await receive(connection) !== "");
+  }
+});
+
+Deno.test("requests that no Request can be get 400, and HEAD gets no body", async () => {
+  await using server = await serveLive(answer);
+  for (
+    const line of ["TRACE / HTTP/1.1\r\nhost: a", "GET / HTTP/1.1\r\nhost: a b", "GET http://[ HTTP/1.1\r\nhost: a"]
+  ) {
+    using connection = await send(server.port, new TextEncoder().encode(`${line}\r\n\r\n`));
+    assert.match(await receive(connection), /^HTTP\/1.1 400 /, line);
+  }
+  const head = await fetch(`${server.url}/health`, { method: "HEAD" });
+  assert.deepEqual([head.status, await head.text()], [200, ""]);
+  assert.equal((await fetch(`${server.url}/health`)).headers.get("content-length"), "15");
 });
