@@ -65,9 +65,8 @@ export class LoggedRequest {
     this.#answer = { ...this.#answer, firstMillis };
     if (delta.type !== "finish") return;
     const { usage: { promptTokens, cachedTokens, completionTokens }, timings, reason } = delta;
-    const cached = cachedTokens === undefined ? {} : { cachedTokens };
     const decodeMillis = Math.round(timings.decodeMillis);
-    this.#answer = { firstMillis, promptTokens, ...cached, completionTokens, decodeMillis, finish: reason };
+    this.#answer = { firstMillis, promptTokens, cachedTokens, completionTokens, decodeMillis, finish: reason };
   }
 
   get #millis(): number {
