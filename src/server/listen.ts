@@ -1,8 +1,4 @@
-/**
- * The server on its port: Node's HTTP server, which is part of Deno, before a function from Request to Response. `Deno.serve` has no
- * limit of time for a request's headers, and does not tell of a client that leaves before its answer has begun, unless the request
- * was a few hundred bytes.
- */
+/** The server on its port: Node's HTTP server, which is part of Deno, before a function from Request to Response. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Times } from "./traffic.ts";
@@ -17,7 +13,8 @@ type Fetch = (request: Request) => Response | Promise<Response>;
 const CLOSE_MILLIS = 2000;
 
 /**
- * Listens until it is disposed of: then it answers what it has begun to answer, for a moment, and closes.
+ * Listens by Node's server, as `Deno.serve` (2.9) does not tell of a client that leaves before its answer has begun, unless the request
+ * was a few hundred bytes, and has no limit of time for a request's headers. Until it is disposed of: then it answers what it has begun to answer, for a moment, and closes.
  * @param port 0 takes a free one.
  * @throws Error if the address cannot be had
  */

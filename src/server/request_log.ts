@@ -12,12 +12,12 @@ export interface LogEntry {
   /** 499 where the client left before the end. */
   readonly status: number;
   readonly millis: number;
-  /** Until the first delta. */
-  readonly firstMillis?: number;
   readonly promptTokens?: number;
   /** Of the prompt's tokens, those that a cache gave. */
   readonly cachedTokens?: number;
   readonly completionTokens?: number;
+  /** Until the first delta. */
+  readonly firstMillis?: number;
   /** From the first token to the last. */
   readonly decodeMillis?: number;
   readonly finish?: FinishReason;
@@ -66,7 +66,7 @@ export class LoggedRequest {
     if (delta.type !== "finish") return;
     const { usage: { promptTokens, cachedTokens, completionTokens }, timings, reason } = delta;
     const decodeMillis = Math.round(timings.decodeMillis);
-    this.#answer = { firstMillis, promptTokens, cachedTokens, completionTokens, decodeMillis, finish: reason };
+    this.#answer = { promptTokens, cachedTokens, completionTokens, firstMillis, decodeMillis, finish: reason };
   }
 
   get #millis(): number {
