@@ -13,8 +13,9 @@ type Fetch = (request: Request) => Response | Promise<Response>;
 const CLOSE_MILLIS = 2000;
 
 /**
- * Listens by Node's server, as `Deno.serve` (2.9) does not tell of a client that leaves before its answer has begun, unless the request
- * was a few hundred bytes, and has no limit of time for a request's headers. Until it is disposed of: then it answers what it has begun to answer, for a moment, and closes.
+ * Listens until it is disposed of: then it answers what it has begun to answer, for a moment, and closes. `Deno.serve` (2.9) would not
+ * tell of a client that leaves before its answer has begun, unless the request was a few hundred bytes, and has no limit of time for
+ * a request's headers.
  * @param port 0 takes a free one.
  * @throws Error if the address cannot be had
  */
@@ -26,7 +27,7 @@ export async function listen(host: string, port: number, times: Times, fetch: Fe
     connectionsCheckingInterval: Math.min(times.headers, 5000),
   }, (incoming, outgoing) => void answer(incoming, outgoing, fetch));
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: Error & { code?: string }) => {
+    server.on("error", (error: Error & { code?: string }) => {
       const why = error.code === "EADDRINUSE" ? "it is taken: choose another --port" : error.message;
       reject(new Error(`Cannot listen on ${host} port ${port}: ${why}`, { cause: error }));
     });
