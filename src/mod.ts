@@ -29,10 +29,12 @@ export { Chat } from "./chat/chat.ts";
 export { fold } from "./chat/fold.ts";
 export type * from "./chat/messages.ts";
 export { RequestError } from "./chat/request_error.ts";
-export { EngineClient, EngineError } from "./engine/client.ts";
+export { EngineClient } from "./engine/client.ts";
+export { EngineBusyError, EngineError } from "./engine/engine_error.ts";
 export type {
   DecayConvention,
   EngineInfo,
+  EngineStatus,
   KernelChoice,
   KvCacheType,
   Quantize,
@@ -66,6 +68,8 @@ export interface LoadOptions {
   readonly prefixCache?: number;
   /** Give each answer the bits that it has alone, whoever else is answered at the same time: at most 8 sequences then decode in one step. */
   readonly deterministic?: boolean;
+  /** Requests that may wait for others; one beyond them fails with an EngineBusyError. No bound by default. */
+  readonly maxWaiting?: number;
   /** How matrices are held on the device; as in the checkpoint by default. */
   readonly quantize?: Quantize;
   /** In what keys and values are kept; f32, the exact one, by default. */
@@ -225,6 +229,7 @@ async function engineOptions(
     cachedPages: pages,
     prefixCache,
     deterministic: options.deterministic ?? false,
+    ...(options.maxWaiting === undefined ? {} : { maxWaiting: options.maxWaiting }),
     context: maxContext,
     maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),
     randomWeights: options.randomWeights ?? false,

@@ -2,6 +2,7 @@
 import type {
   EngineFinish,
   EngineInfo,
+  EngineStatus,
   GeneratedToken,
   GenerateRequest,
   GenerateStats,
@@ -25,6 +26,7 @@ export interface TokenGenerator extends AsyncDisposable {
   readonly info: EngineInfo;
   /** Why it can do nothing any more, or null. */
   readonly failure: Error | null;
+  status(): Promise<EngineStatus>;
   /** Tokens as they come. Ending the iteration early aborts the generation. */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GeneratedToken> & {
     readonly result: Promise<{ readonly finish: EngineFinish; readonly stats: GenerateStats }>;
@@ -78,6 +80,11 @@ export class Chat implements AsyncDisposable {
   /** Why no request can be answered any more, or null. */
   get failure(): Error | null {
     return this.#parts.engine.failure;
+  }
+
+  /** What the engine is doing. */
+  status(): Promise<EngineStatus> {
+    return this.#parts.engine.status();
   }
 
   /**

@@ -18,7 +18,9 @@ import type { Terminal } from "./terminal.ts";
 
 /** What commands use of a loaded model. */
 export interface Model
-  extends Pick<Chat, "model" | "info" | "failure" | "stream" | "complete" | "promptTokens" | "score">, AsyncDisposable {
+  extends
+    Pick<Chat, "model" | "info" | "failure" | "status" | "stream" | "complete" | "promptTokens" | "score">,
+    AsyncDisposable {
   /** Null where the checkpoint has none. */
   readonly tokenizer: Pick<Tokenizer, "encode" | "decode"> | null;
 }

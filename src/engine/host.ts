@@ -131,6 +131,8 @@ function take(engine: Engine, message: Exclude<ToEngine, { type: "close" }>): vo
       return engine.score(message.id, message.request);
     case "abort":
       return engine.abort(message.id);
+    case "status":
+      return engine.tellStatus();
     default:
       message satisfies never;
   }

@@ -319,6 +319,8 @@ export interface EngineOptions extends Omit<StageOptions, "layers"> {
   readonly layers: readonly LayerRange[];
   /** Needed by requests with a grammar. */
   readonly tokens?: TokenBytes;
+  /** Requests that may wait while all slots are taken; no bound if left out. Those beyond are refused. */
+  readonly maxWaiting?: number;
 }
 
 export interface EngineInfo {
@@ -326,6 +328,17 @@ export interface EngineInfo {
   readonly context: number;
   readonly slots: number;
   readonly vocabulary: number;
+}
+
+/** What an engine does at the moment, and what it has done since it was opened. */
+export interface EngineStatus {
+  /** Sequences that have a slot. */
+  readonly running: number;
+  /** Sequences that wait for one. */
+  readonly waiting: number;
+  readonly steps: number;
+  /** Tokens that went through the model in them, of prompts and answers. */
+  readonly rows: number;
 }
 
 /** Process → engine worker, once. The worker is a stage's too, the first one's, and answers with its StageEvents. */
@@ -345,12 +358,14 @@ export type ToEngine =
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
   | { readonly type: "score"; readonly id: number; readonly request: ScoreRequest }
   | { readonly type: "abort"; readonly id: number }
+  | { readonly type: "status" }
   | { readonly type: "close" };
 
 /** Engine → process; in lists, in the order in which things happened. */
 export type FromEngine =
   | { readonly type: "token"; readonly id: number; readonly token: GeneratedToken }
   | { readonly type: "scored"; readonly id: number; readonly rows: ScoreRows }
+  | { readonly type: "status"; readonly status: EngineStatus }
   /** Where steps are reported. */
   | { readonly type: "step"; readonly report: StepReport }
   | { readonly type: "finished"; readonly id: number; readonly finish: EngineFinish; readonly stats: GenerateStats }

@@ -33,6 +33,10 @@ function describe(app: App, served: Served): void {
     const { status } = served;
     return status === "ok" ? context.json({ status }, 200) : context.json({ status }, 503);
   });
+  app.openapi(routes.live, (context) => {
+    const { status } = served;
+    return context.json({ status }, status === "stopped" ? 503 : 200);
+  });
   app.openapi(
     routes.models,
     (context) => context.json({ object: "list" as const, data: [served.describe(null)] }, 200),

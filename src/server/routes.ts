@@ -18,10 +18,13 @@ const failures = {
   400: error("The request is invalid; `param` names the field"),
   401: error("The API key is missing or wrong"),
   404: error("The model is not served here"),
+  408: error("The body did not come in time"),
   413: error("The body is too large"),
   415: error("The body is not JSON"),
+  429: error("Too many requests wait already; Retry-After says when to come again"),
   500: error("The model failed"),
-  503: error("The model is still being loaded"),
+  503: error("The model is still being loaded, or the server is stopping"),
+  504: error("The answer took longer than the server allows"),
 };
 
 /** A POST that answers with `whole`, or with events of `chunk` if the request says `stream`. */
@@ -106,6 +109,26 @@ export const model = createRoute({
 export const health = createRoute({
   method: "get",
   path: "/health",
-  summary: "Tells whether the model is warm",
-  responses: { 200: json("Warm", Health), 503: json("Still loading, or stopped for good", Health) },
+  summary: "Tells whether requests are answered",
+  responses: {
+    200: json("They are", Health),
+    503: json("The model is still being loaded or has stopped for good, or the server is stopping", Health),
+  },
+});
+
+export const live = createRoute({
+  method: "get",
+  path: "/health/live",
+  summary: "Tells whether the server need not be started anew",
+  responses: {
+    200: json("It works, or will once the model is loaded", Health),
+    503: json("The model has stopped for good", Health),
+  },
+});
+
+export const metrics = createRoute({
+  method: "get",
+  path: "/metrics",
+  summary: "Gives figures to Prometheus",
+  responses: { 200: { description: "In its text format", content: { "text/plain": { schema: z.string() } } } },
 });

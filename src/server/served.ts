@@ -2,13 +2,13 @@
 import type { z } from "@hono/zod-openapi";
 import type { Chat } from "../chat/chat.ts";
 import type { Tokenizer } from "../chat/tokenizer.ts";
-import type { EngineInfo } from "../pipeline/messages.ts";
 import { ApiError } from "./errors.ts";
 import type { Model } from "./schema/service.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** What the server needs of a loaded model. */
-export interface ServedModel extends Pick<Chat, "stream" | "complete" | "promptTokens" | "failure"> {
-  readonly info: Pick<EngineInfo, "context" | "slots">;
+export interface ServedModel
+  extends Pick<Chat, "stream" | "complete" | "promptTokens" | "failure" | "info" | "status"> {
   /** Null where the checkpoint has none. */
   readonly tokenizer: Pick<Tokenizer, "encode" | "decode"> | null;
 }
@@ -20,10 +20,16 @@ export class Served {
    * @param model Gives null until the model is warm.
    * @param root The name of the model's folder.
    */
-  constructor(readonly name: string, readonly model: () => ServedModel | null, readonly root = name) {}
+  constructor(
+    readonly name: string,
+    readonly model: () => ServedModel | null,
+    readonly traffic: Traffic,
+    readonly root = name,
+  ) {}
 
-  get status(): "ok" | "loading" | "stopped" {
+  get status(): "ok" | "loading" | "draining" | "stopped" {
     const model = this.model();
+    if (this.traffic.draining) return "draining";
     return model === null ? "loading" : model.failure ? "stopped" : "ok";
   }
 

@@ -28,6 +28,10 @@ class ScriptedEngine implements TokenGenerator {
     this.info = { stages: [], context, slots: 1, vocabulary: tokenizer.vocabSize };
   }
 
+  status() {
+    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0 });
+  }
+
   generate(request: GenerateRequest, signal?: AbortSignal) {
     this.requests.push(request);
     const result = Promise.withResolvers<{ finish: EngineFinish; stats: typeof stats }>();

@@ -286,7 +286,7 @@ Deno.test("after the model has stopped, health and completions answer 503 and sa
 });
 
 Deno.test("with an API key, /v1 needs it and /health does not", async () => {
-  const { app, ask } = serve(hello, { apiKey: "secret" });
+  const { app, ask } = serve(hello, { apiKeys: ["secret"] });
   assert.match((await refused(await ask(question), 401)).message, /Missing API key/);
   const wrong = await ask(question, { headers: { authorization: "Bearer wrong" } });
   assert.equal((await refused(wrong, 401)).code, "invalid_api_key");
@@ -295,7 +295,7 @@ Deno.test("with an API key, /v1 needs it and /health does not", async () => {
 });
 
 Deno.test("only the given origin may call from a page, errors included", async () => {
-  const { app, ask } = serve(hello, { corsOrigin: "https://a.example", apiKey: "secret" });
+  const { app, ask } = serve(hello, { corsOrigin: "https://a.example", apiKeys: ["secret"] });
   const preflight = await app.request("/v1/models", {
     method: "OPTIONS",
     headers: { origin: "https://a.example", "access-control-request-method": "GET" },
@@ -367,6 +367,7 @@ Deno.test("GET /openapi.json describes every route from the schemas", async () =
   const document = await (await app.request("/openapi.json")).json();
   assert.deepEqual(Object.keys(document.paths), [
     "/health",
+    "/health/live",
     "/v1/models",
     "/v1/models/{id}",
     "/v1/chat/completions",
@@ -374,6 +375,7 @@ Deno.test("GET /openapi.json describes every route from the schemas", async () =
     "/v1/responses",
     "/tokenize",
     "/detokenize",
+    "/metrics",
   ]);
   const request = document.components.schemas.ChatCompletionRequest;
   assert.equal(request.additionalProperties, false);

@@ -26,7 +26,7 @@ function totalTokens(message: object): number | undefined {
 /** A server with the embedded model and two slots. */
 async function withServer(test: (baseURL: string) => Promise<void>): Promise<void> {
   await using chat = await load({ deviceFile: DEVICE_FILE, maxSequences: 2 });
-  const app = createApp({ name: "ring-nano", model: () => chat, apiKey: "secret" });
+  const app = createApp({ name: "ring-nano", model: () => chat, apiKeys: ["secret"] });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   try {
     await test(`http://127.0.0.1:${server.addr.port}/v1`);

@@ -80,6 +80,10 @@ class TwoTokens implements TokenGenerator {
   readonly info = { stages: [], context: 2048, slots: 1, vocabulary: tokenizer.vocabSize };
   running = 0;
 
+  status() {
+    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0 });
+  }
+
   generate({ prompt, maxTokens, logprobs }: GenerateRequest) {
     const top = logprobs === null ? {} : { logprob: -1, top: [[300, -1]] as const };
     const tokens = [300, 301].slice(0, maxTokens).map((id) => ({ id, ...top }));

@@ -8,7 +8,17 @@ export const finish: Delta = { type: "finish", reason: "stop", usage, timings: {
 export const content = (text: string): Delta => ({ type: "content", text });
 
 /** What a script's function gives is said next; what it throws, or its promise rejects with, breaks the generation. */
-export type Script = readonly (Delta | ((signal: AbortSignal | undefined) => Delta | Promise<Delta>))[];
+export type Script = Iterable<Delta | ((signal: AbortSignal | undefined) => Delta | Promise<Delta>)>;
+
+const stage = {
+  layers: { start: 0, end: 10 },
+  backend: "wasm",
+  device: "CPU",
+  weightBytes: 1,
+  stateBytes: 1,
+  cacheBytes: 1,
+  vocabulary: 4,
+} as const;
 
 export class ScriptedModel implements ServedModel {
   readonly requests: (ChatRequest | CompletionRequest)[] = [];
@@ -16,7 +26,6 @@ export class ScriptedModel implements ServedModel {
   running = 0;
   /** Generations that ended before their script did. */
   cut = 0;
-  readonly info: ServedModel["info"] = { context: 64, slots: 2 };
   /** Its tokens are the characters' codes. */
   readonly tokenizer: ServedModel["tokenizer"] = {
     encode: (text) => Uint32Array.from(text, (character) => character.charCodeAt(0)),
@@ -25,8 +34,14 @@ export class ScriptedModel implements ServedModel {
   /** Why it can answer nothing any more. */
   failure: Error | null = null;
 
+  readonly info = { stages: [stage], context: 64, slots: 2, vocabulary: 4 };
+
   /** A script, or what makes one of the last message. */
   constructor(readonly script: Script | ((question: string) => Script)) {}
+
+  status() {
+    return Promise.resolve({ running: this.running, waiting: 0, steps: 5, rows: 12 });
+  }
 
   stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
     return this.#say(request, signal);

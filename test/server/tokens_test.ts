@@ -25,8 +25,8 @@ Deno.test("/tokenize and /detokenize refuse by name, and need the key and the mo
   ];
   for (const [path, param, body] of cases) assert.equal((await refused(await post(path, body), 400)).param, param);
   await refused(await post("/tokenize", { prompt: "Hi", model: "gpt" }), 404);
-  await refused(await serve([], { apiKey: "secret" }).post("/tokenize", { prompt: "Hi" }), 401);
-  await refused(await serve([], { apiKey: "secret" }).post("/detokenize", { tokens: [] }), 401);
+  await refused(await serve([], { apiKeys: ["secret"] }).post("/tokenize", { prompt: "Hi" }), 401);
+  await refused(await serve([], { apiKeys: ["secret"] }).post("/detokenize", { tokens: [] }), 401);
 });
 
 Deno.test("the served name, the folder's name and auto are the model; its length is told once it is warm", async () => {

@@ -14,4 +14,4 @@ export const Model = z.object({
 
 export const ModelList = z.object({ object: z.literal("list"), data: z.array(Model) }).openapi("ModelList");
 
-export const Health = z.object({ status: z.enum(["ok", "loading", "stopped"]) }).openapi("Health");
+export const Health = z.object({ status: z.enum(["ok", "loading", "draining", "stopped"]) }).openapi("Health");
