@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { Chat } from "./chat/chat.ts";
 import { ChatTemplate } from "./chat/template.ts";
+import { tokenBytes } from "./chat/token_bytes.ts";
 import { Tokenizer } from "./chat/tokenizer.ts";
 import { EngineClient } from "./engine/client.ts";
 import type {
@@ -14,6 +15,7 @@ import type {
   LayerRange,
   Quantize,
   StepReport,
+  TokenBytes,
 } from "./pipeline/messages.ts";
 import { parseLayers, partition } from "./pipeline/partition.ts";
 import { type Ceilings, measureDevice as measure } from "./stage/ceilings.ts";
@@ -27,10 +29,12 @@ export { Chat } from "./chat/chat.ts";
 export { fold } from "./chat/fold.ts";
 export type * from "./chat/messages.ts";
 export { RequestError } from "./chat/request_error.ts";
-export { EngineClient, EngineError } from "./engine/client.ts";
+export { EngineClient } from "./engine/client.ts";
+export { EngineBusyError, EngineError } from "./engine/engine_error.ts";
 export type {
   DecayConvention,
   EngineInfo,
+  EngineStatus,
   KernelChoice,
   KvCacheType,
   Quantize,
@@ -64,6 +68,8 @@ export interface LoadOptions {
   readonly prefixCache?: number;
   /** Give each answer the bits that it has alone, whoever else is answered at the same time: at most 8 sequences then decode in one step. */
   readonly deterministic?: boolean;
+  /** Requests that may wait for others; one beyond them fails with an EngineBusyError. No bound by default. */
+  readonly maxWaiting?: number;
   /** How matrices are held on the device; as in the checkpoint by default. */
   readonly quantize?: Quantize;
   /** In what keys and values are kept; f32, the exact one, by default. */
@@ -87,6 +93,8 @@ export interface EngineSettings extends LoadOptions {
   readonly chunkRows?: number;
   /** Hears every step, and what it took. */
   readonly onStep?: (report: StepReport) => void;
+  /** The bytes of the tokens, without which no request can have a grammar. */
+  readonly tokens?: TokenBytes | null;
 }
 
 /** The model that comes with Ringlet. */
@@ -114,7 +122,7 @@ export async function load(options: LoadOptions = {}): Promise<Chat> {
     model: name,
     tokenizer,
     template,
-    engine: await openEngine(options),
+    engine: await openEngine({ ...options, tokens: tokenizer && tokenBytes(tokenizer) }),
     stopTokens: config.eosTokenIds,
   });
 }
@@ -221,10 +229,12 @@ async function engineOptions(
     cachedPages: pages,
     prefixCache,
     deterministic: options.deterministic ?? false,
+    ...(options.maxWaiting === undefined ? {} : { maxWaiting: options.maxWaiting }),
     context: maxContext,
     maxRows: Math.min(options.chunkRows ?? await chunkRows(options), maxContext),
     randomWeights: options.randomWeights ?? false,
     profile: options.onStep !== undefined,
+    ...(options.tokens && { tokens: options.tokens }),
   };
 }
 

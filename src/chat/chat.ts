@@ -2,13 +2,17 @@
 import type {
   EngineFinish,
   EngineInfo,
+  EngineStatus,
   GeneratedToken,
   GenerateRequest,
   GenerateStats,
+  Grammar,
   ScoreRequest,
   ScoreRows,
 } from "../pipeline/messages.ts";
+import { answerGrammar } from "./answer_grammar.ts";
 import { DeltaWriter } from "./delta_writer.ts";
+import { echoPrompt } from "./echo.ts";
 import type { ChatRequest, CompletionRequest, Delta, FinishReason, GenerationOptions } from "./messages.ts";
 import { checkOptions, fillSampling } from "./options.ts";
 import { OutputParser, THOUGHT_END } from "./output_parser.ts";
@@ -22,6 +26,7 @@ export interface TokenGenerator extends AsyncDisposable {
   readonly info: EngineInfo;
   /** Why it can do nothing any more, or null. */
   readonly failure: Error | null;
+  status(): Promise<EngineStatus>;
   /** Tokens as they come. Ending the iteration early aborts the generation. */
   generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GeneratedToken> & {
     readonly result: Promise<{ readonly finish: EngineFinish; readonly stats: GenerateStats }>;
@@ -46,13 +51,15 @@ interface Generation {
   readonly request: GenerateRequest;
   readonly parser: OutputParser | null;
   readonly stop: readonly string[];
+  /** End behind the first call. */
+  readonly oneCall?: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Owns its engine. Every request that cannot be done as it is asked is refused at once, by a RequestError. */
 /** Tokens of a prompt from which on it may be worth it to keep its beginnings. */
 const LONG_PROMPT = 256;
 
+/** Owns its engine. Every request that cannot be done as it is asked is refused at once, by a RequestError. */
 export class Chat implements AsyncDisposable {
   readonly model: string;
   readonly #parts: ChatParts;
@@ -75,6 +82,11 @@ export class Chat implements AsyncDisposable {
     return this.#parts.engine.failure;
   }
 
+  /** What the engine is doing. */
+  status(): Promise<EngineStatus> {
+    return this.#parts.engine.status();
+  }
+
   /**
    * The answer to a conversation. Ending the iteration early, or the signal, ends the generation.
    *
@@ -86,14 +98,17 @@ export class Chat implements AsyncDisposable {
     const parser = new OutputParser({ thinking, tools: (request.tools?.length ?? 0) > 0 });
     // A thought that the prompt has not opened may never come, so there is nothing to close.
     const budget = thinking && thinkBudget !== undefined ? this.#thinkingBudget(thinkBudget) : null;
+    const grammar = this.#grammar(request, thinking);
     return this.#run({
       request: {
         ...this.#request(tokens, request, "messages"),
         thinking: budget,
+        ...(grammar && { grammar }),
         boundaries: this.#boundaries(request, tokens),
       },
       parser,
       stop: request.stop ?? [],
+      oneCall: request.parallelCalls === false,
       signal,
     });
   }
@@ -104,14 +119,13 @@ export class Chat implements AsyncDisposable {
    * @throws {RequestError} before anything is generated.
    */
   complete(request: CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
-    const tokens = this.#tokenizer("prompt").encode(request.prompt);
-    if (tokens.length === 0) throw new RequestError("Cannot continue an empty prompt: write at least a word", "prompt");
-    return this.#run({
-      request: this.#request(tokens, request, "prompt"),
+    const generation: Generation = {
+      request: this.#request(this.completionTokens(request.prompt), request, "prompt"),
       parser: null,
       stop: request.stop ?? [],
       signal,
-    });
+    };
+    return request.echo ? this.#echo(generation) : this.#run(generation);
   }
 
   /** The prompt of a conversation. */
@@ -119,13 +133,30 @@ export class Chat implements AsyncDisposable {
     return this.#encode(request).tokens;
   }
 
+  /**
+   * The prompt of a raw completion.
+   *
+   * @throws {RequestError} if it is empty or has ids that the vocabulary lacks.
+   */
+  completionTokens(prompt: CompletionRequest["prompt"]): Uint32Array {
+    const { vocabulary } = this.info;
+    const known = (id: number) => Number.isInteger(id) && id >= 0 && id < vocabulary;
+    const stray = typeof prompt === "string" ? undefined : prompt.find((id) => !known(id));
+    if (stray !== undefined) {
+      throw new RequestError(`Cannot read token ${stray}: the vocabulary has ${vocabulary}, counted from 0`, "prompt");
+    }
+    const tokens = typeof prompt === "string" ? this.#tokenizer("prompt").encode(prompt) : Uint32Array.from(prompt);
+    if (tokens.length > 0) return tokens;
+    throw new RequestError("Cannot continue an empty prompt: write at least a word", "prompt");
+  }
+
   /** The log-probability of each token after those before it, and every position's logits where they are asked for. */
   score(
     tokens: Uint32Array,
-    { logits = false, chunks = [] }: Partial<Omit<ScoreRequest, "tokens">> = {},
+    { logits = false, chunks = [], ...options }: Partial<Omit<ScoreRequest, "tokens">> = {},
     signal?: AbortSignal,
   ): AsyncIterable<ScoreRows> {
-    return this.#parts.engine.score({ tokens, logits, chunks }, signal);
+    return this.#parts.engine.score({ tokens, logits, chunks, ...options }, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -162,11 +193,20 @@ export class Chat implements AsyncDisposable {
     };
   }
 
+  #grammar(request: ChatRequest, thinking: boolean): Grammar | null {
+    const grammar = answerGrammar(request, thinking);
+    if (!grammar || this.#tokenizer("messages").byteLevel) return grammar;
+    throw new RequestError(
+      `Cannot hold answers of ${this.model} to a format: its tokens are no bytes`,
+      "responseFormat",
+    );
+  }
+
   #request(prompt: Uint32Array, options: GenerationOptions, field: "messages" | "prompt"): GenerateRequest {
     checkOptions(options);
     const { context, vocabulary } = this.info;
     const room = context - prompt.length;
-    if (room < 1) {
+    if (room < Math.min(options.maxTokens ?? 1, 1)) {
       const message =
         `Cannot answer a prompt of ${prompt.length} tokens: the context holds ${context}, the answer included`;
       throw new RequestError(message, field);
@@ -181,26 +221,41 @@ export class Chat implements AsyncDisposable {
     };
   }
 
-  async *#run({ request, parser, stop, signal }: Generation): AsyncGenerator<Delta> {
+  /** The prompt, read for its log-probabilities if they are wanted, then its continuation unless none is. */
+  async *#echo(generation: Generation): AsyncGenerator<Delta> {
+    const { request: { prompt, logprobs, maxTokens }, signal } = generation;
+    const started = performance.now();
+    const scored = logprobs === null ? null : this.score(prompt, { top: logprobs }, signal);
+    const echo = await echoPrompt(this.#tokenizer("prompt"), prompt, scored);
+    yield echo;
+    if (maxTokens > 0) return yield* this.#run(generation, echo.text.length);
+    const usage = { promptTokens: prompt.length, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 };
+    const timings = { prefillMillis: performance.now() - started, decodeMillis: 0 };
+    yield { type: "finish", reason: "length", usage, timings };
+  }
+
+  /** @param before Characters that are written before the answer. */
+  async *#run({ request, parser, stop, oneCall, signal }: Generation, before = 0): AsyncGenerator<Delta> {
     const { engine } = this.#parts;
     const tokenizer = this.#tokenizer("prompt");
-    const writer = new DeltaWriter(tokenizer, parser, stop);
+    const writer = new DeltaWriter(tokenizer, parser, stop, before);
     const generation = engine.generate(request, signal);
+    const enough = () => writer.stopped || (oneCall === true && parser?.behindCall === true);
     let generated = 0;
     for await (const token of generation) {
       generated++;
       if (request.stopTokens.includes(token.id)) continue;
       yield* writer.push(token);
-      if (writer.stopped) break;
+      if (enough()) break;
     }
     const { finish, stats } = await generation.result;
-    if (finish === "abort" && !writer.stopped) {
+    if (finish === "abort" && !enough()) {
       throw signal?.reason ?? new DOMException("The generation was ended", "AbortError");
     }
     yield* writer.end();
     yield {
       type: "finish",
-      reason: finishReason(writer.stopped ? "stop" : finish, parser?.calls ?? 0),
+      reason: finishReason(enough() ? "stop" : finish, parser?.calls ?? 0),
       usage: {
         promptTokens: request.prompt.length,
         completionTokens: generated,

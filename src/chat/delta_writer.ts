@@ -4,6 +4,7 @@ import { Detokenizer } from "./detokenizer.ts";
 import type { Delta, TokenLogprob } from "./messages.ts";
 import { OUTPUT_TAGS, type OutputParser, type ParsedPiece } from "./output_parser.ts";
 import { StopMatcher } from "./stop_matcher.ts";
+import { describeToken } from "./token_logprob.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Deltas that carry text. */
@@ -18,6 +19,7 @@ export class DeltaWriter {
   readonly #parser: OutputParser | null;
   readonly #detokenizer: Detokenizer;
   readonly #stops: StopMatcher;
+  readonly #before: number;
   /** Characters generated so far. */
   #length = 0;
   /** With where the text of each begins. */
@@ -31,12 +33,14 @@ export class DeltaWriter {
   /**
    * @param parser Null makes content of everything.
    * @param stop Texts that end the answer. They are looked for in its content alone: a thought does not end by them.
+   * @param before Characters that were written before the answer, which the tokens' offsets count as well.
    */
-  constructor(tokenizer: Tokenizer, parser: OutputParser | null, stop: readonly string[]) {
+  constructor(tokenizer: Tokenizer, parser: OutputParser | null, stop: readonly string[], before = 0) {
     this.#tokenizer = tokenizer;
     this.#parser = parser;
     this.#detokenizer = new Detokenizer(tokenizer);
     this.#stops = new StopMatcher(stop);
+    this.#before = before;
   }
 
   /** Whether a stop text has ended the answer. */
@@ -52,7 +56,12 @@ export class DeltaWriter {
   /** Takes the next token, which must be none that ends the answer. */
   push(token: GeneratedToken): TextDelta[] {
     const thinking = this.#parser?.thinking;
-    if (token.logprob !== undefined) this.#waiting.push({ start: this.#length, logprob: this.#describe(token) });
+    if (token.logprob !== undefined) {
+      this.#waiting.push({
+        start: this.#length,
+        logprob: describeToken(this.#tokenizer, token, this.#before + this.#length),
+      });
+    }
     const deltas = this.#isHidden(token.id) ? [] : this.#write(this.#detokenizer.push(token.id));
     this.#tokens++;
     if (thinking || this.#parser?.thinking) this.#reasoningTokens = this.#tokens;
@@ -108,19 +117,6 @@ export class DeltaWriter {
     const ready = this.#waiting.splice(0, after < 0 ? this.#waiting.length : after);
     this.#last = delta;
     return ready.length === 0 ? delta : { ...delta, logprobs: ready.map(({ logprob }) => logprob) };
-  }
-
-  #describe({ id, logprob = NaN, top = [] }: GeneratedToken): TokenLogprob {
-    return {
-      ...this.#spell(id),
-      logprob,
-      top: top.map(([other, value]) => ({ ...this.#spell(other), logprob: value })),
-    };
-  }
-
-  #spell(id: number): { readonly token: string; readonly bytes: readonly number[] } {
-    const bytes = this.#tokenizer.tokenBytes(id);
-    return { token: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes), bytes: [...bytes] };
   }
 }
 

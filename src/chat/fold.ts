@@ -1,33 +1,55 @@
-/** A whole reply out of its deltas. */
+/** Whole replies out of their deltas. */
 import type { Delta, Reply, TokenLogprob, ToolCall } from "./messages.ts";
 
 /** @throws {TypeError} if the stream stops before its `finish`; what the stream throws, it throws. */
 export async function fold(deltas: AsyncIterable<Delta>): Promise<Reply> {
-  let content = "";
-  let reasoning = "";
-  const toolCalls: ToolCall[] = [];
-  const logprobs: TokenLogprob[] = [];
-  for await (const delta of deltas) {
+  const folder = new Folder();
+  for await (const delta of deltas) folder.push(delta);
+  return folder.reply();
+}
+
+/** Takes the deltas of one answer one by one. */
+export class Folder {
+  readonly #toolCalls: ToolCall[] = [];
+  readonly #logprobs: TokenLogprob[] = [];
+  #content = "";
+  #reasoning = "";
+  #finish: Extract<Delta, { type: "finish" }> | null = null;
+
+  push(delta: Delta): void {
     switch (delta.type) {
       case "content":
-        content += delta.text;
+        this.#content += delta.text;
         break;
       case "reasoning":
-        reasoning += delta.text;
+        this.#reasoning += delta.text;
         break;
       case "tool_call":
-        toolCalls[delta.index] = extend(toolCalls[delta.index], delta);
+        this.#toolCalls[delta.index] = extend(this.#toolCalls[delta.index], delta);
         break;
-      case "finish": {
-        const { reason, usage, timings } = delta;
-        return { content, reasoning, toolCalls, logprobs, reason, usage, timings };
-      }
+      case "finish":
+        this.#finish = delta;
+        return;
       default:
         delta satisfies never;
     }
-    logprobs.push(...delta.logprobs ?? []);
+    this.#logprobs.push(...delta.logprobs ?? []);
   }
-  throw new TypeError("Cannot fold an answer that has no end");
+
+  /** @throws {TypeError} before the `finish` was pushed. */
+  reply(): Reply {
+    if (!this.#finish) throw new TypeError("Cannot fold an answer that has no end");
+    const { reason, usage, timings } = this.#finish;
+    return {
+      content: this.#content,
+      reasoning: this.#reasoning,
+      toolCalls: this.#toolCalls,
+      logprobs: this.#logprobs,
+      reason,
+      usage,
+      timings,
+    };
+  }
 }
 
 function extend(call: ToolCall | undefined, delta: Delta & { readonly type: "tool_call" }): ToolCall {

@@ -8,11 +8,25 @@ export interface ToolCall {
   readonly function: { readonly name: string; readonly arguments: string };
 }
 
-/** A function that the model may call; `parameters` is a JSON Schema. */
+/** A function that the model may call; `parameters` is a JSON Schema. `strict` holds the arguments to it. */
 export interface Tool {
   readonly type: "function";
-  readonly function: { readonly name: string; readonly description?: string; readonly parameters?: unknown };
+  readonly function: {
+    readonly name: string;
+    readonly description?: string;
+    readonly parameters?: unknown;
+    readonly strict?: boolean;
+  };
 }
+
+/** What an answer's content must be. `strict` leaves out properties that a schema neither names nor mentions. */
+export type ResponseFormat =
+  | { readonly type: "text" }
+  | { readonly type: "json_object" }
+  | { readonly type: "json_schema"; readonly schema: unknown; readonly strict: boolean };
+
+/** Whether the model calls tools as it likes, must call some, or must call one of this name. */
+export type ToolChoice = "auto" | "required" | { readonly name: string };
 
 /** One turn, in OpenAI's shape. */
 export interface ChatMessage {
@@ -38,22 +52,33 @@ export interface GenerationOptions {
 export interface ChatRequest extends GenerationOptions {
   readonly messages: readonly ChatMessage[];
   readonly tools?: readonly Tool[];
+  /** False ends the answer behind its first call; true by default. */
+  readonly parallelCalls?: boolean;
   /** Whether the model thinks first; its template's own default if left out. */
   readonly thinking?: boolean;
   /** Tokens after which a thought is closed. */
   readonly thinkBudget?: number;
+  /** Text by default. A thought comes before it. */
+  readonly responseFormat?: ResponseFormat;
+  /** `auto` by default. */
+  readonly toolChoice?: ToolChoice;
 }
 
 export interface CompletionRequest extends GenerationOptions {
-  /** Continued as it is: no template, no special tokens. */
-  readonly prompt: string;
+  /** Continued as it is: no template, and no special tokens but those that ids name. */
+  readonly prompt: string | readonly number[];
+  /** Begin with the prompt, log-probabilities of its tokens included; `maxTokens` may then be 0. */
+  readonly echo?: boolean;
 }
 
-/** Log-probability of one generated token, with alternatives by falling probability. */
+/** Log-probability of one token, with alternatives by falling probability. */
 export interface TokenLogprob {
   readonly token: string;
   readonly bytes: readonly number[];
+  /** NaN for a prompt's first token, which has none. */
   readonly logprob: number;
+  /** Where its text begins in all that was written, in UTF-16 units. */
+  readonly offset: number;
   readonly top: readonly { readonly token: string; readonly bytes: readonly number[]; readonly logprob: number }[];
 }
 

@@ -1,12 +1,14 @@
 /** Checks what a request asks for, and fills in what it leaves out. */
 import { checkSampling } from "../engine/sampling_params.ts";
 import type { SamplingParams } from "../pipeline/messages.ts";
-import type { ChatRequest, GenerationOptions } from "./messages.ts";
+import type { ChatRequest, CompletionRequest, GenerationOptions } from "./messages.ts";
 import { RequestError } from "./request_error.ts";
 
-/** @throws {RequestError} naming the first option that is out of its range. */
-export function checkOptions(options: GenerationOptions & Pick<ChatRequest, "thinkBudget">): void {
-  checkCount("maxTokens", options.maxTokens, 1);
+/** @throws {RequestError} naming the first option that is out of its range. No token at all may be wanted of what echoes its prompt. */
+export function checkOptions(
+  options: GenerationOptions & Pick<ChatRequest, "thinkBudget"> & Pick<CompletionRequest, "echo">,
+): void {
+  checkCount("maxTokens", options.maxTokens, options.echo ? 0 : 1);
   checkCount("thinkBudget", options.thinkBudget, 0);
   checkCount("logprobs", options.logprobs, 0);
   if (options.stop?.includes("")) throw new RequestError("Cannot stop at an empty text: leave it out", "stop");

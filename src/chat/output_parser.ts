@@ -60,6 +60,11 @@ export class OutputParser {
     return this.#calls;
   }
 
+  /** Whether the text so far has a whole call, and no further one has begun. */
+  get behindCall(): boolean {
+    return this.#calls > 0 && this.#state === "content";
+  }
+
   push(text: string): ParsedPiece[] {
     this.#buffer += text;
     return this.#drain();

@@ -1,5 +1,5 @@
 /** A conversation as the model's prompt, in which only the template writes special tokens. */
-import type { ChatRequest } from "./messages.ts";
+import type { ChatRequest, Tool } from "./messages.ts";
 import { OUTPUT_TAGS, THOUGHT_START } from "./output_parser.ts";
 import { type ChatTemplate, type TemplateMessage, toTemplateMessage } from "./template.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -20,7 +20,8 @@ export interface Prompt {
  * text as a whole. What an assistant said keeps the tags of thoughts and tool calls.
  */
 export function encodePrompt(template: ChatTemplate, tokenizer: Encoder, request: ChatRequest): Prompt {
-  const { tools = [], thinking } = request;
+  const { thinking } = request;
+  const tools = (request.tools ?? []).map(withoutStrict);
   const messages = request.messages.map(toTemplateMessage);
   const mark = unusedCharacter(JSON.stringify([messages, tools]));
   const added = tokenizer.addedTokens.map((token) => token.content);
@@ -35,6 +36,11 @@ export function encodePrompt(template: ChatTemplate, tokenizer: Encoder, request
     tokens: encodeMarked(tokenizer, rendered, mark),
     thinking: rendered.trimEnd().endsWith(THOUGHT_START),
   };
+}
+
+/** A model is told what it may call, not how its answer will be held to it. */
+function withoutStrict({ type, function: { strict: _, ...described } }: Tool): Tool {
+  return { type, function: described };
 }
 
 type Change = (text: string) => string;

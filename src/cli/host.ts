@@ -18,9 +18,11 @@ import type { Terminal } from "./terminal.ts";
 
 /** What commands use of a loaded model. */
 export interface Model
-  extends Pick<Chat, "model" | "info" | "failure" | "stream" | "complete" | "score">, AsyncDisposable {
+  extends
+    Pick<Chat, "model" | "info" | "failure" | "status" | "stream" | "complete" | "promptTokens" | "score">,
+    AsyncDisposable {
   /** Null where the checkpoint has none. */
-  readonly tokenizer: Pick<Tokenizer, "encode"> | null;
+  readonly tokenizer: Pick<Tokenizer, "encode" | "decode"> | null;
 }
 
 /** What commands use of an engine by itself. */

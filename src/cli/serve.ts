@@ -3,109 +3,97 @@ import { basename } from "node:path";
 import { Option } from "@commander-js/extra-typings";
 import { fold } from "../chat/fold.ts";
 import { createApp } from "../server/app.ts";
+import { listen } from "../server/listen.ts";
 import type { LogEntry } from "../server/request_log.ts";
-import { integer, maxSequences, modelCommand, type ModelFlags, prefixCache, toLoadOptions } from "./args.ts";
+import { Traffic } from "../server/traffic.ts";
+import { type AccessFlags, accessKeys } from "./api_keys.ts";
+import { integer, maxSequences, modelCommand, type ModelFlags, number, prefixCache, toLoadOptions } from "./args.ts";
 import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";
+import { onStopSignals } from "./stop_signals.ts";
 
 const help = `
-Serves POST /v1/chat/completions and /v1/completions, GET /v1/models, /health and /openapi.json.
-A first Ctrl-C lets running answers end; a second one does not.
+Serves OpenAI's API below /v1, /health (ready for requests), /health/live, /metrics and /openapi.json.
+The first Ctrl-C or SIGTERM lets running answers end, the second does not.
 
-Example:
-  ringlet serve --port 8000 --api-key secret`;
+Examples:
+  ringlet serve --port 8000 --api-key secret
+  ringlet serve --host 0.0.0.0 --api-key-file keys.txt --max-sequences 16`;
+
+/** Longest time limit: timers count milliseconds in 31 bits. */
+const MOST_SECONDS = 2_000_000;
 
 export function serveCommand(host: Host) {
   return modelCommand("serve")
     .description("serve the model over HTTP, as OpenAI's API")
-    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--host <address>", "address to listen on; one that others reach needs a key", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65535), 8000)
-    .addOption(new Option("--api-key <key>", "ask every request for this key").env("RINGLET_API_KEY"))
+    .addOption(
+      new Option("--api-key <key>", "ask for this key; may be repeated").env("RINGLET_API_KEY")
+        .argParser((text, all: string[] = []) => [...all, text]),
+    )
+    .option("--api-key-file <file>", "ask for one of these keys, one a line, # for comments")
+    .option("--allow-anonymous", "let whoever reaches --host use the model without a key")
     .option("--served-model-name <name>", "name that requests give the model")
     .option("--cors <origin>", "origin whose web pages may call; * for all")
     .addOption(maxSequences)
     .addOption(prefixCache)
     .option("--deterministic", "the same bits for an answer whoever else is answered; steps of 8 sequences at most")
+    .option("--max-queue <n>", "requests that may wait for others; more are refused", integer(0), 128)
+    .option("--request-timeout <seconds>", "end answers that take longer (default: never)", number(0.001, MOST_SECONDS))
+    .option("--drain-timeout <seconds>", "time that running answers have when it stops", number(0, MOST_SECONDS), 30)
     .addHelpText("after", help)
     .action((flags) => serve(host, flags));
 }
 
-type Flags = ModelFlags & {
-  readonly host: string;
+type Flags = ModelFlags & AccessFlags & {
   readonly port: number;
-  readonly apiKey?: string;
   readonly servedModelName?: string;
   readonly cors?: string;
+  readonly maxQueue: number;
+  readonly requestTimeout?: number;
+  readonly drainTimeout: number;
 };
 
 /** Listens at once, loads the model and serves it until a signal comes. */
 async function serve(host: Host, flags: Flags): Promise<void> {
   const { note, paint } = host.terminal;
   let model: Model | null = null;
-  const name = flags.servedModelName ?? basename(flags.model ?? host.embeddedModel);
-  // An empty key, as from an empty variable, is none.
-  const apiKey = flags.apiKey || undefined;
+  const root = basename(flags.model ?? host.embeddedModel);
+  const name = flags.servedModelName ?? root;
+  const apiKeys = await accessKeys(flags);
   const log = (entry: LogEntry) => note(`${toLine(entry)}\n`);
-  const server = listen(flags, createApp({ name, model: () => model, apiKey, corsOrigin: flags.cors, log }).fetch);
+  const traffic = new Traffic({ answer: (flags.requestTimeout ?? Infinity) * 1000 });
+  const app = createApp({ name, root, model: () => model, apiKeys, corsOrigin: flags.cors, log, traffic });
+  await using server = await listen(flags.host, flags.port, traffic.times, (request) => app.fetch(request));
   const address = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
-  note(`Serving ${paint.bold(name)} at ${paint.cyan(`http://${address}:${server.addr.port}/v1`)}\n`);
-  if (apiKey === undefined && !isLoopback(flags.host)) {
-    note(`Warning: whoever reaches ${flags.host} can use this server: set --api-key\n`);
-  }
+  note(`Serving ${paint.bold(name)} at ${paint.cyan(`http://${address}:${server.port}/v1`)}\n`);
   const stopping = new AbortController();
   using _signals = onStopSignals(() => {
     note("Stopping once running answers have ended; again to stop at once\n");
     stopping.abort();
-    server.shutdown();
   });
-  try {
-    await using loaded = await openModel(host, { ...toLoadOptions(flags), signal: stopping.signal });
-    await warm(loaded);
-    model = loaded;
-    note(`Ready: ${describe(loaded)}\n`);
-    await server.finished;
-  } finally {
-    await server.shutdown();
-  }
+  const options = { ...toLoadOptions(flags), maxWaiting: flags.maxQueue, signal: stopping.signal };
+  await using loaded = await openModel(host, options).catch((error) => {
+    if (stopping.signal.aborted) return null;
+    throw error;
+  });
+  if (!loaded) return;
+  await warm(loaded);
+  model = loaded;
+  note(`Ready: ${describe(loaded)}\n`);
+  await aborted(stopping.signal);
+  await traffic.drain(flags.drainTimeout * 1000);
 }
 
-function listen(
-  { host, port }: { host: string; port: number },
-  fetch: (request: Request) => Response | Promise<Response>,
-) {
-  try {
-    return Deno.serve({ hostname: host, port, onListen: () => {} }, (request) => fetch(request));
-  } catch (error) {
-    const taken = error instanceof Deno.errors.AddrInUse;
-    const why = taken ? "it is taken: choose another --port" : (error as Error).message;
-    throw new Error(`Cannot listen on ${host} port ${port}: ${why}`, { cause: error });
-  }
-}
-
-/** Calls `stop` at the first signal; a second one ends the process. */
-function onStopSignals(stop: () => void): Disposable {
-  let stopping = false;
-  const heard = () => {
-    if (stopping) Deno.exit(130);
-    stopping = true;
-    stop();
-  };
-  const signals = ["SIGINT", "SIGTERM"] as const;
-  for (const signal of signals) Deno.addSignalListener(signal, heard);
-  return {
-    [Symbol.dispose]: () => {
-      for (const signal of signals) Deno.removeSignalListener(signal, heard);
-    },
-  };
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
 }
 
 /** One token, from text to text. Kernels are compiled by then; this shows that all parts answer. */
 async function warm(model: Model): Promise<void> {
   await fold(model.complete({ prompt: "a", maxTokens: 1 }));
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 /** `webgpu on NVIDIA H100, 4 sequences of 8192 tokens`. */

@@ -2,6 +2,7 @@
 import type {
   EngineInfo,
   EngineOptions,
+  EngineStatus,
   FromEngine,
   GeneratedToken,
   GenerateRequest,
@@ -10,13 +11,9 @@ import type {
   StepReport,
   ToEngine,
 } from "../pipeline/messages.ts";
+import { EngineBusyError, EngineError } from "./engine_error.ts";
 import { EngineWorkers } from "./engine_workers.ts";
 import { Exchange, type GenerateResult } from "./exchange.ts";
-
-/** An engine that cannot be opened, that stopped, or that refused a request or failed in it; the message says which. */
-export class EngineError extends Error {
-  override readonly name = "EngineError";
-}
 
 export interface EngineHooks {
   onProgress?(loadedBytes: number, totalBytes: number): void;
@@ -44,16 +41,20 @@ export class EngineClient implements AsyncDisposable {
   readonly #workers: EngineWorkers;
   readonly #generations = new Map<number, Exchange<GeneratedToken>>();
   readonly #scorings = new Map<number, Exchange<ScoreRows>>();
+  readonly #asked: PromiseWithResolvers<EngineStatus>[] = []; // answered in order
   readonly #listening: Promise<void>;
+  readonly #most: number; // requests that run and wait
   #requests = 0;
   #failure: EngineError | null = null; // of the whole engine
 
   private constructor(
     workers: EngineWorkers,
     readonly info: EngineInfo,
+    maxWaiting: number,
     readonly onStep: NonNullable<EngineHooks["onStep"]>,
   ) {
     this.#workers = workers;
+    this.#most = info.slots + maxWaiting;
     this.#listening = this.#listen();
     workers.lost().then((reason) => this.#failAll(new EngineError(`The engine stopped: ${reason}`)));
   }
@@ -72,8 +73,9 @@ export class EngineClient implements AsyncDisposable {
     signal?.addEventListener("abort", giveUp);
     try {
       const stages = await workers.opened();
-      const { context, slots } = options;
-      return new EngineClient(workers, { stages, context, slots, vocabulary: stages[0]!.vocabulary }, onStep);
+      const { context, slots, maxWaiting = Infinity } = options;
+      const info = { stages, context, slots, vocabulary: stages[0]!.vocabulary };
+      return new EngineClient(workers, info, maxWaiting, onStep);
     } catch (error) {
       await giveUp();
       signal?.throwIfAborted();
@@ -88,7 +90,10 @@ export class EngineClient implements AsyncDisposable {
     return this.#failure;
   }
 
-  /** Starts an answer. If `signal` aborts, it ends and its result's `finish` is "abort". */
+  /**
+   * Starts an answer. If `signal` aborts, it ends and its result's `finish` is "abort". Where as many wait as may, it fails
+   * with an EngineBusyError: here and at once, for nobody else sends to the engine.
+   */
   generate(request: GenerateRequest, signal?: AbortSignal): Generation {
     const exchange = new Exchange<GeneratedToken>();
     const id = this.#requests++;
@@ -107,6 +112,15 @@ export class EngineClient implements AsyncDisposable {
     return { [Symbol.asyncIterator]: () => exchange.iterate(() => this.#abort(id)) };
   }
 
+  /** What the engine is doing, heard between two steps. */
+  status(): Promise<EngineStatus> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const asked = Promise.withResolvers<EngineStatus>();
+    this.#asked.push(asked);
+    this.#workers.send({ type: "status" });
+    return asked.promise;
+  }
+
   /** Ends the engine and its workers; what it had not finished fails. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#failAll(new EngineError("The engine was closed"));
@@ -123,8 +137,15 @@ export class EngineClient implements AsyncDisposable {
     message: Extract<ToEngine, { id: number }>,
   ): void {
     if (this.#failure) return exchange.fail(this.#failure);
+    if (this.#generations.size + this.#scorings.size >= this.#most) {
+      return exchange.fail(new EngineBusyError(this.#full));
+    }
     exchanges.set(message.id, exchange);
     this.#workers.send(message);
+  }
+
+  get #full(): string {
+    return `Cannot take another request: ${this.#most - this.info.slots} are waiting already. Try again in a moment`;
   }
 
   #abort(id: number, reason: Error | null = null): void {
@@ -151,6 +172,9 @@ export class EngineClient implements AsyncDisposable {
         break;
       case "step":
         this.onStep(message.report);
+        break;
+      case "status":
+        this.#asked.shift()?.resolve(message.status);
         break;
       case "finished":
         this.#take(message.id)?.finish({ finish: message.finish, stats: message.stats });
@@ -179,6 +203,7 @@ export class EngineClient implements AsyncDisposable {
   #failAll(failure: EngineError): void {
     this.#failure ??= failure;
     for (const id of [...this.#generations.keys(), ...this.#scorings.keys()]) this.#take(id)?.fail(failure);
+    for (const asked of this.#asked.splice(0)) asked.reject(failure);
   }
 }
 

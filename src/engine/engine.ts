@@ -36,6 +36,8 @@ export class Engine {
   #stopped = false;
   #stepEnd = 0; // when the step before ended, or there was something to do again
   #stepMillis = Infinity; // of the step before, if all sequences decoded in it
+  #steps = 0;
+  #rows = 0; // of all steps
 
   constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
@@ -65,6 +67,12 @@ export class Engine {
   score(id: number, request: ScoreRequest): void {
     const report = (rows: ScoreRows) => this.#report({ type: "scored", id, rows });
     this.#submit(id, () => new ScoreTask(id, request, this.#limits, report));
+  }
+
+  /** Tells what it does at the moment, and what it has done so far. */
+  tellStatus(): void {
+    const { running, waiting } = this.#scheduler;
+    this.#emit({ type: "status", status: { running, waiting, steps: this.#steps, rows: this.#rows } });
   }
 
   /** Its slot is free at once; a step of it that is under way ends unheard. */
@@ -139,6 +147,8 @@ export class Engine {
   }
 
   #timeSteps(batch: Batch, steps: number, gpuMillis: number | null): void {
+    this.#steps += steps;
+    this.#rows += steps * batch.tokens.length;
     const now = performance.now();
     const millis = (now - this.#stepEnd) / steps;
     this.#stepEnd = now;

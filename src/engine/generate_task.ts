@@ -28,14 +28,14 @@ export class GenerateTask {
     sampler: Sampler,
     report: (token: GeneratedToken) => void,
   ) {
-    const { prompt, maxTokens, sampling, thinking } = request;
+    const { prompt, maxTokens, sampling, thinking, grammar = null, stopTokens } = request;
     checkTokens(prompt, limits.context - 1, limits);
     if (!(maxTokens >= 1)) throw new RangeError(`Cannot generate ${maxTokens} tokens: maxTokens must be at least 1`);
     if (thinking) checkVocabulary(thinking.close, limits);
     this.sequence = new Sequence(id, prompt, undefined, request.boundaries);
     this.#request = request;
     this.#context = limits.context;
-    this.#sampler = sampler.sequence(sampling, prompt);
+    this.#sampler = sampler.sequence(sampling, prompt, grammar, stopTokens);
     this.#thought = thinking && new Thought(thinking);
     this.#report = report;
   }
@@ -90,7 +90,10 @@ export class GenerateTask {
   }
 
   #force(): EngineFinish | null {
-    for (const id of this.#thought?.forced(this.sequence, this.#generated) ?? []) {
+    const forced = this.#thought?.forced(this.sequence, this.#generated) ?? [];
+    // A thought that ended within a token is seen by the grammar alone.
+    if (!this.#sampler.mayFollow(forced)) return this.#full ? "length" : null;
+    for (const id of forced) {
       if (this.#full) break;
       this.#sampler.accept(id);
       this.#append({ id });

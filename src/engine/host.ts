@@ -46,7 +46,7 @@ export async function serveEngine(
     const limits = { ...options, vocabulary: info.vocabulary };
     const engine = new Engine(
       pipeline,
-      await Sampler.create(info.vocabulary),
+      await Sampler.create(info.vocabulary, options.tokens),
       limits,
       batched((messages) => process.send(messages)),
     );
@@ -131,6 +131,8 @@ function take(engine: Engine, message: Exclude<ToEngine, { type: "close" }>): vo
       return engine.score(message.id, message.request);
     case "abort":
       return engine.abort(message.id);
+    case "status":
+      return engine.tellStatus();
     default:
       message satisfies never;
   }

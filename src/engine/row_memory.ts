@@ -64,7 +64,8 @@ export class RowMemory {
   }
 
   /**
-   * Copies logits [n], n ≤ V, adjusts those that `terms` names by index, and weighs them.
+   * Copies logits [n], n ≤ V, adjusts those that `terms` names by index, drops those whose bit in `mask`, [⌈n / 32⌉], is not set, and
+   * weighs them.
    * Throws RangeError if a logit is NaN or +infinity, or if all are -infinity.
    */
   load(
@@ -72,11 +73,13 @@ export class RowMemory {
     terms: Iterable<readonly [number, Term]>,
     penalties: LogitTerms,
     temperature: number,
+    mask: Uint32Array | null = null,
   ): WeighedLogits {
     const n = logits.length;
     const { kernels } = this.#memory;
     this.#views.logits.set(logits);
     this.#adjust(terms, penalties);
+    if (mask) this.#drop(mask, n);
     const max = kernels.largest(this.#logits, n);
     if (!Number.isFinite(max)) {
       const what = max === -Infinity ? "every logit is -Infinity" : `the largest logit is ${max}`;
@@ -84,6 +87,17 @@ export class RowMemory {
     }
     kernels.weigh(this.#logits, max, temperature, this.#weights, n);
     return { max, logits: this.#views.logits, weights: this.#views.weights };
+  }
+
+  #drop(mask: Uint32Array, n: number): void {
+    const { logits } = this.#views;
+    for (let i = 0; i < n; i += 32) {
+      const word = mask[i >>> 5]!;
+      if (word === 0) logits.fill(-Infinity, i, Math.min(i + 32, n));
+      else if (word !== 0xffffffff) {
+        for (let k = i; k < Math.min(i + 32, n); k++) if ((word >>> (k & 31) & 1) === 0) logits[k] = -Infinity;
+      }
+    }
   }
 
   #adjust(terms: Iterable<readonly [number, Term]>, { repetition, presence, frequency }: LogitTerms): void {

@@ -1,6 +1,8 @@
 /** Chooses each next token from its logits, by the candidates where they suffice and by the whole row where not. */
-import type { Draw, GeneratedToken, SamplingParams } from "../pipeline/messages.ts";
+import { countBits, type Matcher } from "../grammar/matcher.ts";
+import type { Draw, GeneratedToken, Grammar, SamplingParams, TokenBytes } from "../pipeline/messages.ts";
 import { drawFromCandidates, type RowCandidates } from "./candidate_draw.ts";
+import { Grammars } from "./grammars.ts";
 import { LogitTerms } from "./logit_terms.ts";
 import { type DrawRule, RowMemory } from "./row_memory.ts";
 import { checkSampling } from "./sampling_params.ts";
@@ -19,26 +21,39 @@ export interface WholeRowSource extends RowSource {
 /** Samples for all sequences of an engine; owns the linear memory that they share. */
 export class Sampler {
   readonly #memory: RowMemory;
+  readonly #grammars: Grammars | null;
 
-  private constructor(memory: RowMemory) {
+  private constructor(memory: RowMemory, grammars: Grammars | null) {
     this.#memory = memory;
+    this.#grammars = grammars;
   }
 
-  /** A sampler for rows of `vocabulary` logits. */
-  static async create(vocabulary: number): Promise<Sampler> {
-    return new Sampler(await RowMemory.create(vocabulary));
+  /** A sampler for rows of `vocabulary` logits; grammars take the tokens' bytes. */
+  static async create(vocabulary: number, tokens?: TokenBytes): Promise<Sampler> {
+    return new Sampler(await RowMemory.create(vocabulary), tokens ? new Grammars(tokens, vocabulary) : null);
   }
 
-  /** Begins a sequence. Throws RangeError if a parameter is out of range or a prompt token outside the vocabulary. */
-  sequence(params: SamplingParams, prompt: Uint32Array): SequenceSampler {
+  /**
+   * Begins a sequence, held to a grammar if there is one, in which `stopTokens` end the text.
+   * Throws RangeError if a parameter is out of range or a prompt token outside the vocabulary.
+   */
+  sequence(
+    params: SamplingParams,
+    prompt: Uint32Array,
+    grammar: Grammar | null = null,
+    stopTokens: readonly number[] = [],
+  ): SequenceSampler {
     checkSampling(params, this.#memory.vocabulary);
-    return new SequenceSampler(this.#memory, params, prompt);
+    if (grammar && !this.#grammars) {
+      throw new RangeError("Cannot hold an answer to a grammar without the tokens' bytes");
+    }
+    return new SequenceSampler(this.#memory, params, prompt, grammar && this.#grammars!.matcher(grammar, stopTokens));
   }
 }
 
 /**
- * Samples the tokens of one answer, in this order: penalties, biases, temperature, top-k, top-p of what top-k keeps, min-p,
- * then a draw by inversion with the random number of the seed and the token's position in the answer. Nothing else enters,
+ * Samples the tokens of one answer, in this order: penalties, biases, the grammar, which drops all tokens that may not come next,
+ * temperature, top-k, top-p of what top-k keeps, min-p, then a draw by inversion with the random number of the seed and the token's position in the answer. Nothing else enters,
  * so equal seeds give equal answers whatever else runs, and whether or not rows are read.
  */
 export class SequenceSampler {
@@ -47,10 +62,11 @@ export class SequenceSampler {
   readonly #temperature: number; // as f32, and 1 where greedy, which is top-k 1
   readonly #topK: number;
   readonly #terms: LogitTerms;
+  readonly #matcher: Matcher | null;
   #position = 0;
 
   /** Called by `Sampler.sequence`, which checks the parameters. */
-  constructor(memory: RowMemory, params: SamplingParams, prompt: Uint32Array) {
+  constructor(memory: RowMemory, params: SamplingParams, prompt: Uint32Array, matcher: Matcher | null) {
     const temperature = Math.fround(params.temperature);
     const topK = temperature === 0 ? 1 : params.topK || memory.vocabulary;
     this.#memory = memory;
@@ -58,11 +74,18 @@ export class SequenceSampler {
     this.#temperature = temperature || 1;
     this.#topK = Math.min(topK, memory.vocabulary);
     this.#terms = new LogitTerms(params, prompt, memory.vocabulary);
+    this.#matcher = matcher;
   }
 
-  /** Notes a token of the answer that was not sampled. Throws RangeError if it is outside the vocabulary. */
+  /** Whether the answer may go on with these tokens. */
+  mayFollow(ids: readonly number[]): boolean {
+    return this.#matcher?.allowsAll(ids) ?? true;
+  }
+
+  /** Notes a token of the answer that was not sampled. Throws RangeError if it is outside the vocabulary, or may not follow. */
   accept(id: number): void {
     this.#terms.accept(id);
+    this.#matcher?.accept(id);
     this.#position++;
   }
 
@@ -82,7 +105,9 @@ export class SequenceSampler {
       );
     }
     const u = this.#memory.uniform(this.#params.seed, this.#position);
-    const id = (logprobs ?? 0) > candidates.ids.length ? null : this.#fromCandidates(candidates, u);
+    const id = (logprobs ?? 0) > candidates.ids.length
+      ? null
+      : this.#fromCandidates(candidates, u) ?? (logprobs === null ? this.#onlyOne() : null);
     if (id !== null) return this.#note(id, logprobs, candidates, null);
     if (source.row === null) return null;
     return source.row().then((row) => this.#note(this.#fromRow(row, u), logprobs, candidates, row));
@@ -90,7 +115,7 @@ export class SequenceSampler {
 
   /** How the next `count` tokens are drawn; none where it depends on the tokens between. */
   draws(count: number): readonly Draw[] {
-    if (this.#terms.active) return [];
+    if (this.#terms.active || this.#matcher) return [];
     const { topP, minP, seed } = this.#params;
     return Array.from({ length: count }, (_, i) => ({
       temperature: this.#temperature,
@@ -114,10 +139,25 @@ export class SequenceSampler {
   #fromCandidates(candidates: RowCandidates, u: number): number | null {
     const { found, complete, othersMayRise } = this.#terms.among(candidates.ids);
     if (candidates.ids.length === 0 || othersMayRise) return null;
-    const adjusted = this.#memory.load(candidates.logits, found, this.#terms, this.#temperature);
+    const mask = this.#matcher?.among(candidates.ids) ?? null;
+    const left = mask ? countBits(mask) : candidates.ids.length;
+    if (left === 0) return null;
+    const adjusted = this.#memory.load(candidates.logits, found, this.#terms, this.#temperature, mask);
+    const rule = this.#rule(adjusted.max, u);
     const tokens = this.#memory.vocabulary - candidates.ids.length;
-    const others = { tokens, lowered: !complete, temperature: this.#temperature };
-    return drawFromCandidates(candidates, adjusted, others, this.#rule(adjusted.max, u));
+    const others = { tokens, lowered: !complete || mask !== null, temperature: this.#temperature };
+    const id = drawFromCandidates(candidates, adjusted, others, rule);
+    if (id !== null || !this.#matcher) return id;
+    // It may help to know how few of the others may come next.
+    return drawFromCandidates(candidates, adjusted, { ...others, tokens: this.#matcher.allowed.count - left }, rule);
+  }
+
+  /** The token that comes whatever the logits, if the grammar leaves only one. */
+  #onlyOne(): number | null {
+    if (this.#matcher?.allowed.count !== 1) return null;
+    const { bits } = this.#matcher.allowed;
+    const word = bits.findIndex((one) => one !== 0);
+    return word * 32 + 31 - Math.clz32(bits[word]!);
   }
 
   #fromRow(row: Float32Array, u: number): number {
@@ -125,7 +165,12 @@ export class SequenceSampler {
     if (row.length !== vocabulary) {
       throw new RangeError(`Cannot sample from a row of ${row.length} logits: the vocabulary has ${vocabulary} tokens`);
     }
-    const { max } = this.#memory.load(row, this.#terms.all(), this.#terms, this.#temperature);
+    const allowed = this.#matcher?.allowed;
+    if (allowed?.count === 0) {
+      throw new RangeError("Cannot go on within the answer's grammar: no token of the vocabulary fits it here");
+    }
+    const mask = allowed?.bits ?? null;
+    const { max } = this.#memory.load(row, this.#terms.all(), this.#terms, this.#temperature, mask);
     return this.#memory.draw(this.#rule(max, u));
   }
 }

@@ -54,6 +54,16 @@ export class Scheduler {
     return this.#free.length;
   }
 
+  /** Sequences that have a slot. */
+  get running(): number {
+    return this.#running.length;
+  }
+
+  /** Sequences that wait for one. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   add(sequence: Sequence): void {
     this.#waiting.push(sequence);
   }

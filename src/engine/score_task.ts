@@ -13,7 +13,7 @@ export class ScoreTask {
   readonly #report: (rows: ScoreRows) => void;
   readonly #submitted = performance.now();
   #scored = 0;
-  #next = NaN; // log-probability of the first token not scored yet
+  #next: Scored = { logprob: NaN, top: [] }; // of the first token not scored yet
 
   /** @throws RangeError if the request does not fit the engine. */
   constructor(id: number, request: ScoreRequest, limits: EngineLimits, report: (rows: ScoreRows) => void) {
@@ -38,13 +38,18 @@ export class ScoreTask {
     const first = this.#scored;
     const vocabulary = logits.length / (this.sequence.computed - first);
     const logprobs = new Float64Array(this.sequence.computed - first);
+    const top: Scored["top"][] = [];
     for (let i = 0; i < logprobs.length; i++) {
-      logprobs[i] = this.#next;
+      logprobs[i] = this.#next.logprob;
+      top.push(this.#next.top);
       const token = tokens[first + i + 1];
-      if (token !== undefined) this.#next = logSoftmax(logits.subarray(i * vocabulary, (i + 1) * vocabulary), token);
+      if (token === undefined) continue;
+      const row = logits.subarray(i * vocabulary, (i + 1) * vocabulary);
+      this.#next = scoreRow(row, token, outputs.source(i).candidates.ids.subarray(0, this.#request.top ?? 0));
     }
     this.#scored += logprobs.length;
-    this.#report({ first, logprobs, logits: this.#request.logits ? logits : null });
+    const wanted = this.#request.top === undefined ? {} : { top };
+    this.#report({ first, logprobs, logits: this.#request.logits ? logits : null, ...wanted });
     return this.#scored === tokens.length ? "stop" : null;
   }
 }
@@ -54,11 +59,18 @@ function checkChunk(rows: number, { maxRows }: EngineLimits): void {
   throw new RangeError(`Cannot score in chunks of ${rows} rows: use whole numbers from 1 to ${maxRows}`);
 }
 
-/** ln softmax(row)[token], in float64. */
-function logSoftmax(row: Float32Array, token: number): number {
+/** A token's log-probability, and those of the likeliest ones in its place. */
+interface Scored {
+  readonly logprob: number;
+  readonly top: readonly (readonly [id: number, logprob: number])[];
+}
+
+/** Log-softmax of a row at a token and at the likeliest ones, in float64. */
+function scoreRow(row: Float32Array, token: number, likeliest: Uint32Array): Scored {
   let max = -Infinity;
   for (const logit of row) max = Math.max(max, logit);
   let sum = 0;
   for (const logit of row) sum += Math.exp(logit - max);
-  return row[token]! - max - Math.log(sum);
+  const logprob = (id: number) => row[id]! - max - Math.log(sum);
+  return { logprob: logprob(token), top: Array.from(likeliest, (id) => [id, logprob(id)] as const) };
 }

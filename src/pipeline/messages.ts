@@ -203,6 +203,33 @@ export interface ThinkingBudget {
   readonly close: Uint32Array;
 }
 
+/** Some strings of bytes. A rule that calls itself must have read a byte before, so that reading always gets on. */
+export type Expression =
+  /** One byte in one of the ranges, both ends included. */
+  | { readonly type: "byte"; readonly ranges: readonly (readonly [first: number, last: number])[] }
+  /** The UTF-8 of a text. */
+  | { readonly type: "literal"; readonly text: string }
+  | { readonly type: "sequence"; readonly parts: readonly Expression[] }
+  /** Any of them; none of an empty list. */
+  | { readonly type: "choice"; readonly options: readonly Expression[] }
+  /** `most` may be Infinity. */
+  | { readonly type: "repeat"; readonly body: Expression; readonly least: number; readonly most: number }
+  | { readonly type: "call"; readonly rule: number };
+
+/** The bytes that an answer may have, as plain data: its first rule. */
+export interface Grammar {
+  /** Equal for equal grammars, so that what was worked out for one serves the next request. */
+  readonly key: string;
+  readonly rules: readonly Expression[];
+}
+
+/** The bytes of all tokens in shared memory. */
+export interface TokenBytes {
+  readonly bytes: Uint8Array;
+  /** [tokens + 1] where each begins; a token that is not text has none. */
+  readonly offsets: Uint32Array;
+}
+
 export interface GenerateRequest {
   readonly prompt: Uint32Array;
   readonly maxTokens: number;
@@ -212,6 +239,8 @@ export interface GenerateRequest {
   /** Log-probabilities to report: null for none, else how many alternatives (0 reports the chosen token's only). */
   readonly logprobs: number | null;
   readonly thinking: ThinkingBudget | null;
+  /** What the answer's text must be, its thought included. The tokens that end it come exactly where it may end. */
+  readonly grammar?: Grammar;
   /** Positions of the prompt up to which others may have it too: their states are kept. */
   readonly boundaries?: readonly number[];
 }
@@ -220,6 +249,8 @@ export interface ScoreRequest {
   readonly tokens: Uint32Array;
   /** Also return every position's logits. */
   readonly logits: boolean;
+  /** Also return so many of the likeliest tokens at every position, as far as they are candidates; none if left out. */
+  readonly top?: number;
   /** Rows of each step, used in turn again and again; empty for the engine's own chunks. [1] reads token by token. */
   readonly chunks: readonly number[];
 }
@@ -267,6 +298,8 @@ export interface ScoreRows {
   readonly logprobs: Float64Array;
   /** [rows, V], when asked for. */
   readonly logits: Float32Array | null;
+  /** When asked for: of each position, the likeliest tokens there by falling probability; none for position 0. */
+  readonly top?: readonly (readonly (readonly [id: number, logprob: number])[])[];
 }
 
 /** What stages keep for sequences to come, in the snapshots behind those of sequences that go on by further steps. */
@@ -284,6 +317,10 @@ export interface EngineOptions extends Omit<StageOptions, "layers"> {
   readonly prefixCache?: PrefixCacheOptions;
   /** One range a stage, in order, covering all layers. */
   readonly layers: readonly LayerRange[];
+  /** Needed by requests with a grammar. */
+  readonly tokens?: TokenBytes;
+  /** Requests that may wait while all slots are taken; no bound if left out. Those beyond are refused. */
+  readonly maxWaiting?: number;
 }
 
 export interface EngineInfo {
@@ -291,6 +328,17 @@ export interface EngineInfo {
   readonly context: number;
   readonly slots: number;
   readonly vocabulary: number;
+}
+
+/** What an engine does at the moment, and what it has done since it was opened. */
+export interface EngineStatus {
+  /** Sequences that have a slot. */
+  readonly running: number;
+  /** Sequences that wait for one. */
+  readonly waiting: number;
+  readonly steps: number;
+  /** Tokens that went through the model in them, of prompts and answers. */
+  readonly rows: number;
 }
 
 /** Process → engine worker, once. The worker is a stage's too, the first one's, and answers with its StageEvents. */
@@ -310,12 +358,14 @@ export type ToEngine =
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }
   | { readonly type: "score"; readonly id: number; readonly request: ScoreRequest }
   | { readonly type: "abort"; readonly id: number }
+  | { readonly type: "status" }
   | { readonly type: "close" };
 
 /** Engine → process; in lists, in the order in which things happened. */
 export type FromEngine =
   | { readonly type: "token"; readonly id: number; readonly token: GeneratedToken }
   | { readonly type: "scored"; readonly id: number; readonly rows: ScoreRows }
+  | { readonly type: "status"; readonly status: EngineStatus }
   /** Where steps are reported. */
   | { readonly type: "step"; readonly report: StepReport }
   | { readonly type: "finished"; readonly id: number; readonly finish: EngineFinish; readonly stats: GenerateStats }

@@ -1,8 +1,11 @@
 /** What may go wrong with a request, as a status and OpenAI's error body. */
 import type { z } from "zod";
-import { RequestError } from "../chat/request_error.ts";
+import { EngineBusyError, RequestError } from "../chat/request_error.ts";
 
-export type Status = 400 | 401 | 404 | 405 | 413 | 415 | 500 | 503;
+export type Status = 400 | 401 | 404 | 405 | 408 | 413 | 415 | 429 | 500 | 503 | 504;
+
+/** Seconds after which a request that found the server busy or not ready may come again. */
+const RETRY_SECONDS = 2;
 
 /** OpenAI's error body. */
 export interface ErrorBody {
@@ -28,15 +31,30 @@ export class ApiError extends Error {
 
   get body(): ErrorBody {
     const { param = null, code = null } = this.details;
-    const type = this.status >= 500 ? "server_error" : "invalid_request_error";
-    return { error: { message: this.message, type, param, code } };
+    return { error: { message: this.message, type: typeOf(this.status), param, code } };
+  }
+
+  /** Of the answer, besides its body. */
+  get headers(): Record<string, string> {
+    return this.status === 429 || this.status === 503 ? { "retry-after": `${RETRY_SECONDS}` } : {};
   }
 }
 
-/** The answer to whatever was thrown. What is neither the client's fault nor meant for it stays in the log. */
-export function toApiError(error: unknown): ApiError {
+function typeOf(status: Status): string {
+  if (status === 429) return "rate_limit_error";
+  return status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+/**
+ * The answer to whatever was thrown at a request to `path`. What is neither the client's fault nor meant for it stays in
+ * the log.
+ */
+export function toApiError(error: unknown, path: string): ApiError {
   if (error instanceof ApiError) return error;
-  if (error instanceof RequestError) return new ApiError(400, error.message, { param: params[error.field] });
+  if (error instanceof RequestError) {
+    return new ApiError(400, error.message, { param: { ...params, ...paramsAt[path] }[error.field] });
+  }
+  if (error instanceof EngineBusyError) return new ApiError(429, error.message, { code: "queue_full" });
   return new ApiError(500, "The server failed to answer this request: its log says why");
 }
 
@@ -45,12 +63,22 @@ const params: Readonly<Record<RequestError["field"], string>> = {
   messages: "messages",
   prompt: "prompt",
   tools: "tools",
+  parallelCalls: "parallel_tool_calls",
   thinking: "chat_template_kwargs.enable_thinking",
   thinkBudget: "thinking_budget",
   sampling: "logit_bias",
   maxTokens: "max_tokens",
   stop: "stop",
   logprobs: "top_logprobs",
+  echo: "echo",
+  responseFormat: "response_format",
+  toolChoice: "tool_choice",
+};
+
+/** Where they have other names. */
+const paramsAt: Readonly<Record<string, Partial<typeof params>>> = {
+  "/v1/completions": { logprobs: "logprobs" },
+  "/v1/responses": { messages: "input", maxTokens: "max_output_tokens", responseFormat: "text.format" },
 };
 
 /** Characters of a field's name that an error repeats. */

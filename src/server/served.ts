@@ -1,25 +1,40 @@
 /** The one model that a server serves, and how its routes get at it. */
 import type { z } from "@hono/zod-openapi";
 import type { Chat } from "../chat/chat.ts";
+import type { Tokenizer } from "../chat/tokenizer.ts";
 import { ApiError } from "./errors.ts";
-import type { Model } from "./schema.ts";
+import type { Model } from "./schema/service.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** What the server needs of a loaded model. */
-export type ServedModel = Pick<Chat, "stream" | "complete" | "failure">;
+export interface ServedModel
+  extends Pick<Chat, "stream" | "complete" | "promptTokens" | "failure" | "info" | "status"> {
+  /** Null where the checkpoint has none. */
+  readonly tokenizer: Pick<Tokenizer, "encode" | "decode"> | null;
+}
 
 export class Served {
   readonly #created = seconds();
 
-  /** `model` gives null until the model is warm. */
-  constructor(readonly name: string, readonly model: () => ServedModel | null) {}
+  /**
+   * @param model Gives null until the model is warm.
+   * @param root The name of the model's folder.
+   */
+  constructor(
+    readonly name: string,
+    readonly model: () => ServedModel | null,
+    readonly traffic: Traffic,
+    readonly root = name,
+  ) {}
 
-  get status(): "ok" | "loading" | "stopped" {
+  get status(): "ok" | "loading" | "draining" | "stopped" {
     const model = this.model();
+    if (this.traffic.draining) return "draining";
     return model === null ? "loading" : model.failure ? "stopped" : "ok";
   }
 
   /**
-   * @param asked The name that a request gives; left out it means the one there is.
+   * @param asked The name that a request gives; left out, and by "auto", it means the one there is.
    * @throws {ApiError} 404 for another model's name, 503 before the model is warm and after it has failed.
    */
   get(asked: string | null | undefined): ServedModel {
@@ -32,8 +47,11 @@ export class Served {
 
   /** @throws {ApiError} 404 for another model's name. */
   describe(asked: string | null | undefined): z.infer<typeof Model> {
-    if (asked == null || asked === this.name) {
-      return { id: this.name, object: "model", created: this.#created, owned_by: "ringlet" };
+    if (asked == null || [this.name, this.root, "auto"].includes(asked)) {
+      const context = this.model()?.info.context;
+      const length = context === undefined ? {} : { max_model_len: context };
+      const owner = { created: this.#created, owned_by: "ringlet" };
+      return { id: this.name, object: "model", ...owner, root: this.root, ...length };
     }
     const message = `The model ${JSON.stringify(asked.slice(0, 100))} is not served here: ask for ${this.name}`;
     throw new ApiError(404, message, { param: "model", code: "model_not_found" });
@@ -41,7 +59,7 @@ export class Served {
 
   /** Opens an answer: its own id, and what all its parts share. */
   head(prefix: string) {
-    return { id: `${prefix}-${crypto.randomUUID().replaceAll("-", "")}`, model: this.name, created: seconds() };
+    return { id: `${prefix}${crypto.randomUUID().replaceAll("-", "")}`, model: this.name, created: seconds() };
   }
 }
 

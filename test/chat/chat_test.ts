@@ -28,6 +28,10 @@ class ScriptedEngine implements TokenGenerator {
     this.info = { stages: [], context, slots: 1, vocabulary: tokenizer.vocabSize };
   }
 
+  status() {
+    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0 });
+  }
+
   generate(request: GenerateRequest, signal?: AbortSignal) {
     this.requests.push(request);
     const result = Promise.withResolvers<{ finish: EngineFinish; stats: typeof stats }>();
@@ -386,6 +390,7 @@ Deno.test("stream() spells tokens and alternatives by text and bytes", async () 
   assert.deepEqual(thought, {
     ...spelling,
     logprob: -0,
+    offset: 0,
     top: [
       { ...spelling, logprob: -0 },
       { token: "<|role_end|>", bytes: [...new TextEncoder().encode("<|role_end|>")], logprob: -1 },
@@ -397,4 +402,16 @@ Deno.test("score() hands tokens to the engine and its rows back", async () => {
   const { chat } = chatWith([]);
   const rows = await Array.fromAsync(chat.score(Uint32Array.of(5, 6, 7), { logits: true }));
   assert.deepEqual(rows, [{ first: 0, logprobs: Float64Array.of(NaN, -1, -2), logits: new Float32Array(3) }]);
+});
+
+Deno.test("without parallel calls the answer ends behind the first", async () => {
+  const call = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Lisbon"}}\n</tool_call>';
+  const tokens = [...ids(`</think>\n\n${call}\n${call}`), ROLE_END];
+  const both = chatWith(tokens);
+  assert.equal((await fold(both.chat.stream(weather))).toolCalls.length, 2);
+  const one = chatWith(tokens);
+  const reply = await fold(one.chat.stream({ ...weather, parallelCalls: false }));
+  assert.deepEqual([reply.toolCalls.length, reply.reason, one.engine.ended], [1, "tool_calls", "abort"]);
+  const text = await fold(chatWith(ids("</think>\n\nhi")).chat.stream({ ...weather, parallelCalls: false }));
+  assert.deepEqual([text.content, text.reason], ["hi", "length"]);
 });

@@ -5,28 +5,13 @@ import { run } from "../../src/cli/program.ts";
 import type { LoadOptions } from "../../src/mod.ts";
 import { type Script, ScriptedModel } from "../server/scripted_model.ts";
 
-const info: Model["info"] = {
-  stages: [
-    {
-      layers: { start: 0, end: 10 },
-      backend: "wasm",
-      device: "CPU",
-      weightBytes: 1,
-      stateBytes: 1,
-      cacheBytes: 1,
-      vocabulary: 4,
-    },
-  ],
-  context: 64,
-  slots: 2,
-  vocabulary: 4,
-};
-
 /** Scores token t as ln(1/2) and gives the logits [t, 0.1, -1, 1e-7]. */
 export class FakeModel extends ScriptedModel implements Model {
   readonly model = "fake";
-  readonly info = info;
-  readonly tokenizer = { encode: (text: string) => Uint32Array.from(text, (c) => c.charCodeAt(0) % 4) };
+  override readonly tokenizer = {
+    encode: (text: string) => Uint32Array.from(text, (c) => c.charCodeAt(0) % 4),
+    decode: (ids: ArrayLike<number>) => Array.from(ids).join(" "),
+  };
   chunks: readonly number[] | undefined;
   disposed = false;
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { content, finish, type Script } from "../server/scripted_model.ts";
 import { ringlet } from "./fake_host.ts";
 
-const script: Script = [{ type: "reasoning", text: "hm" }, content("Hel"), content("lo"), finish];
+const script = [{ type: "reasoning", text: "hm" }, content("Hel"), content("lo"), finish] satisfies Script;
 
 Deno.test("generate prints the answer alone, whole lines of it", async () => {
   const { code, out, err, model } = await ringlet(["generate", "Hi"], { script });

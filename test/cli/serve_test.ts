@@ -1,4 +1,4 @@
-/** The server while its model is loaded: it listens from the start, and says that it is not ready. */
+/** The server as a command: who may use it, while its model is loaded, and how it stops. */
 import assert from "node:assert/strict";
 import type { Model } from "../../src/cli/host.ts";
 import { ringlet } from "./fake_host.ts";
@@ -34,4 +34,54 @@ Deno.test("serve answers 503 until its model is loaded, and exits 1 with the rea
   const { code, err } = await serving;
   assert.equal(code, 1);
   assert.match(err, /Serving ring-nano at .*\n(\{.*\n)*ringlet: Cannot hold layers 0-9\n$/);
+});
+
+const refusing = { host: { load: () => Promise.reject(new Error("no model")) } };
+
+Deno.test("serve refuses to listen to other machines without a key, unless it is told to", async () => {
+  for (const host of ["0.0.0.0", "::", "192.0.2.1", "127.0.0.1.example.com"]) {
+    const { code, err, loaded } = await ringlet(["serve", "--host", host], refusing);
+    assert.equal(code, 2);
+    assert.match(err, /^ringlet: Cannot listen on .* without a key, .*--allow-anonymous\n$/);
+    assert.equal(loaded.length, 0);
+  }
+  for (const open of [["--api-key", "k"], ["--allow-anonymous"]]) {
+    const { code, err } = await ringlet(["serve", "--host", "0.0.0.0", "--port", "0", ...open], refusing);
+    assert.deepEqual([code, err.split("\n").at(-2)], [1, "ringlet: no model"]);
+  }
+  assert.equal((await ringlet(["serve", "--host", "0.0.0.0", "--api-key", ""], refusing)).code, 2);
+});
+
+Deno.test("serve takes keys from its flags and from a file", async () => {
+  const file = await Deno.makeTempFile();
+  const asked = Promise.withResolvers<void>();
+  const loading = Promise.withResolvers<Model>();
+  try {
+    await Deno.writeTextFile(file, "# keys\n\n  third  \nfourth\r\n");
+    const port = freePort();
+    const flags = ["--port", `${port}`, "--api-key", "first", "--api-key", "second", "--api-key-file", file];
+    const load = () => {
+      asked.resolve();
+      return loading.promise;
+    };
+    const serving = ringlet(["serve", ...flags], { host: { load } });
+    await asked.promise;
+    for (const key of ["first", "second", "third", "fourth", "# keys", "fifth"]) {
+      const response = await fetch(`http://127.0.0.1:${port}/v1/models`, {
+        headers: { authorization: `Bearer ${key}` },
+      });
+      assert.equal(response.status, /#|fifth/.test(key) ? 401 : 200, key);
+      await response.body?.cancel();
+    }
+    loading.reject(new Error("no model"));
+    await serving;
+    await Deno.writeTextFile(file, "# none\n");
+    for (const [name, why] of [[file, /it has none, one a line/], [`${file}.no`, /there is no such file/]] as const) {
+      const { code, err } = await ringlet(["serve", "--api-key-file", name], refusing);
+      assert.equal(code, 1);
+      assert.match(err, why);
+    }
+  } finally {
+    await Deno.remove(file);
+  }
 });

@@ -1,7 +1,8 @@
 /** The engine in its own workers: same tokens, prompt aborts, clear errors when a worker dies, and nothing left behind. */
 import { strict as assert } from "node:assert";
 import { pathToFileURL } from "node:url";
-import { EngineClient, EngineError, type EngineHooks } from "../../src/engine/client.ts";
+import { EngineClient, type EngineHooks } from "../../src/engine/client.ts";
+import { EngineBusyError, EngineError } from "../../src/engine/engine_error.ts";
 import type { EngineOptions, GeneratedToken } from "../../src/pipeline/messages.ts";
 import { partition } from "../../src/pipeline/partition.ts";
 import { expectedTokens, type FakeBehaviour, STAGE_OPTIONS } from "../stage/fake_stage.ts";
@@ -95,6 +96,28 @@ Deno.test("EngineClient aborts by signal: an answer ends with its reason in the 
     for await (const _ of client.score(score, other.signal)) other.abort();
   }, { name: "AbortError" });
   for await (const _ of client.score(score)) break;
+  assert.equal((await ids(client.generate(request(PROMPT)))).length, 8);
+});
+
+Deno.test("EngineClient takes as many requests as may run and wait, refuses more, and says what the engine does", async () => {
+  await using client = await EngineClient.open(options(1, { millis: 1 }, { slots: 2, maxWaiting: 3 }), {
+    workers: WORKERS,
+  });
+  const leave = new AbortController();
+  const long = () => client.generate(request(PROMPT, { maxTokens: 4000 }), leave.signal);
+  const taken = [1, 2, 3, 4, 5].map(long);
+  await assert.rejects(ids(long()), EngineBusyError);
+  await assert.rejects(ids(client.generate(request(PROMPT))), /3 are waiting already/);
+  for await (const _ of taken[0]!) break; // aborted: the next one has its slot
+  await taken[0]!.result;
+  const { running, waiting, steps, rows } = await client.status();
+  assert.equal(running + waiting, 4); // which gets its slot with the next step
+  assert.ok(steps >= 3 && rows >= PROMPT.length, `${steps} steps, ${rows} rows`);
+  const next = long();
+  leave.abort();
+  for (const { result } of [...taken, next]) assert.equal((await result).finish, "abort");
+  const after = await client.status();
+  assert.deepEqual([after.running, after.waiting], [0, 0]);
   assert.equal((await ids(client.generate(request(PROMPT)))).length, 8);
 });
 

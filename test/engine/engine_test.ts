@@ -137,7 +137,7 @@ Deno.test("Engine scores every token after those before it, however the text is 
   local.engine.generate(100, request(PROMPT, { maxTokens: 60 })); // decodes beside it all the while
   for (const [id, chunks] of [[], [1], [7], [3, 1, 5]].entries()) {
     const logits = id % 2 === 0;
-    local.engine.score(id, { tokens: Uint32Array.from(tokens), logits, chunks });
+    local.engine.score(id, { tokens: Uint32Array.from(tokens), logits, chunks, ...(logits ? { top: 2 } : {}) });
     const { rows: scored, finish } = await local.end(id);
     assert.equal(finish, "stop");
     const sizes = scored.map(({ logprobs }) => logprobs.length);
@@ -153,7 +153,14 @@ Deno.test("Engine scores every token after those before it, however the text is 
       assert.ok(i === 0 ? Number.isNaN(logprob) : Math.abs(logprob - expected[i]!) < 1e-12, `${i}: ${logprob}`);
     }
     if (logits) assert.deepEqual(scored.flatMap(({ logits }) => [...logits!]), rows.flat());
-    else assert.ok(scored.every(({ logits }) => logits === null));
+    else assert.ok(scored.every(({ logits, top }) => logits === null && top === undefined));
+    for (const [i, likeliest] of scored.flatMap(({ top = [] }) => top).entries()) {
+      const row = i === 0 ? [] : rows[i - 1]!;
+      const ranked = [...row.keys()].sort((a, b) => row[b]! - row[a]! || a - b).slice(0, 2);
+      assert.deepEqual(likeliest.map(([id]) => id), ranked);
+      const same = likeliest.find(([id]) => id === tokens[i]);
+      if (same) assert.equal(same[1], found[i]);
+    }
   }
   local.engine.score(9, { tokens: Uint32Array.from(tokens), logits: false, chunks: [17] });
   assert.equal((await local.end(9)).reason, "Cannot score in chunks of 17 rows: use whole numbers from 1 to 16");

@@ -79,7 +79,7 @@ export class ModelEngine implements AsyncDisposable {
   }
 
   #hear(message: FromEngine): void {
-    if (message.type === "scored" || message.type === "step") return;
+    if (message.type === "scored" || message.type === "step" || message.type === "status") return;
     const { tokens, ended } = this.#asked.get(message.id!)!;
     if (message.type === "token") tokens.push(message.token);
     if (message.type === "finished") ended.resolve({ tokens, stats: message.stats });

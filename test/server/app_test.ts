@@ -1,45 +1,8 @@
 import assert from "node:assert/strict";
+import type { ChatRequest } from "../../src/chat/messages.ts";
 import { RequestError } from "../../src/chat/request_error.ts";
-import { type AppOptions, createApp } from "../../src/server/app.ts";
-import type { LogEntry } from "../../src/server/request_log.ts";
-import { content, finish, forever, type Script, ScriptedModel } from "./scripted_model.ts";
-
-const hello: Script = [{ type: "reasoning", text: "hm" }, content("Hel"), content("lo"), finish];
-const question = { messages: [{ role: "user", content: "Hi" }] };
-
-function serve(script: Script = hello, options: Partial<AppOptions> = {}) {
-  const model = new ScriptedModel(script);
-  const entries: LogEntry[] = [];
-  const app = createApp({ name: "nano", model: () => model, log: (entry) => entries.push(entry), ...options });
-  const post = (path: string, body: unknown, init: RequestInit = {}) =>
-    app.request(path, {
-      method: "POST",
-      headers: { "content-type": "application/json", ...init.headers as Record<string, string> },
-      body: typeof body === "string" || body instanceof Uint8Array ? body as BodyInit : JSON.stringify(body),
-      ...(init.signal ? { signal: init.signal } : {}),
-    });
-  const ask = (body: unknown, init?: RequestInit) => post("/v1/chat/completions", body, init);
-  return { app, model, entries, post, ask };
-}
-
-/** The parsed data of each event. */
-async function events(response: Response) {
-  const text = await response.text();
-  assert.ok(text.endsWith("\n\n"));
-  return text.slice(0, -2).split("\n\n").map((event) => {
-    assert.ok(event.startsWith("data: "), event);
-    const data = event.slice("data: ".length);
-    return data === "[DONE]" ? data : JSON.parse(data);
-  });
-}
-
-/** Asserts status and OpenAI's error body, and returns what is in it. */
-async function refused(response: Response, status: number) {
-  assert.equal(response.status, status);
-  const { error } = await response.json();
-  assert.deepEqual(Object.keys(error), ["message", "type", "param", "code"]);
-  return error;
-}
+import { content, finish, forever, type Script } from "./scripted_model.ts";
+import { events, hello, question, refused, serve } from "./serve.ts";
 
 Deno.test("POST /v1/chat/completions folds the deltas into one reply", async () => {
   const { ask } = serve();
@@ -57,6 +20,7 @@ Deno.test("POST /v1/chat/completions folds the deltas into one reply", async () 
     prompt_tokens: 7,
     completion_tokens: 3,
     total_tokens: 10,
+    prompt_tokens_details: { cached_tokens: 0 },
     completion_tokens_details: { reasoning_tokens: 1 },
   });
 });
@@ -112,26 +76,15 @@ Deno.test("tool calls come whole in a reply and in pieces in a stream", async ()
 Deno.test("log-probabilities come in OpenAI's shape, with -9999 for minus infinity", async () => {
   const token = { token: "a", bytes: [97], logprob: -0.5 };
   const other = { token: "b", bytes: [98], logprob: -Infinity };
-  const { ask } = serve([{ type: "content", text: "a", logprobs: [{ ...token, top: [token, other] }] }, finish]);
+  const { ask } = serve([
+    { type: "content", text: "a", logprobs: [{ ...token, offset: 0, top: [token, other] }] },
+    finish,
+  ]);
   const { choices: [choice] } = await (await ask({ ...question, logprobs: true, top_logprobs: 2 })).json();
   assert.deepEqual(choice.logprobs, {
     content: [{ ...token, top_logprobs: [token, { ...other, logprob: -9999 }] }],
     refusal: null,
   });
-});
-
-Deno.test("POST /v1/completions answers whole and streamed", async () => {
-  const { post, model } = serve([content("a"), content("b"), finish]);
-  const reply = await (await post("/v1/completions", { prompt: "x", stop: "\n" })).json();
-  assert.equal(reply.object, "text_completion");
-  assert.deepEqual(reply.choices, [{ index: 0, text: "ab", logprobs: null, finish_reason: "stop" }]);
-  assert.deepEqual(model.requests, [{ prompt: "x", sampling: {}, maxTokens: 16, stop: ["\n"] }]);
-  const all = await events(
-    await post("/v1/completions", { prompt: "x", stream: true, stream_options: { include_usage: true } }),
-  );
-  assert.deepEqual(all.slice(0, 3).map((chunk) => chunk.choices[0].text), ["a", "b", ""]);
-  assert.equal(all[3].usage.completion_tokens, 3);
-  assert.equal(all[4], "[DONE]");
 });
 
 Deno.test("every field arrives at the model translated", async () => {
@@ -196,6 +149,28 @@ Deno.test("every field arrives at the model translated", async () => {
   }]);
 });
 
+Deno.test("formats, tool choices and strict tools arrive at the model", async () => {
+  const { ask, model } = serve();
+  const schema = { type: "object" };
+  const tools = [{ type: "function", function: { name: "f", parameters: schema, strict: true } }];
+  const bodies = [
+    { response_format: { type: "json_object" } },
+    { response_format: { type: "json_schema", json_schema: { name: "s", schema, strict: true } } },
+    { response_format: { type: "json_schema", json_schema: { name: "s" } } },
+    { tools, tool_choice: "required" },
+    { tools, tool_choice: { type: "function", function: { name: "f" } } },
+  ];
+  for (const body of bodies) assert.equal((await ask({ ...question, ...body })).status, 200);
+  const asked = model.requests.map(({ messages: _, sampling: _s, ...rest }: Partial<ChatRequest>) => rest);
+  assert.deepEqual(asked, [
+    { responseFormat: { type: "json_object" } },
+    { responseFormat: { type: "json_schema", schema, strict: true } },
+    { responseFormat: { type: "json_object" } },
+    { tools, toolChoice: "required" },
+    { tools, toolChoice: { name: "f" } },
+  ]);
+});
+
 Deno.test("null means left out, and tool_choice none hides the tools", async () => {
   const { ask, model } = serve();
   const tools = [{ type: "function", function: { name: "f" } }];
@@ -219,15 +194,25 @@ Deno.test("invalid requests are refused with the field's name", async () => {
     ["temperature", /expected number, received string/, { ...question, temperature: "hot" }],
     ["top_p", /too small/, { ...question, top_p: 0 }],
     ["seed", /too big/, { ...question, seed: 1e300 }],
-    ["n", /2: only 1 is supported/, { ...question, n: 2 }],
+    ["n", /17: too big/, { ...question, n: 17 }],
     ["stop", /a string or an array of strings/, { ...question, stop: 4 }],
     ["stop[1]", />=1 characters/, { ...question, stop: ["a", ""] }],
     ["logit_bias.-1", /expected a token id/, { ...question, logit_bias: { "-1": 1 } }],
     ["max_tokens", /too small/, { ...question, max_tokens: 0 }],
+    ["top_logprobs", /2: it needs logprobs: true/, { ...question, top_logprobs: 2 }],
     ["top_logprobs", /too big/, { ...question, logprobs: true, top_logprobs: 21 }],
-    ["tool_choice", /"required": only "auto" and "none"/, { ...question, tool_choice: "required" }],
-    ["response_format.type", /"json_object": only "text"/, { ...question, response_format: { type: "json_object" } }],
-    ["reasoning_effort", /not supported/, { ...question, reasoning_effort: "high" }],
+    ["reasoning_effort", /"huge": .*expected one of/, { ...question, reasoning_effort: "huge" }],
+    ["stream_options.continuous_usage_stats", /not supported/, {
+      ...question,
+      stream: true,
+      stream_options: { continuous_usage_stats: true },
+    }],
+    ["tool_choice", /"any": expected "auto", "none", "required" or a function/, { ...question, tool_choice: "any" }],
+    ["response_format.type", /"xml": expected one of text, json_object/, {
+      ...question,
+      response_format: { type: "xml" },
+    }],
+    ["response_format.json_schema", /^Missing/, { ...question, response_format: { type: "json_schema" } }],
     ["chat_template_kwargs.x", /not supported/, { ...question, chat_template_kwargs: { x: 1 } }],
     ["tools[0].function.name", /letters, digits/, {
       ...question,
@@ -254,12 +239,6 @@ Deno.test("what the chat layer refuses is a 400 with the field's name", async ()
     const error = await refused(await ask({ ...question, stream }), 400);
     assert.deepEqual([error.param, error.message], ["logit_bias", "Cannot use 100"]);
   }
-});
-
-Deno.test("a token array as prompt is refused by name", async () => {
-  const { post } = serve();
-  const error = await refused(await post("/v1/completions", { prompt: [1, 2] }), 400);
-  assert.deepEqual([error.param, error.message], ["prompt", "Invalid prompt: only a single string is supported"]);
 });
 
 Deno.test("bodies that are too large or not JSON get 413 and 415", async () => {
@@ -307,7 +286,7 @@ Deno.test("after the model has stopped, health and completions answer 503 and sa
 });
 
 Deno.test("with an API key, /v1 needs it and /health does not", async () => {
-  const { app, ask } = serve(hello, { apiKey: "secret" });
+  const { app, ask } = serve(hello, { apiKeys: ["secret"] });
   assert.match((await refused(await ask(question), 401)).message, /Missing API key/);
   const wrong = await ask(question, { headers: { authorization: "Bearer wrong" } });
   assert.equal((await refused(wrong, 401)).code, "invalid_api_key");
@@ -316,7 +295,7 @@ Deno.test("with an API key, /v1 needs it and /health does not", async () => {
 });
 
 Deno.test("only the given origin may call from a page, errors included", async () => {
-  const { app, ask } = serve(hello, { corsOrigin: "https://a.example", apiKey: "secret" });
+  const { app, ask } = serve(hello, { corsOrigin: "https://a.example", apiKeys: ["secret"] });
   const preflight = await app.request("/v1/models", {
     method: "OPTIONS",
     headers: { origin: "https://a.example", "access-control-request-method": "GET" },
@@ -388,10 +367,15 @@ Deno.test("GET /openapi.json describes every route from the schemas", async () =
   const document = await (await app.request("/openapi.json")).json();
   assert.deepEqual(Object.keys(document.paths), [
     "/health",
+    "/health/live",
     "/v1/models",
     "/v1/models/{id}",
     "/v1/chat/completions",
     "/v1/completions",
+    "/v1/responses",
+    "/tokenize",
+    "/detokenize",
+    "/metrics",
   ]);
   const request = document.components.schemas.ChatCompletionRequest;
   assert.equal(request.additionalProperties, false);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { Chat, type TokenGenerator } from "../../src/chat/chat.ts";
-import type { EngineFinish, GenerateRequest } from "../../src/pipeline/messages.ts";
+import type { EngineFinish, GenerateRequest, ScoreRequest } from "../../src/pipeline/messages.ts";
 import { createApp } from "../../src/server/app.ts";
 import { template, tokenizer } from "../chat/ring_nano.ts";
 
@@ -44,13 +44,34 @@ const bases = {
   },
   "/v1/completions": {
     model: "nano",
-    prompt: "once",
+    prompt: ["once", "upon"],
     max_tokens: 3,
     stream: false,
     logit_bias: {},
     stop: "x",
-    best_of: 1,
+    n: 2,
+    best_of: 2,
+    echo: true,
+    logprobs: 1,
   },
+  "/v1/responses": {
+    model: "nano",
+    instructions: "s",
+    input: [
+      { role: "user", content: [{ type: "input_text", text: "hi" }] },
+      { type: "reasoning", id: "rs", summary: [], content: [{ type: "reasoning_text", text: "r" }] },
+      { type: "function_call", call_id: "c", name: "f", arguments: "{}" },
+      { type: "function_call_output", call_id: "c", output: "1" },
+    ],
+    max_output_tokens: 5,
+    tools: [{ type: "function", name: "f", parameters: { type: "object" } }],
+    include: ["message.output_text.logprobs"],
+    reasoning: { effort: "low", summary: "auto" },
+    stream: true,
+    store: false,
+  },
+  "/tokenize": { model: "nano", messages: [{ role: "user", content: "hi" }], add_special_tokens: true },
+  "/detokenize": { model: "nano", tokens: [1, 2, 3] },
 };
 
 /** An engine that answers everything with two tokens, or one. */
@@ -58,6 +79,10 @@ class TwoTokens implements TokenGenerator {
   readonly failure = null;
   readonly info = { stages: [], context: 2048, slots: 1, vocabulary: tokenizer.vocabSize };
   running = 0;
+
+  status() {
+    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0 });
+  }
 
   generate({ prompt, maxTokens, logprobs }: GenerateRequest) {
     const top = logprobs === null ? {} : { logprob: -1, top: [[300, -1]] as const };
@@ -78,8 +103,9 @@ class TwoTokens implements TokenGenerator {
     return Object.assign(iterate.call(this), { result: Promise.resolve({ finish, stats }) });
   }
 
-  score(): never {
-    throw new Error("No request scores");
+  async *score({ tokens }: ScoreRequest) {
+    const logprobs = Float64Array.from(tokens, (_, i) => i === 0 ? NaN : -1);
+    yield { first: 0, logprobs, logits: null, top: Array.from(tokens, () => [[300, -1] as const]) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

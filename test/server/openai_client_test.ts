@@ -13,7 +13,7 @@ async function connect(
 ) {
   const { apiKey = "secret", warm = true } = options;
   const model = new ScriptedModel(script);
-  const app = createApp({ name: "nano", model: () => warm ? model : null, apiKey: "secret" });
+  const app = createApp({ name: "nano", model: () => warm ? model : null, apiKeys: ["secret"] });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   const client = new OpenAI({ apiKey, baseURL: `http://127.0.0.1:${server.addr.port}/v1`, maxRetries: 0 });
   try {

@@ -8,7 +8,17 @@ export const finish: Delta = { type: "finish", reason: "stop", usage, timings: {
 export const content = (text: string): Delta => ({ type: "content", text });
 
 /** What a script's function gives is said next; what it throws, or its promise rejects with, breaks the generation. */
-export type Script = readonly (Delta | ((signal: AbortSignal | undefined) => Delta | Promise<Delta>))[];
+export type Script = Iterable<Delta | ((signal: AbortSignal | undefined) => Delta | Promise<Delta>)>;
+
+const stage = {
+  layers: { start: 0, end: 10 },
+  backend: "wasm",
+  device: "CPU",
+  weightBytes: 1,
+  stateBytes: 1,
+  cacheBytes: 1,
+  vocabulary: 4,
+} as const;
 
 export class ScriptedModel implements ServedModel {
   readonly requests: (ChatRequest | CompletionRequest)[] = [];
@@ -16,11 +26,22 @@ export class ScriptedModel implements ServedModel {
   running = 0;
   /** Generations that ended before their script did. */
   cut = 0;
+  /** Its tokens are the characters' codes. */
+  readonly tokenizer: ServedModel["tokenizer"] = {
+    encode: (text) => Uint32Array.from(text, (character) => character.charCodeAt(0)),
+    decode: (ids) => String.fromCharCode(...Array.from(ids)),
+  };
   /** Why it can answer nothing any more. */
   failure: Error | null = null;
 
+  readonly info = { stages: [stage], context: 64, slots: 2, vocabulary: 4 };
+
   /** A script, or what makes one of the last message. */
   constructor(readonly script: Script | ((question: string) => Script)) {}
+
+  status() {
+    return Promise.resolve({ running: this.running, waiting: 0, steps: 5, rows: 12 });
+  }
 
   stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
     return this.#say(request, signal);
@@ -28,6 +49,10 @@ export class ScriptedModel implements ServedModel {
 
   complete(request: CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
     return this.#say(request, signal);
+  }
+
+  promptTokens({ messages }: ChatRequest): Uint32Array {
+    return this.tokenizer!.encode(messages.map(({ role, content }) => `${role}:${content}`).join("\n"));
   }
 
   async *#say(request: ChatRequest | CompletionRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
@@ -54,5 +79,5 @@ export function forever(signal: AbortSignal | undefined): Promise<Delta> {
 }
 
 function lastText(request: ChatRequest | CompletionRequest): string {
-  return "prompt" in request ? request.prompt : request.messages.at(-1)?.content ?? "";
+  return "prompt" in request ? String(request.prompt) : request.messages.at(-1)?.content ?? "";
 }

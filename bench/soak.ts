@@ -1,0 +1,115 @@
+/**
+ * Abuses `ringlet serve` with the embedded model, and tells what became of its memory and its slots:
+ *
+ *     deno run -A bench/soak.ts [--malformed 2000] [--storm 30] [--soak 1200] [-- FLAGS OF SERVE]
+ *
+ * `--malformed` is a number of requests, `--storm` seconds of 200 clients a second, `--soak` seconds of everything mixed. Exits 1 if the
+ * server breaks, a slot stays taken, or the soak's memory grows by more than a tenth between its second and its last quarter.
+ */
+import { parseArgs } from "node:util";
+import { type ServeProcess, startServe } from "../test/server/serve_process.ts";
+import { ask, halfClosed, largeBodies, malformed, slowReaders, storm, type Tally } from "./abuse.ts";
+
+const { values, positionals } = parseArgs({
+  args: Deno.args,
+  allowPositionals: true,
+  options: {
+    malformed: { type: "string", default: "2000" },
+    storm: { type: "string", default: "30" },
+    soak: { type: "string", default: "1200" },
+  },
+});
+
+/** One figure of /metrics, summed over its labels. */
+function figure(text: string, name: string): number {
+  const lines = text.split("\n").filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
+}
+
+interface Figures {
+  readonly taken: number;
+  readonly megabytes: number;
+}
+
+async function figures({ url }: ServeProcess): Promise<Figures> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const taken = figure(text, "ringlet_sequences_running") + figure(text, "ringlet_sequences_waiting");
+  return { taken, megabytes: figure(text, "process_resident_memory_bytes") / 1e6 };
+}
+
+/** Runs one kind of abuse, then waits until all slots are free and asks as a client would. */
+async function part(server: ServeProcess, name: string, abuse: () => Promise<Tally | void>): Promise<number> {
+  const started = performance.now();
+  const tally = await abuse() ?? {};
+  const abused = performance.now();
+  let { taken, megabytes } = await figures(server);
+  while (taken > 0 && performance.now() - abused < 10_000) ({ taken, megabytes } = await figures(server));
+  const settled = performance.now();
+  if (taken > 0) throw new Error(`${name}: ${taken} sequences still run or wait after 10 s`);
+  const status = await ask(server.port);
+  if (status !== 200) throw new Error(`${name}: the next request got ${status}`);
+  const seconds = ((abused - started) / 1000).toFixed(1);
+  const free = Math.round(settled - abused);
+  say(
+    `${name.padEnd(14)} ${seconds.padStart(7)} s  free after ${free} ms, ${megabytes.toFixed(0)} MB  ${
+      JSON.stringify(tally)
+    }`,
+  );
+  return megabytes;
+}
+
+/** Everything at once, in rounds, with the memory after each. */
+async function soak(server: ServeProcess, seconds: number): Promise<void> {
+  const memory: number[] = [];
+  const end = performance.now() + seconds * 1000;
+  for (let round = 0; performance.now() < end; round++) {
+    memory.push(
+      await part(server, `soak ${round}`, async () => {
+        const [tally] = await Promise.all([
+          storm(server.port, 50, 10),
+          malformed(server.port, 50, round),
+          largeBodies(server.port, 4, 10_000_000),
+          slowReaders(server.port, 4, 8000),
+          halfClosed(server.port, 4, 8000),
+          Promise.all(Array.from({ length: 8 }, () => ask(server.port))),
+        ]);
+        return tally;
+      }),
+    );
+  }
+  if (memory.length < 8) return;
+  const quarter = (i: number) => Math.max(...memory.slice(memory.length * i / 4, memory.length * (i + 1) / 4));
+  say(`Most memory by quarters of the soak: ${[0, 1, 2, 3].map((i) => quarter(i).toFixed(0)).join(", ")} MB`);
+  if (quarter(3) > 1.1 * quarter(1)) throw new Error("The memory grows");
+}
+
+function say(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+if (import.meta.main) {
+  await using server = await startServe(["--max-sequences", "4", ...positionals]);
+  const { port } = server;
+  try {
+    await part(server, "warm", () => Promise.resolve({}));
+    if (+values.malformed > 0) await part(server, "malformed", () => malformed(port, +values.malformed));
+    if (+values.malformed > 0) await part(server, "10 MB bodies", () => largeBodies(port, 50, 10_000_000));
+    if (+values.storm > 0) {
+      await part(server, "slow readers", () => slowReaders(port, 32, 5000));
+      await part(server, "half-closed", () => halfClosed(port, 32, 5000));
+      await part(server, "storm", () => storm(port, 200, +values.storm));
+      await part(server, "storm again", () => storm(port, 200, +values.storm));
+    }
+    await soak(server, +values.soak);
+    const statuses: Tally = {};
+    for (const [, status] of server.said().matchAll(/"status":(\d+)/g)) {
+      statuses[status!] = (statuses[status!] ?? 0) + 1;
+    }
+    say(`The server logged ${JSON.stringify(statuses)}`);
+    if (Object.keys(statuses).some((status) => +status >= 500)) throw new Error("The server failed");
+  } catch (error) {
+    say((error as Error).message);
+    say(server.said().slice(-2000));
+    Deno.exitCode = 1;
+  }
+}

@@ -1,0 +1,11 @@
+/** What can go wrong with an engine, as its callers see it. */
+
+/** An engine that cannot be opened, that stopped, or that refused a request or failed in it; the message says which. */
+export class EngineError extends Error {
+  override readonly name: string = "EngineError";
+}
+
+/** As many requests wait as may: this one was not taken, and may be sent again in a moment. */
+export class EngineBusyError extends EngineError {
+  override readonly name = "EngineBusyError";
+}
