@@ -1,13 +1,13 @@
 // Notes each output row's candidates, and draws its token where the step says how: top-k, top-p and min-p in this order, then the first one
 // at which the running mass reaches u times what is kept. What the other tokens weigh follows from log-sum-exp, exactly only at
 // temperature 1; if the draw falls among them it is the last candidate. The step then goes on by one position with that token.
-// One workgroup of LANES ≥ PER_ROW per row.
+// One workgroup of LANES per row, of PER_ROW at least.
 
 const LAST = PER_ROW - 1u;
 const NOTE = 2u * PER_ROW + 2u;
 
-// As shaders/lib/step.wgsl has it. Its draws are a counter for each output (steps gone on, steps to go on) and two vec4s for each draw.
-@group(0) @binding(0) var<storage, read_write> step: array<vec4u>;
+// Its draws are a counter for each output (steps gone on, steps to go on) and two vec4s for each draw.
+@group(0) @binding(0) var<storage, read_write> step: array<vec4u>; // [as shaders/lib/step.wgsl has it]
 @group(0) @binding(1) var<storage, read> ids: array<u32>; // [R, PER_ROW]
 @group(0) @binding(2) var<storage, read> logits: array<f32>; // [R, PER_ROW], by falling logit
 @group(0) @binding(3) var<storage, read> log_sum_exp: array<f32>; // [R]

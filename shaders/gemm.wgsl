@@ -2,8 +2,7 @@
 // as decode_product.wgsl does, for many rows.
 // One workgroup of LANES per tile of ROW_BLOCKS · 4 · DOWN rows and COLUMN_BLOCKS · 4 · ACROSS outputs (lib/register_tile.wgsl), the blocks
 // 1 or 2 each.
-// A sum goes through K in its order, whatever the tile is; with several SPLITS each workgroup goes through a share of K, and out is
-// [SPLITS, T, N] for sum_splits.wgsl to add up. OUTPUTS: rows are the step's outputs. BIAS: there is one.
+// A sum goes through K in its order, whatever the tile is. OUTPUTS: rows are the step's outputs. BIAS: there is one.
 // ROUTED: rows are choices (t, k), in tiles that share an expert's matrix (lib/row_tile.wgsl).
 
 const TILE_ROWS = 4u * ROW_BLOCKS * DOWN;
@@ -80,12 +79,9 @@ fn advance(k: u32, at: vec2u) {
   }
 }
 
-var<private> split: u32;
-var<private> split_rows: u32; // rows of each split in out
-
 fn write(rows: RowTile, row: u32, n: u32, sum: f32) {
   if (row >= rows.count) { return; }
-  let at = (split * split_rows + tile_rows[row]) * params.outputs + n;
+  let at = tile_rows[row] * params.outputs + n;
   var value = sum;
   if (BIAS) { value += bias[n]; }
   if (ADD) { value += out[at]; }
@@ -117,11 +113,9 @@ fn main(
   // Neighbouring workgroups take the same weights to other rows.
   let all_rows = select(step_rows(), step_outputs(), OUTPUTS);
   let row_tiles = select((all_rows + TILE_ROWS - 1u) / TILE_ROWS, ROW_TILES, ROUTED);
-  split = flat(group, grid) % SPLITS;
-  split_rows = select(0u, all_rows, SPLITS > 1u);
-  let column_tile = flat(group, grid) / SPLITS / row_tiles;
+  let column_tile = flat(group, grid) / row_tiles;
   if (column_tile >= params.column_tiles) { return; }
-  let rows = take_rows(lane, flat(group, grid) / SPLITS % row_tiles, all_rows);
+  let rows = take_rows(lane, flat(group, grid) % row_tiles, all_rows);
   if (rows.count == 0u) { return; }
   let n = params.start + column_tile * TILE_COLUMNS;
   let at = thread_at(lane);
@@ -134,22 +128,19 @@ fn main(
   let column1 = column_at(rows.expert, n + held + STEP);
   let column2 = column_at(rows.expert, n + held + 2u * STEP);
   let column3 = column_at(rows.expert, n + held + 3u * STEP);
-  let span = (params.columns + SPLITS * DEPTH - 1u) / (SPLITS * DEPTH) * DEPTH;
-  let begin = split * span;
-  let end = min(begin + span, params.columns);
-  var x0 = load_x(row0, begin + part);
+  var x0 = load_x(row0, part);
   var x1 = vec4f();
-  var w0 = load_w(column0, begin + part);
+  var w0 = load_w(column0, part);
   var w1 = vec4f();
   var w2 = vec4f();
   var w3 = vec4f();
-  if (X_LOADS > 1u) { x1 = load_x(row1, begin + part); }
-  if (W_LOADS > 1u) { w1 = load_w(column1, begin + part); }
+  if (X_LOADS > 1u) { x1 = load_x(row1, part); }
+  if (W_LOADS > 1u) { w1 = load_w(column1, part); }
   if (W_LOADS > 2u) {
-    w2 = load_w(column2, begin + part);
-    w3 = load_w(column3, begin + part);
+    w2 = load_w(column2, part);
+    w3 = load_w(column3, part);
   }
-  for (var base = begin; base < end; base += DEPTH) {
+  for (var base = 0u; base < params.columns; base += DEPTH) {
     workgroupBarrier(); // the columns before may still be being read
     hold_x(held, part, x0);
     hold_w(held, part, w0);

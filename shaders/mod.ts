@@ -1,6 +1,7 @@
 /** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
 import activation from "./lib/activation.wgsl" with { type: "text" };
 import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
+import batchTile from "./lib/batch_tile.wgsl" with { type: "text" };
 import cachedRows from "./lib/cached_rows.wgsl" with { type: "text" };
 import cacheF16 from "./lib/cache_f16.wgsl" with { type: "text" };
 import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
@@ -8,6 +9,8 @@ import choice from "./lib/choice.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
 import choose from "./lib/choose.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
+import heldCodes from "./lib/held_codes.wgsl" with { type: "text" };
+import heldValues from "./lib/held_values.wgsl" with { type: "text" };
 import octet from "./lib/octet.wgsl" with { type: "text" };
 import octetF16 from "./lib/octet_f16.wgsl" with { type: "text" };
 import octetF32 from "./lib/octet_f32.wgsl" with { type: "text" };
@@ -47,6 +50,8 @@ import weightQ4 from "./lib/weight_q4.wgsl" with { type: "text" };
 import weightQ8 from "./lib/weight_q8.wgsl" with { type: "text" };
 
 import append from "./append.wgsl" with { type: "text" };
+import batchGateUp from "./batch_gate_up.wgsl" with { type: "text" };
+import batchProduct from "./batch_product.wgsl" with { type: "text" };
 import blockCandidates from "./block_candidates.wgsl" with { type: "text" };
 import chunkOutputs from "./chunk_outputs.wgsl" with { type: "text" };
 import chunkStates from "./chunk_states.wgsl" with { type: "text" };
@@ -85,12 +90,12 @@ import softwareLinearLayer from "./software_linear_layer.wgsl" with { type: "tex
 import softwareProduct from "./software_product.wgsl" with { type: "text" };
 import softwareRoute from "./software_route.wgsl" with { type: "text" };
 import sortExperts from "./sort_experts.wgsl" with { type: "text" };
-import sumSplits from "./sum_splits.wgsl" with { type: "text" };
 
 /** Parts with one text; `reduce` is chosen by the device, `weight` and `cache` by the type of what is read. */
 const PARTS = {
   step,
   activation,
+  batchTile,
   choice,
   choices,
   ownChoices,
@@ -125,6 +130,16 @@ const WEIGHTS = {
 /** How many neighbours a lane takes at once where few rows are multiplied, and with what their products are scaled. */
 const PIECES = { f32: piece4, bf16: piece4, f16: piece4, f8_e4m3: piece4, q8: pieceQ8, q4: pieceQ4 } as const;
 
+/** How weights wait in workgroup memory. */
+const HELD = {
+  f32: heldCodes,
+  bf16: heldCodes,
+  f16: heldCodes,
+  f8_e4m3: heldValues,
+  q8: heldValues,
+  q4: heldValues,
+} as const;
+
 /** How keys and values are read and written. */
 const CACHES = { f32: cacheF32, f16: cacheF16 } as const;
 
@@ -137,7 +152,7 @@ const STRIPS = { f32: strip32, bf16: strip16, f16: strip16, f8_e4m3: strip8, q8:
 /** How a shared expert's weights are read beside the routed experts'. */
 const SHARED = { alike: sharedAlike, q8: sharedQ8 } as const;
 
-type Part = keyof typeof PARTS | "reduce" | "weight" | "shared" | "cache" | "cachedOctet" | "strip" | "pieces";
+type Part = keyof typeof PARTS | "reduce" | "weight" | "held" | "shared" | "cache" | "cachedOctet" | "strip" | "pieces";
 
 /** Numbers become u32 constants. */
 export type Constants = Readonly<Record<string, number | boolean>>;
@@ -171,6 +186,15 @@ export const SHADERS = {
     "step" | "query_weight" | "key_weight" | "rope" | "qkv" | "keys" | "values",
     "heads" | "kv_heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
   >("append", append, "step", "reduce", "activation", "cache", "readyHeads"),
+  batchGateUp: shader<
+    "step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "out",
+    "outputs" | "epsilon" | PartOfStack
+  >("batch_gate_up", batchGateUp, "step", "weight", "held", "tile", "batchTile", "activation"),
+  batchProduct: shader<
+    | ("step" | "x" | "norm" | "weight" | "factors" | "bias" | "out")
+    | ("other_weight" | "other_factors" | "other_out"),
+    "outputs" | "other_outputs" | "epsilon" | PartOfStack
+  >("batch_product", batchProduct, "step", "weight", "held", "tile", "batchTile"),
   blockCandidates: shader<"step" | "logits" | "sums", "vocabulary">(
     "block_candidates",
     blockCandidates,
@@ -315,7 +339,6 @@ export const SHADERS = {
     "span",
   ),
   sortExperts: shader<"step" | "ids" | "places", "tiles" | "choices">("sort_experts", sortExperts, "step", "reduce"),
-  sumSplits: shader<"step" | "parts" | "bias" | "out", "columns">("sum_splits", sumSplits, "step"),
   softmaxAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
     "heads" | "kv_heads" | "first_row" | "rows" | "units" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
@@ -368,7 +391,7 @@ export const TOOLS = {
 /** All that kernels are made of, for whoever must notice a change. */
 export const SOURCES: readonly string[] = [
   ...[...Object.values(SHADERS), ...Object.values(TOOLS)].map(({ text }) => text),
-  ...[PARTS, WEIGHTS, PIECES, SHARED, CACHES, OCTETS, STRIPS].flatMap((parts) => Object.values(parts)),
+  ...[PARTS, WEIGHTS, HELD, PIECES, SHARED, CACHES, OCTETS, STRIPS].flatMap((parts) => Object.values(parts)),
   ...[reduce, reduceSubgroup, strip, pieces],
 ];
 
@@ -394,6 +417,7 @@ export function assemble(shader: Shader, { enables, subgroups, weight, shared, c
   const parts = shader.parts.map((part) => {
     if (part === "reduce") return subgroups ? reduceSubgroup : reduce;
     if (part === "cache") return CACHES[cache!];
+    if (part === "held") return HELD[weight!];
     if (part === "shared") return SHARED[shared];
     if (part === "cachedOctet") return OCTETS[cache!];
     if (part === "pieces") return PIECES[weight!] + pieces;

@@ -203,8 +203,8 @@ for (
   }, missing);
 }
 
-const testManyRows = (rows: number, outputs: number) => async () => {
-  using backend = await WebGpuBackend.open({ gpu: "deno" });
+const testManyRows = (features: readonly string[], rows: number, outputs: number) => async () => {
+  using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
   const make = new CaseMaker(backend, 3);
   const { build, logits } = smallModel(make, rows);
   await make.written();
@@ -223,5 +223,8 @@ const testManyRows = (rows: number, outputs: number) => async () => {
   assert.deepEqual([first, second, third], alone);
 };
 
-testOnGpu("run() gives a row the same bits alone and among the rows of others, a batch at once", testManyRows(24, 12));
-testOnGpu("run() gives a row the same bits alone and among the rows of others, many at once", testManyRows(40, 3));
+for (const { name, features, missing } of VARIANTS) {
+  const title = `run() ${name} gives a row the same bits alone and among the rows of others`;
+  testOnGpu(`${title}, a batch at once`, testManyRows(features, 24, 12), missing);
+  testOnGpu(`${title}, many at once`, testManyRows(features, 40, 3), missing);
+}

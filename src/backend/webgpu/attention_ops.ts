@@ -2,10 +2,11 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
+import { productsByTiles } from "./batch_products.ts";
 import { decodeLinearAttention } from "./decode_attention.ts";
 import type { Part } from "./memory.ts";
 import { byChunks, chunkedAttention } from "./prefill_attention.ts";
-import { byTiles, productsByTiles } from "./prefill_dense.ts";
+import { byTiles } from "./prefill_dense.ts";
 import { own, type Recording, whole } from "./recording.ts";
 
 /** Rows that linear attention treats at once (spec c.6). */

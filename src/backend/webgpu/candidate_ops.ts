@@ -17,7 +17,7 @@ export function candidates(recording: Recording, out: CandidateTensors, logits: 
   const sums = recording.scratch("block sums", 2 * capacity.outputs * BLOCKS);
   recording.dispatch(
     SHADERS.blockCandidates,
-    { constants: { BLOCK, BLOCKS }, workgroups: ({ outputs }) => outputs * BLOCKS },
+    { constants: { BLOCK, BLOCKS }, workgroups: ({ outputs }) => outputs * Math.ceil(BLOCKS / 4) },
     { logits: whole(logits), sums },
     { vocabulary },
   );

@@ -4,7 +4,6 @@ import type { Routing, SharedDown } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { besideOthers, choicesOf } from "./decode_experts.ts";
 import { decodeProduct } from "./decode_products.ts";
-import { gemm, productsByTiles } from "./prefill_dense.ts";
 import { combineExperts, expertProducts } from "./prefill_experts.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import { softwareDownAdd } from "./software_experts.ts";
@@ -33,10 +32,7 @@ export function decodeDownAdd(
   }
   fewRowsDown(recording, hidden, x, routing, down);
   if (shared === null) return;
-  const map = { weight: shared.down, bias: null };
-  if (productsByTiles(recording.capacity.rows)) {
-    gemm(recording, hidden, whole(shared.x), map, { add: true, rows: "rows" });
-  } else decodeProduct(recording, hidden, shared.x, map, { add: true, lanes: LANES });
+  decodeProduct(recording, hidden, shared.x, { weight: shared.down, bias: null }, { add: true, lanes: LANES });
   recording.changed(hidden);
 }
 

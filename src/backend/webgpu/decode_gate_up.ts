@@ -2,9 +2,9 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Routing, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
+import { productsByTiles } from "./batch_products.ts";
 import { besideOthers, choicesOf, decodesExperts, TILE_ROWS } from "./decode_experts.ts";
 import { pieceOf, teamsFor } from "./decode_products.ts";
-import { productsByTiles } from "./prefill_dense.ts";
 import { type DispatchOptions, own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import { softwareGateUp } from "./software_experts.ts";
 import { byStrips } from "./software_products.ts";

@@ -115,7 +115,7 @@ export function decodeProduct(
 const PAIR_BUFFERS = 9;
 
 /** Whether one dispatch may compute both products: they have no bias, are stored alike and in one part. */
-function pairs({ device }: Recording, one: Linear, other: Linear): boolean {
+export function pairs({ device }: Recording, one: Linear, other: Linear): boolean {
   const isWhole = ({ weight, bias }: Linear) => bias === null && own(weight.values).parts.length === 1;
   return device.gpu.limits.maxStorageBuffersPerShaderStage >= PAIR_BUFFERS && isWhole(one) && isWhole(other) &&
     one.weight.values.dtype === other.weight.values.dtype &&

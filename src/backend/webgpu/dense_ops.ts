@@ -2,9 +2,10 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Linear, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
+import { batchGateUp, batchProduct, batchProject, byBatch, productsByTiles } from "./batch_products.ts";
 import { decodeDenseGateUp, decodesGateUp } from "./decode_gate_up.ts";
 import { decodeProduct, decodeProject, lanesFor } from "./decode_products.ts";
-import { byTiles, gatedGemm, gemm, productsByTiles } from "./prefill_dense.ts";
+import { byTiles, gatedGemm, gemm } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import { softwareGateUp } from "./software_experts.ts";
 import { byStrips } from "./software_products.ts";
@@ -41,21 +42,26 @@ export function project(
   norm: Norm,
   maps: readonly Linear[],
 ): void {
-  if (productsByTiles(recording.capacity.rows)) {
+  if (byBatch(recording, recording.capacity.rows)) batchProject(recording, outs, hidden, norm, maps);
+  else if (productsByTiles(recording.capacity.rows)) {
     const normed = recording.normed(hidden, norm);
     maps.forEach((map, i) => gemm(recording, outs[i]!, normed, map, { add: false, rows: "rows" }));
   } else decodeProject(recording, outs, hidden, norm, maps);
 }
 
 export function projectAdd(recording: Recording, hidden: Tensor, x: Tensor, map: Linear): void {
-  if (productsByTiles(recording.capacity.rows)) gemm(recording, hidden, whole(x), map, { add: true, rows: "rows" });
-  else decodeProduct(recording, hidden, x, map, { add: true, gated: recording.take(x, "gated") });
+  if (byBatch(recording, recording.capacity.rows)) batchProduct(recording, hidden, x, map, { add: true });
+  else if (productsByTiles(recording.capacity.rows)) {
+    gemm(recording, hidden, whole(x), map, { add: true, rows: "rows" });
+  } else decodeProduct(recording, hidden, x, map, { add: true, gated: recording.take(x, "gated") });
   recording.changed(hidden);
 }
 
 export function head(recording: Recording, logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void {
   const [linear, rows] = [{ weight: map, bias: null }, "outputs"] as const;
-  if (productsByTiles(recording.capacity.outputs)) {
+  if (byBatch(recording, recording.capacity.outputs)) {
+    batchProduct(recording, logits, hidden, linear, { rows, norm });
+  } else if (productsByTiles(recording.capacity.outputs)) {
     gemm(recording, logits, recording.normed(hidden, norm, rows), linear, { add: false, rows });
   } else decodeProduct(recording, logits, hidden, linear, { rows, norm });
 }
@@ -64,6 +70,9 @@ export function gateUp(recording: Recording, out: Tensor, hidden: Tensor, norm: 
   const [outputs, width] = gate.values.shape as [number, number];
   const { factors, constants } = scaling(recording, gate);
   checkAlike(gate, up);
+  if (byBatch(recording, recording.capacity.rows)) {
+    return batchGateUp(recording, out, hidden, norm, gate, up);
+  }
   const many = byTiles(recording.capacity.rows);
   if (!many && byStrips(recording, [gate, up])) {
     return softwareGateUp(recording, out, hidden, norm, null, [gate, up], null);

@@ -2,12 +2,13 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
+import { byBatch, productsByTiles } from "./batch_products.ts";
 import { decodeDownAdd } from "./decode_down.ts";
 import { besideOthers, choosesWhileReading, decodesExperts, orderChoices } from "./decode_experts.ts";
 import { decodeGateUp } from "./decode_gate_up.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { gateUp, projectAdd } from "./dense_ops.ts";
-import { byTiles, gemm, productsByTiles } from "./prefill_dense.ts";
+import { byTiles, gemm } from "./prefill_dense.ts";
 import { sortedDownAdd, sortedGateUp } from "./prefill_experts.ts";
 import { type Recording, whole } from "./recording.ts";
 import { routesByStrips, softwareRoute } from "./software_experts.ts";
@@ -59,6 +60,12 @@ function routeBy(
   else recording.leave(ids, { choice: { logits, bias: biases, weights, scale, constants } }, choose);
 }
 
+/** Whether the kernels of few rows take a shared expert along. It has tiles of its own where they hold all rows. */
+function beside(recording: Recording, weight: Weight, shared: readonly Weight[]): boolean {
+  return decodesExperts(recording) && !byBatch(recording, recording.capacity.rows) &&
+    besideOthers(recording, weight, shared) !== null;
+}
+
 export function expertsGateUp(
   recording: Recording,
   out: Tensor,
@@ -70,7 +77,7 @@ export function expertsGateUp(
   shared: SharedGateUp | null = null,
 ): void {
   const fewRows = decodesExperts(recording);
-  const fused = shared !== null && fewRows && besideOthers(recording, gate, [shared.gate, shared.up]) !== null;
+  const fused = shared !== null && beside(recording, gate, [shared.gate, shared.up]);
   if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
   if (!fewRows) sortedGateUp(recording, out, hidden, norm, routing, gate, up);
   else decodeGateUp(recording, out, hidden, norm, routing, [gate, up], fused ? shared : null);
@@ -85,7 +92,7 @@ export function expertsDownAdd(
   shared: SharedDown | null = null,
 ): void {
   const fewRows = decodesExperts(recording);
-  const fused = shared !== null && fewRows && besideOthers(recording, down, [shared.down]) !== null;
+  const fused = shared !== null && beside(recording, down, [shared.down]);
   if (shared !== null && !fused) projectAdd(recording, hidden, shared.x, { weight: shared.down, bias: null });
   if (!fewRows) sortedDownAdd(recording, hidden, x, routing, down);
   else decodeDownAdd(recording, hidden, x, routing, down, fused ? shared : null);

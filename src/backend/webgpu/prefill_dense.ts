@@ -9,17 +9,9 @@ import type { SortedChoices } from "./sorted_choices.ts";
 /** Rows from which everything goes by tiles: a decode step of all sequences has fewer. */
 const MANY_ROWS = 33;
 
-/** Rows from which matrix products do: a weight that is read then serves enough rows that multiplying takes longer than reading. */
-const PRODUCT_ROWS = 9;
-
 /** Whether products of plans for so many rows go by tiles. A row's bits are the same in all of them. */
 export function byTiles(rows: number): boolean {
   return rows >= MANY_ROWS;
-}
-
-/** Whether matrix products of plans for so many rows go by tiles. */
-export function productsByTiles(rows: number): boolean {
-  return rows >= PRODUCT_ROWS;
 }
 
 /** Threads of a workgroup, and blocks of four rows and of four columns that each of them sums up (shaders/lib/register_tile.wgsl). */
@@ -53,10 +45,6 @@ const GATED: TileShape = { across: 16, down: 16, rowBlocks: 1, columnBlocks: 1 }
 const LARGEST_BYTES = 21 * 1024;
 const MANY_TILES = 128;
 
-/** Workgroups that keep a GPU busy where tiles are few, and shares of K that there are at most. */
-const BUSY_WORKGROUPS = 384;
-const MOST_SPLITS = 8;
-
 const tilesFor = (shape: TileShape, rows: number, outputs: number): number =>
   Math.ceil(rows / tileRows(shape)) * Math.ceil(outputs / tileColumns(shape));
 
@@ -86,11 +74,7 @@ export function gemm(
   const [outputs, width] = weight.values.shape.slice(-2) as [number, number];
   const { factors, constants } = scaling(recording, weight);
   const shape = places?.shape ?? shapeFor(recording.device, recording.capacity[rows], outputs);
-  const SPLITS = places ? 1 : splitsFor(shape, recording.capacity[rows], outputs);
-  const split = SPLITS > 1;
-  const kind = { OUTPUTS: rows === "outputs", BIAS: bias !== null && !split, ADD: add && !split, SPLITS };
-  const result = out instanceof GPUBuffer ? out : whole(out);
-  const parts = split ? recording.scratch("splits of K", SPLITS * recording.capacity[rows] * outputs) : result;
+  const kind = { OUTPUTS: rows === "outputs", BIAS: bias !== null, ADD: add };
   for (const { buffer, first, count } of own(weight.values).parts) {
     const tiles = tilesOf(shape, outputs, { first, count }, places);
     recording.dispatch(
@@ -98,53 +82,19 @@ export function gemm(
       {
         constants: { ...constants, ...kind, ...tiles.constants },
         weight: weightType(weight),
-        workgroups: (counts) => SPLITS * tiles.workgroups(counts[rows]),
+        workgroups: (counts) => tiles.workgroups(counts[rows]),
       },
       {
         x,
         weight: buffer,
         factors,
-        bias: bias === null || split ? recording.memory.nothing : whole(bias),
+        bias: bias === null ? recording.memory.nothing : whole(bias),
         places: places?.buffer ?? recording.memory.nothing,
-        out: parts,
+        out: out instanceof GPUBuffer ? out : whole(out),
       },
       { columns: width / 4, outputs, ...tiles.columns, first, count },
     );
   }
-  if (split) sumSplits(recording, result, parts, bias, { SPLITS, ADD: add, rows, outputs });
-}
-
-/** Shares of K, each for workgroups of its own, so that the few tiles of a decode step do not leave most of a GPU idle. */
-function splitsFor(shape: TileShape, rows: number, outputs: number): number {
-  if (byTiles(rows) || outputs % 4 !== 0) return 1;
-  const tiles = tilesFor(shape, rows, outputs);
-  return Math.min(MOST_SPLITS, 2 ** Math.max(0, Math.ceil(Math.log2(BUSY_WORKGROUPS / tiles))));
-}
-
-interface Splits {
-  readonly SPLITS: number;
-  readonly ADD: boolean;
-  readonly rows: "rows" | "outputs";
-  readonly outputs: number;
-}
-
-function sumSplits(
-  recording: Recording,
-  out: GPUBuffer,
-  parts: GPUBuffer,
-  bias: Tensor | null,
-  { SPLITS, ADD, rows, outputs }: Splits,
-): void {
-  const LANES = recording.device.wideLanes;
-  recording.dispatch(
-    SHADERS.sumSplits,
-    {
-      constants: { LANES, SPLITS, ADD, OUTPUTS: rows === "outputs", BIAS: bias !== null },
-      workgroups: (counts) => Math.ceil(counts[rows] * outputs / 4 / LANES),
-    },
-    { parts, bias: bias === null ? recording.memory.nothing : whole(bias), out },
-    { columns: outputs / 4 },
-  );
 }
 
 /** out = silu(x @ gate^T) ⊙ (x @ up^T): out[T, I], gate and up [I, H]; or for choices out[T, K, I], gate and up [E, I, H] */

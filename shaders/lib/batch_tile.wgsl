@@ -1,0 +1,241 @@
+// Products of up to 32 rows with a tile of 8 · ACROSS rows of weights, which a workgroup of LANES adds up over K.
+// 4 · ACROSS lanes are a group: each has 8 rows by 8 weights' sums, so that what it reads serves 4 products a number. Groups share out K
+// vec4 by vec4, DEPTH in turn to each, so that a workgroup reads whole lines. COLUMNS: K / 4. ACROSS: 2, 4 or 8.
+// NORM: x is normed, by the roots of squares that are added up on the way and divide at the end (spec c.1).
+// The kernel says what is multiplied: x, norm, params.epsilon, and weights_at, in the form that lib/held_*.wgsl has them wait in.
+
+const ROWS = 32u;
+const GROUP_LANES = 4u * ACROSS;
+const GROUPS = LANES / GROUP_LANES;
+const CHUNK = GROUPS * DEPTH; // vec4s of K that are held at once
+const LANES_OF_VEC4 = LANES / CHUNK;
+const X_LOADS = ROWS / LANES_OF_VEC4;
+const W_LOADS = 8u * ACROSS / LANES_OF_VEC4;
+const_assert X_LOADS == 2u || X_LOADS == 4u || X_LOADS == 8u;
+const_assert W_LOADS == 4u && (GROUPS == 4u || GROUPS == 8u || GROUPS == 16u);
+
+// All rows' vec4s of one place in K, lanes that share a place side by side; a pad, so that neighbouring places begin in other banks.
+struct HeldX {
+  rows: array<array<vec4f, 4>, 8>,
+  pad: vec4f,
+}
+struct HeldW {
+  rows: array<array<held4, ACROSS>, 8>,
+  pad: held4,
+}
+var<workgroup> held_x: array<HeldX, CHUNK>;
+var<workgroup> held_w: array<HeldW, CHUNK>;
+var<workgroup> lane_sums: array<vec4f, 2u * LANES>; // of one row of each lane
+var<workgroup> row_squares: array<f32, ROWS * CHUNK>;
+var<workgroup> row_scales: array<f32, ROWS>;
+
+// A lane's sums: columns are its rows 0 … 3 and 4 … 7, components its weights 0 … 3 (low) and 4 … 7 (high).
+var<private> low0: mat4x4f;
+var<private> low1: mat4x4f;
+var<private> high0: mat4x4f;
+var<private> high1: mat4x4f;
+
+// What a lane brings: where its rows of x and of the weights begin, and what it has read of them ahead.
+var<private> x_from: array<u32, 8>;
+var<private> w_from: array<WeightRow, 4>;
+var<private> next_x: array<vec4f, 8>;
+var<private> next_w: array<held4, 4>;
+var<private> next_norm: vec4f;
+var<private> squares: array<f32, 8>;
+
+// sums[j][i] += a_i · b_j, in the order of k: a[k][i] holds weights by columns of K, b[j] are rows as they lie.
+fn add_products(sums: mat4x4f, a: mat4x4f, b: mat4x4f) -> mat4x4f {
+  return mat4x4f(plus(sums[0], a, b[0]), plus(sums[1], a, b[1]), plus(sums[2], a, b[2]), plus(sums[3], a, b[3]));
+}
+
+fn plus(sums: vec4f, a: mat4x4f, b: vec4f) -> vec4f {
+  return fma(a[3], b.wwww, fma(a[2], b.zzzz, fma(a[1], b.yyyy, fma(a[0], b.xxxx, sums))));
+}
+
+fn four_weights(at: u32, column: u32, first: u32) -> mat4x4f {
+  if (first == 0u) {
+    return transpose(mat4x4f(
+      opened(held_w[at].rows[0][column]),
+      opened(held_w[at].rows[1][column]),
+      opened(held_w[at].rows[2][column]),
+      opened(held_w[at].rows[3][column]),
+    ));
+  }
+  return transpose(mat4x4f(
+    opened(held_w[at].rows[4][column]),
+    opened(held_w[at].rows[5][column]),
+    opened(held_w[at].rows[6][column]),
+    opened(held_w[at].rows[7][column]),
+  ));
+}
+
+// Adds the products of one held vec4 of K.
+fn advance(at: u32, column: u32, row: u32) {
+  let w0 = four_weights(at, column, 0u);
+  let w1 = four_weights(at, column, 4u);
+  let x0 = mat4x4f(
+    held_x[at].rows[0][row],
+    held_x[at].rows[1][row],
+    held_x[at].rows[2][row],
+    held_x[at].rows[3][row],
+  );
+  low0 = add_products(low0, w0, x0);
+  high0 = add_products(high0, w1, x0);
+  let x1 = mat4x4f(
+    held_x[at].rows[4][row],
+    held_x[at].rows[5][row],
+    held_x[at].rows[6][row],
+    held_x[at].rows[7][row],
+  );
+  low1 = add_products(low1, w0, x1);
+  high1 = add_products(high1, w1, x1);
+}
+
+// x at vec4 k of a row that begins at `begin`, nothing past its end; where chunks end with it, what is read there is not used.
+fn x_at(begin: u32, k: u32) -> vec4f {
+  let value = x[begin + min(k, COLUMNS - 1u)];
+  if (COLUMNS % CHUNK == 0u) { return value; }
+  return select(vec4f(), value, k < COLUMNS);
+}
+
+fn read_ahead(k: u32) {
+  let column = min(k, COLUMNS - 1u);
+  next_x[0] = x_at(x_from[0], k);
+  next_x[1] = x_at(x_from[1], k);
+  if (X_LOADS > 2u) {
+    next_x[2] = x_at(x_from[2], k);
+    next_x[3] = x_at(x_from[3], k);
+  }
+  if (X_LOADS > 4u) {
+    next_x[4] = x_at(x_from[4], k);
+    next_x[5] = x_at(x_from[5], k);
+    next_x[6] = x_at(x_from[6], k);
+    next_x[7] = x_at(x_from[7], k);
+  }
+  if (NORM) { next_norm = norm[column]; }
+  next_w[0] = weights_at(w_from[0], column);
+  next_w[1] = weights_at(w_from[1], column);
+  next_w[2] = weights_at(w_from[2], column);
+  next_w[3] = weights_at(w_from[3], column);
+}
+
+fn hold_x(at: u32, row: u32, value: vec4f) -> f32 {
+  if (!NORM) {
+    held_x[at].rows[row / 4u][row % 4u] = value;
+    return 0.0;
+  }
+  held_x[at].rows[row / 4u][row % 4u] = value * next_norm;
+  return dot(value, value);
+}
+
+fn hold_w(at: u32, row: u32, value: held4) { held_w[at].rows[row / ACROSS][row % ACROSS] = value; }
+
+// Holds what was read ahead. `row` is the lane's first of x and of the weights alike.
+fn hold_next(at: u32, row: u32) {
+  squares[0] += hold_x(at, row, next_x[0]);
+  squares[1] += hold_x(at, row + LANES_OF_VEC4, next_x[1]);
+  if (X_LOADS > 2u) {
+    squares[2] += hold_x(at, row + 2u * LANES_OF_VEC4, next_x[2]);
+    squares[3] += hold_x(at, row + 3u * LANES_OF_VEC4, next_x[3]);
+  }
+  if (X_LOADS > 4u) {
+    squares[4] += hold_x(at, row + 4u * LANES_OF_VEC4, next_x[4]);
+    squares[5] += hold_x(at, row + 5u * LANES_OF_VEC4, next_x[5]);
+    squares[6] += hold_x(at, row + 6u * LANES_OF_VEC4, next_x[6]);
+    squares[7] += hold_x(at, row + 7u * LANES_OF_VEC4, next_x[7]);
+  }
+  hold_w(at, row, next_w[0]);
+  hold_w(at, row + LANES_OF_VEC4, next_w[1]);
+  hold_w(at, row + 2u * LANES_OF_VEC4, next_w[2]);
+  hold_w(at, row + 3u * LANES_OF_VEC4, next_w[3]);
+}
+
+// Where the lane's rows begin; x_row and weight_row tell of one row each.
+fn find_rows(lane: u32) {
+  let row = lane / CHUNK;
+  x_from[0] = x_row(row) * COLUMNS;
+  x_from[1] = x_row(row + LANES_OF_VEC4) * COLUMNS;
+  if (X_LOADS > 2u) {
+    x_from[2] = x_row(row + 2u * LANES_OF_VEC4) * COLUMNS;
+    x_from[3] = x_row(row + 3u * LANES_OF_VEC4) * COLUMNS;
+  }
+  if (X_LOADS > 4u) {
+    x_from[4] = x_row(row + 4u * LANES_OF_VEC4) * COLUMNS;
+    x_from[5] = x_row(row + 5u * LANES_OF_VEC4) * COLUMNS;
+    x_from[6] = x_row(row + 6u * LANES_OF_VEC4) * COLUMNS;
+    x_from[7] = x_row(row + 7u * LANES_OF_VEC4) * COLUMNS;
+  }
+  w_from[0] = weight_row(row);
+  w_from[1] = weight_row(row + LANES_OF_VEC4);
+  w_from[2] = weight_row(row + 2u * LANES_OF_VEC4);
+  w_from[3] = weight_row(row + 3u * LANES_OF_VEC4);
+}
+
+// Leaves the lanes' sums in low and high, and the rows' scales in row_scales behind the next barrier.
+fn add_up(lane: u32) {
+  let group = lane / GROUP_LANES;
+  let column = lane % ACROSS;
+  let row = lane % GROUP_LANES / ACROSS;
+  let own = lane % CHUNK;
+  find_rows(lane);
+  read_ahead(own);
+  for (var k = 0u; k < COLUMNS; k += CHUNK) {
+    workgroupBarrier(); // what is held may still be being read
+    hold_next(own, lane / CHUNK);
+    workgroupBarrier();
+    read_ahead(k + CHUNK + own); // on its way while this is multiplied
+    advance(group * DEPTH, column, row);
+    if (DEPTH > 1u) { advance(group * DEPTH + 1u, column, row); }
+  }
+  if (NORM) { find_scales(lane); }
+}
+
+// An index that is no constant would keep the squares out of registers.
+fn find_scales(lane: u32) {
+  let at = lane % CHUNK * ROWS + lane / CHUNK;
+  row_squares[at] = squares[0];
+  row_squares[at + LANES_OF_VEC4] = squares[1];
+  if (X_LOADS > 2u) {
+    row_squares[at + 2u * LANES_OF_VEC4] = squares[2];
+    row_squares[at + 3u * LANES_OF_VEC4] = squares[3];
+  }
+  if (X_LOADS > 4u) {
+    row_squares[at + 4u * LANES_OF_VEC4] = squares[4];
+    row_squares[at + 5u * LANES_OF_VEC4] = squares[5];
+    row_squares[at + 6u * LANES_OF_VEC4] = squares[6];
+    row_squares[at + 7u * LANES_OF_VEC4] = squares[7];
+  }
+  workgroupBarrier();
+  if (lane < ROWS) {
+    var sum = 0.0;
+    for (var i = lane; i < ROWS * CHUNK; i += 4u * ROWS) {
+      sum += (row_squares[i] + row_squares[i + ROWS]) + (row_squares[i + 2u * ROWS] + row_squares[i + 3u * ROWS]);
+    }
+    row_scales[lane] = 1.0 / sqrt(sum / f32(4u * COLUMNS) + params.epsilon);
+  }
+}
+
+// Brings together all lanes' sums of their i-th rows; group_sum then tells them.
+fn gather(lane: u32, low: vec4f, high: vec4f) {
+  workgroupBarrier();
+  lane_sums[lane] = low;
+  lane_sums[LANES + lane] = high;
+  workgroupBarrier();
+}
+
+fn plus_four_groups(sum: vec4f, at: u32) -> vec4f {
+  return (((sum + lane_sums[at]) + lane_sums[at + GROUP_LANES]) + lane_sums[at + 2u * GROUP_LANES]) +
+    lane_sums[at + 3u * GROUP_LANES];
+}
+
+// The whole sums of a group's lane, low (0) or high (1), in the order of the groups.
+fn group_sum(half: u32, lane: u32) -> vec4f {
+  let at = half * LANES + lane;
+  var sum = plus_four_groups(vec4f(), at);
+  if (GROUPS > 4u) { sum = plus_four_groups(sum, at + 4u * GROUP_LANES); }
+  if (GROUPS > 8u) {
+    sum = plus_four_groups(sum, at + 8u * GROUP_LANES);
+    sum = plus_four_groups(sum, at + 12u * GROUP_LANES);
+  }
+  return sum;
+}

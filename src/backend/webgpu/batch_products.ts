@@ -1,0 +1,145 @@
+/** Products of 9 to 32 rows, a decode step of so many sequences: a weight that is read serves all of them. */
+import { type Constants, SHADERS } from "../../../shaders/mod.ts";
+import type { Linear, Norm } from "../backend.ts";
+import type { Tensor, Weight } from "../tensor.ts";
+import { pairs } from "./decode_products.ts";
+import { byTiles } from "./prefill_dense.ts";
+import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
+import { computesByStrips } from "./software_products.ts";
+
+/** Rows from which matrix products go by tiles: a weight that is read then serves enough of them that multiplying takes longer than reading. */
+const PRODUCT_ROWS = 9;
+
+/** Buffers that their kernel binds, more than some devices allow. */
+const BUFFERS = 10;
+
+/** Workgroup memory that a tile of f32 takes at most, which some devices lack. */
+const TILE_BYTES = 32768;
+
+/** Threads of a workgroup, and vec4s of K in turn for each of its groups (shaders/lib/batch_tile.wgsl). */
+const LANES = 128;
+const DEPTH = 2;
+
+/** Whether matrix products of plans for so many rows go by tiles. */
+export function productsByTiles(rows: number): boolean {
+  return rows >= PRODUCT_ROWS;
+}
+
+/** Whether they go by tiles that hold all rows of a step. A CPU would keep what belongs in registers in memory. */
+export function byBatch({ device }: Recording, rows: number): boolean {
+  const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = device.gpu.limits;
+  return productsByTiles(rows) && !byTiles(rows) && !computesByStrips(device) &&
+    maxComputeWorkgroupStorageSize >= TILE_BYTES && maxStorageBuffersPerShaderStage >= BUFFERS;
+}
+
+/** Workgroups that keep a GPU busy. */
+const BUSY_WORKGROUPS = 256;
+
+/** Lanes side by side in a tile: with more each workgroup reads x for more outputs, with fewer there are enough workgroups. */
+function acrossFor(weightRows: number): number {
+  return [8, 4].find((across) => weightRows / (8 * across) >= BUSY_WORKGROUPS) ?? 2;
+}
+
+function tileConstants(recording: Recording, weight: Weight, weightRows: number): Constants {
+  const COLUMNS = weight.values.shape.at(-1)! / 4;
+  return { ...scaling(recording, weight).constants, LANES, DEPTH, ACROSS: acrossFor(weightRows), COLUMNS };
+}
+
+interface ProductOptions {
+  readonly add?: boolean;
+  readonly rows?: "rows" | "outputs";
+  /** What x goes through first. */
+  readonly norm?: Norm | null;
+}
+
+/** outs[i] = norm(hidden) @ W_i^T + b_i */
+export function batchProject(
+  recording: Recording,
+  outs: readonly Tensor[],
+  hidden: Tensor,
+  norm: Norm,
+  maps: readonly Linear[],
+): void {
+  const [one, other] = maps;
+  const paired = maps.length === 2 && pairs(recording, one!, other!);
+  if (paired) batchProduct(recording, outs[0]!, hidden, one!, { norm }, { out: outs[1]!, weight: other!.weight });
+  else maps.forEach((map, i) => batchProduct(recording, outs[i]!, hidden, map, { norm }));
+}
+
+/** out = y @ W^T + b, or added to out, y being x or its norm, and other.out = y @ other.weight^T */
+export function batchProduct(
+  recording: Recording,
+  out: Tensor,
+  x: Tensor,
+  { weight, bias }: Linear,
+  { add = false, rows = "rows", norm = null }: ProductOptions,
+  other: { readonly out: Tensor; readonly weight: Weight } | null = null,
+): void {
+  const { nothing } = recording.memory;
+  const outputs = weight.values.shape[0]!;
+  const otherOutputs = other?.weight.values.shape[0] ?? 0;
+  const constants = tileConstants(recording, weight, outputs + otherOutputs);
+  const tileColumns = 8 * (constants["ACROSS"] as number);
+  for (const { buffer, first, count } of own(weight.values).parts) {
+    const tiles = Math.ceil(count / tileColumns) + Math.ceil(otherOutputs / tileColumns);
+    recording.dispatch(
+      SHADERS.batchProduct,
+      {
+        constants: {
+          ...constants,
+          ...{ NORM: norm !== null, PAIR: other !== null, OUTPUTS: rows === "outputs" },
+          ...{ BIAS: bias !== null, ADD: add },
+        },
+        weight: weightType(weight),
+        workgroups: (counts) => counts[rows] === 0 ? 0 : tiles,
+      },
+      {
+        x: whole(x),
+        norm: norm === null ? nothing : whole(norm.weight),
+        weight: buffer,
+        factors: scaling(recording, weight).factors,
+        other_weight: other === null ? nothing : whole(other.weight.values, other.weight.values.dtype),
+        other_factors: other === null ? nothing : scaling(recording, other.weight).factors,
+        bias: bias === null ? nothing : whole(bias),
+        out: whole(out),
+        other_out: other === null ? recording.scratch("no other map", 1) : whole(other.out),
+      },
+      { outputs, other_outputs: otherOutputs, first, count, epsilon: norm?.eps ?? 0 },
+    );
+  }
+}
+
+/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden) */
+export function batchGateUp(
+  recording: Recording,
+  out: Tensor,
+  hidden: Tensor,
+  norm: Norm,
+  gate: Weight,
+  up: Weight,
+): void {
+  const outputs = gate.values.shape[0]!;
+  const constants = tileConstants(recording, gate, 2 * outputs);
+  const tileColumns = 4 * (constants["ACROSS"] as number);
+  const upParts = own(up.values).parts;
+  own(gate.values).parts.forEach(({ buffer, first, count }, i) =>
+    recording.dispatch(
+      SHADERS.batchGateUp,
+      {
+        constants,
+        weight: weightType(gate),
+        workgroups: ({ rows }) => rows === 0 ? 0 : Math.ceil(count / tileColumns),
+      },
+      {
+        x: whole(hidden),
+        norm: whole(norm.weight),
+        gate: buffer,
+        gate_factors: scaling(recording, gate).factors,
+        up: upParts[i]!.buffer,
+        up_factors: scaling(recording, up).factors,
+        out: whole(out),
+      },
+      { outputs, first, count, epsilon: norm.eps },
+    )
+  );
+}
