@@ -107,7 +107,7 @@ async function write(response: Response, outgoing: ServerResponse): Promise<void
   const { status, headers, body } = response;
   const streaming = headers.get("content-type")?.startsWith("text/event-stream") ?? false;
   const whole = streaming ? null : new Uint8Array(await response.arrayBuffer());
-  if (whole && status !== 204) headers.set("content-length", `${whole.length}`);
+  if (whole && status !== 204 && outgoing.req.method !== "HEAD") headers.set("content-length", `${whole.length}`);
   outgoing.writeHead(status, [...headers].flat());
   if (whole) return void outgoing.end(whole);
   outgoing.flushHeaders();

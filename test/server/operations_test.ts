@@ -86,6 +86,9 @@ Deno.test("any of several keys opens /v1 and every POST; all else is open", asyn
     assert.equal(await status("/v1/chat/completions", wrong, "POST"), 401, `${wrong}`);
     assert.equal(await status("/tokenize", wrong, "POST"), 401, `${wrong}`);
   }
+  for (const path of ["/%761/models", "/v1/%6dodels", "//v1/models", "/v1/../v1/models", "/V1/models", "/v1//models"]) {
+    assert.ok([401, 404].includes(await status(path, null)), path);
+  }
   for (const path of ["/health", "/health/live", "/metrics", "/openapi.json"]) {
     assert.equal(await status(path, null), 200);
   }
