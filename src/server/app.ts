@@ -9,6 +9,7 @@ import project from "../../deno.json" with { type: "json" };
 import { answer } from "./answer.ts";
 import { jsonBody } from "./body.ts";
 import { ApiError, invalid, toApiError } from "./errors.ts";
+import { servePage } from "./page.ts";
 import { chatChunks, chatCompletion, completion, completionChunks } from "./replies.ts";
 import { type Env, type Log, logRequests } from "./request_log.ts";
 import { toChatRequest, toCompletionRequest } from "./requests.ts";
@@ -43,6 +44,7 @@ export function createApp(options: AppOptions): App {
     openapi: "3.1.0",
     info: { title: "Ringlet", version: project.version, description: "An OpenAI-compatible API" },
   });
+  servePage(app);
   app.notFound((context) =>
     fail(context, new ApiError(404, `Unknown URL: ${place(context)}`, { code: "unknown_url" }))
   );
