@@ -7,6 +7,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/main.ts": ["src/cli/", "src/mod.ts"],
   "src/cli/": ["src/server/", "src/chat/", "src/mod.ts", "src/pipeline/messages.ts", "deno.json"],
   "src/server/": ["src/chat/", "src/pipeline/messages.ts", "deno.json"],
+  "src/server/page.ts": ["web/built/", "web/icon.svg", "web/page.html", "web/docs.html", "src/server/request_log.ts"],
   "src/server/schema/": [],
   "src/server/requests/": ["src/server/schema/", "src/chat/"],
   "src/server/replies/": ["src/server/schema/", "src/server/choices.ts", "src/chat/"],
@@ -26,6 +27,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/backend/wasm/": ["src/backend/backend.ts", "src/backend/tensor.ts", "src/pipeline/messages.ts", "wasm/"],
   "shaders/": [],
   "wasm/": [],
+  "web/": ["web/state/", "web/view/", "web/docs/"],
+  "web/docs/": [],
+  "web/view/": ["web/state/", "web/api/", "web/markdown/", "web/clipboard.ts"],
+  "web/state/": ["web/api/"],
+  "web/markdown/": ["web/clipboard.ts"],
+  "web/api/": [],
 };
 
 /** Files that import nothing of ours, not even their neighbours. */
@@ -51,7 +58,10 @@ function* files(folder: string, extension: string): Generator<string> {
   }
 }
 
-const sources = () => ["src/", "workers/", "shaders/", "wasm/"].flatMap((folder) => [...files(folder, ".ts")]);
+const sources = () => [
+  ...["src/", "workers/", "shaders/", "wasm/", "web/"].flatMap((folder) => [...files(folder, ".ts")]),
+  ...files("web/", ".tsx"),
+];
 const within = (specifier: string) => specifier.startsWith(ROOT.href) ? specifier.slice(ROOT.href.length) : null;
 
 async function info(path: string): Promise<readonly Module[]> {
@@ -103,6 +113,8 @@ Deno.test("isAllowed() refuses arrows that point upwards or past a seam", () => 
       ["src/chat/chat.ts", "src/server/app.ts"],
       ["src/pipeline/messages.ts", "src/pipeline/link.ts"],
       ["src/unknown.ts", "src/mod.ts"],
+      ["web/state/store.ts", "web/view/app.tsx"],
+      ["web/view/app.tsx", "src/chat/messages.ts"],
     ] as const
   ) assert.equal(isAllowed(from, to), false, `${from} → ${to}`);
 });

@@ -9,6 +9,7 @@ import { ApiError, invalid, toApiError } from "./errors.ts";
 import { allowOrigin, secureReplies, withTraffic } from "./guard.ts";
 import { requireKey } from "./keys.ts";
 import { Metrics } from "./metrics.ts";
+import { servePage } from "./page.ts";
 import { type Env, type Log, type LogEntry, logRequests } from "./request_log.ts";
 import * as routes from "./routes.ts";
 import { Served, type ServedModel } from "./served.ts";
@@ -56,6 +57,7 @@ export function createApp(options: AppOptions): App {
     openapi: "3.1.0",
     info: { title: "Ringlet", version: project.version, description: "An OpenAI-compatible API" },
   });
+  servePage(app);
   app.notFound((context) =>
     fail(context, new ApiError(404, `Unknown URL: ${place(context)}`, { code: "unknown_url" }))
   );
