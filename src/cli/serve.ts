@@ -7,7 +7,7 @@ import { listen } from "../server/listen.ts";
 import type { LogEntry } from "../server/request_log.ts";
 import { Traffic } from "../server/traffic.ts";
 import { type AccessFlags, accessKeys } from "./api_keys.ts";
-import { integer, maxSequences, modelCommand, type ModelFlags, number, prefixCache, toLoadOptions } from "./args.ts";
+import { integer, modelCommand, type ModelFlags, number, prefixCache, toLoadOptions } from "./args.ts";
 import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";
 import { onStopSignals } from "./stop_signals.ts";
@@ -36,7 +36,10 @@ export function serveCommand(host: Host) {
     .option("--allow-anonymous", "let whoever reaches --host use the model without a key")
     .option("--served-model-name <name>", "name that requests give the model")
     .option("--cors <origin>", "origin whose web pages may call; * for all")
-    .addOption(maxSequences)
+    .addOption(
+      new Option("--max-sequences <n>", "sequences in flight at once; others wait").argParser(integer(1))
+        .default(8).helpGroup("Model:"),
+    )
     .addOption(prefixCache)
     .option("--deterministic", "the same bits for an answer whoever else is answered; steps of 8 sequences at most")
     .option("--max-queue <n>", "requests that may wait for others; more are refused", integer(0), 128)
@@ -73,7 +76,11 @@ async function serve(host: Host, flags: Flags): Promise<void> {
     note("Stopping once running answers have ended; again to stop at once\n");
     stopping.abort();
   });
-  const options = { ...toLoadOptions(flags), maxWaiting: flags.maxQueue, signal: stopping.signal };
+  const options = {
+    ...toLoadOptions(flags),
+    maxWaiting: flags.maxQueue,
+    signal: stopping.signal,
+  };
   await using loaded = await openModel(host, options).catch((error) => {
     if (stopping.signal.aborted) return null;
     throw error;

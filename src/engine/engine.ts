@@ -49,7 +49,8 @@ export class Engine {
     const first = snapshots - count; // the others are of sequences that the device goes on with
     this.#cache = count > 0 ? new PrefixCache({ alignment, first, count, pages }) : null;
     const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
-    this.#scheduler = new Scheduler({ slots, maxRows, alignment, cache: this.#cache, mostDecoding });
+    const { rowsBeside = maxRows } = limits;
+    this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, cache: this.#cache, mostDecoding });
     this.#lookahead = new Lookahead(first);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }

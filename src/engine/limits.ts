@@ -15,6 +15,8 @@ export interface EngineLimits {
   /** Pages that these may have. */
   readonly cachedPages?: number;
   readonly prefixCache?: PrefixCacheOptions;
+  /** Rows of a chunk while others decode. */
+  readonly rowsBeside?: number;
   /** Give each sequence the bits that it has alone. */
   readonly deterministic?: boolean;
   /** Report every step. */

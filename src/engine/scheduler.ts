@@ -18,6 +18,8 @@ export interface Batch {
 export interface SchedulerOptions {
   readonly slots: number;
   readonly maxRows: number;
+  /** Rows of a chunk while others decode, which wait for it; `maxRows` by default. */
+  readonly rowsBeside?: number;
   /** Prompts are cut at multiples of it, so that what is kept of them has the bits of what is computed. */
   readonly alignment?: number;
   readonly cache?: PrefixCache | null;
@@ -27,6 +29,7 @@ export interface SchedulerOptions {
 
 export class Scheduler {
   readonly #maxRows: number;
+  readonly #rowsBeside: number;
   readonly #alignment: number;
   readonly #cache: PrefixCache | null;
   readonly #mostDecoding: number;
@@ -39,11 +42,14 @@ export class Scheduler {
   #prefilled = false; // whether the last step was a prefill chunk
 
   /** @throws RangeError if the slots' decode rows do not fit in one step. */
-  constructor({ slots, maxRows, alignment = 1, cache = null, mostDecoding = Infinity }: SchedulerOptions) {
+  constructor(
+    { slots, maxRows, rowsBeside = maxRows, alignment = 1, cache = null, mostDecoding = Infinity }: SchedulerOptions,
+  ) {
     if (slots > maxRows) {
       throw new RangeError(`Cannot decode ${slots} sequences together in steps of ${maxRows} rows: use fewer slots`);
     }
     this.#maxRows = maxRows;
+    this.#rowsBeside = Math.min(maxRows, rowsBeside);
     this.#alignment = alignment;
     this.#cache = cache;
     this.#mostDecoding = mostDecoding;
@@ -153,7 +159,8 @@ export class Scheduler {
   #rowsOf(sequence: Sequence): number {
     const { computed: start, promptLength: length } = sequence;
     if (!sequence.cutFreely || start >= length) return this.#maxRows;
-    const [most, alignment] = [this.#maxRows, this.#alignment];
+    const alone = this.#running.every((other) => other === sequence || !other.decoding);
+    const [most, alignment] = [alone ? this.#maxRows : this.#rowsBeside, this.#alignment];
     return chunkRows({ start, length, most, alignment, stops: this.#cache ? this.#stops(sequence) : [] });
   }
 

@@ -311,6 +311,8 @@ export interface PrefixCacheOptions {
 }
 
 export interface EngineOptions extends Omit<StageOptions, "layers"> {
+  /** Most rows of a chunk of a prompt while other sequences decode, which wait for it; as many as a step may have if left out. */
+  readonly rowsBeside?: number;
   /** Whether answers are the same, to the bit, whoever else is answered at the same time; then few sequences decode in one step. */
   readonly deterministic?: boolean;
   /** How prompts are cut, and what of them is kept; anywhere, and nothing, if left out. */

@@ -141,3 +141,17 @@ Deno.test("Scheduler lets at most so many sequences decode in a step, by turns",
   });
   assert.deepEqual(steps, [[0, 1, false], [2, 3, false], [4, 0, false], [1, 2, false], [3, 0, false]]);
 });
+
+Deno.test("Scheduler reads prompts in smaller chunks while others decode", () => {
+  const scheduler = new Scheduler({ slots: 2, maxRows: 12, rowsBeside: 4, alignment: 4 });
+  const long = sequence(1, 40);
+  scheduler.add(long);
+  assert.equal(describe(scheduler.schedule()), "1@0+12 -> ");
+  const short = sequence(2, 1);
+  scheduler.add(short);
+  assert.equal(describe(scheduler.schedule()), "2@0+1 -> 0");
+  short.append(7);
+  assert.equal(describe(scheduler.schedule()), "1@12+4 -> ");
+  assert.equal(describe(scheduler.schedule()), "2@1+1 -> 0"); // and asks for nothing more
+  assert.equal(describe(scheduler.schedule()), "1@16+12 -> ");
+});
