@@ -70,7 +70,8 @@ async function serve(host: Host, flags: Flags): Promise<void> {
   const app = createApp({ name, root, model: () => model, apiKeys, corsOrigin: flags.cors, log, traffic });
   await using server = await listen(flags.host, flags.port, traffic.times, (request) => app.fetch(request));
   const address = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
-  note(`Serving ${paint.bold(name)} at ${paint.cyan(`http://${address}:${server.port}/v1`)}\n`);
+  const url = `http://${address}:${server.port}`;
+  note(`Serving ${paint.bold(name)} at ${paint.cyan(`${url}/v1`)}, a page to chat at ${paint.cyan(url)}\n`);
   const stopping = new AbortController();
   using _signals = onStopSignals(() => {
     note("Stopping once running answers have ended; again to stop at once\n");
