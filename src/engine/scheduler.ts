@@ -85,8 +85,8 @@ export class Scheduler {
   }
 
   /**
-   * The next step: a chunk of the oldest sequence that has several rows to go, or a row each of all that decode, by turns
-   * where there are both. Null if there is nothing to compute.
+   * The next step: a chunk of a sequence that has several rows to go, or a row each of those that decode, by turns where there are
+   * both. Null if there is nothing to compute.
    */
   schedule(): Batch | null {
     this.#admit();
