@@ -71,7 +71,7 @@ async function serve(host: Host, flags: Flags): Promise<void> {
   await using server = await listen(flags.host, flags.port, traffic.times, (request) => app.fetch(request));
   const address = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
   const url = `http://${address}:${server.port}`;
-  note(`Serving ${paint.bold(name)} at ${paint.cyan(`${url}/v1`)}, a page to chat at ${paint.cyan(url)}\n`);
+  note(`Serving ${paint.bold(name)} at ${paint.cyan(`${url}/v1`)}\n`);
   const stopping = new AbortController();
   using _signals = onStopSignals(() => {
     note("Stopping once running answers have ended; again to stop at once\n");
@@ -89,7 +89,7 @@ async function serve(host: Host, flags: Flags): Promise<void> {
   if (!loaded) return;
   await warm(loaded);
   model = loaded;
-  note(`Ready: ${describe(loaded)}\n`);
+  note(`Ready: ${describe(loaded)}; to chat, open ${paint.cyan(url)}\n`);
   await aborted(stopping.signal);
   await traffic.drain(flags.drainTimeout * 1000);
 }
