@@ -70,19 +70,15 @@ export class PrefixCache {
 
   /**
    * Where the states behind the first `position` tokens, a multiple of the alignment, are to be kept; null if they are already, or
-   * there is no room at all. What was there is gone.
+   * would not fit by themselves, for which nothing is given up. What was there is gone.
    */
   keep(tokens: readonly number[], position: number): number | null {
+    const { count, pages } = this.#room;
+    if (count === 0 || position / this.alignment > pages) return null;
     const piece = this.#pieceAt(tokens, position / this.alignment);
     piece.used = ++this.#clock;
     if (piece.snapshot !== null) return null;
-    while (this.#kept.size > 0 && (this.#free.length === 0 || this.#pages + piece.depth > this.#room.pages)) {
-      this.#evict();
-    }
-    if (this.#free.length === 0 || this.#pages + piece.depth > this.#room.pages) {
-      this.#prune(piece);
-      return null;
-    }
+    while (this.#free.length === 0 || this.#pages + piece.depth > pages) this.#evict();
     const snapshot = this.#free.shift()!;
     piece.snapshot = snapshot;
     this.#dropped = this.#dropped.filter((dropped) => dropped !== snapshot); // keeping it anew gives up what it had

@@ -55,7 +55,7 @@ testOnBackends(
     const next = random(7);
     const requests = Array.from({ length: 20 }, (_, id) => {
       const prompt = Array.from({ length: 1 + id * 17 % 60 }, () => Math.floor((next() + 1) / 2 * VOCABULARY));
-      return request(prompt, { maxTokens: 3 + id % 9, logprobs: 3, sampling: { ...SAMPLING, seed: id } });
+      return request(prompt, { maxTokens: 30 + id % 9, logprobs: 3, sampling: { ...SAMPLING, seed: id } });
     });
     const answers = await Promise.all(requests.map((one) => together.answer(one)));
     for (const [id, one] of requests.entries()) {

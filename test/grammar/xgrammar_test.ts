@@ -82,7 +82,7 @@ Deno.test("masks are those of XGrammar but for spaces and broken characters", as
   try {
     library = await load();
   } catch (error) {
-    // deno-lint-ignore no-console
+    // deno-lint-ignore no-console -- a test that is skipped says why
     console.warn(`Skipped: XGrammar cannot be loaded here: ${(error as Error).message}`);
     return;
   }
