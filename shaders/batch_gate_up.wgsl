@@ -1,5 +1,5 @@
 // out[r, n] = silu(y[r] · gate[n]) ⊙ (y[r] · up[n]) for up to 32 rows, y being the RMSNorm of x (spec c.1, c.10).
-// One workgroup of LANES per 4 · ACROSS outputs (lib/batch_tile.wgsl): the tile's first half are rows of gate, the other half of up.
+// One workgroup of LANES per 4 · ACROSS outputs (lib/batch_tile.wgsl): of eight rows of the tile four are rows of gate, then four of up.
 
 const NORM = true;
 const TILE_COLUMNS = 4u * ACROSS;
@@ -31,8 +31,8 @@ struct WeightRow {
 fn tile_of_output(n: u32) -> Tile { return tile_at(0u, n, params.outputs, params.first, params.count); }
 
 fn weight_row(row: u32) -> WeightRow {
-  let tile = tile_of_output(first_output + row % TILE_COLUMNS);
-  return WeightRow(row >= TILE_COLUMNS, tile.rows.x * COLUMNS, factor_indices(tile, 0u, COLUMNS).x);
+  let tile = tile_of_output(first_output + row / 8u * 4u + row % 4u);
+  return WeightRow(row % 8u >= 4u, tile.rows.x * COLUMNS, factor_indices(tile, 0u, COLUMNS).x);
 }
 
 fn weights_at(row: WeightRow, k: u32) -> held4 {
@@ -49,20 +49,18 @@ fn weights_at(row: WeightRow, k: u32) -> held4 {
 // Past the last row that one again.
 fn x_row(row: u32) -> u32 { return min(row, step_rows() - 1u); }
 
-// Finishes the lanes' i-th rows: four outputs a lane of the first group.
-fn finish(lane: u32, i: u32, low: vec4f, high: vec4f) {
-  gather(lane, low, high);
-  let row = 4u * i + lane / ACROSS;
-  if (lane >= GROUP_LANES || row >= step_rows()) { return; }
-  let gates = group_sum(0u, lane) * row_scales[row];
-  let ups = group_sum(1u, lane) * row_scales[row];
-  let values = vec4f(silu(gates.x), silu(gates.y), silu(gates.z), silu(gates.w)) * ups;
-  let n = first_output + lane % ACROSS;
-  let at = row * params.outputs + n;
-  if (tile_of_output(n).inside.x) { out[at] = values.x; }
-  if (tile_of_output(n + ACROSS).inside.x) { out[at + ACROSS] = values.y; }
-  if (tile_of_output(n + 2u * ACROSS).inside.x) { out[at + 2u * ACROSS] = values.z; }
-  if (tile_of_output(n + 3u * ACROSS).inside.x) { out[at + 3u * ACROSS] = values.w; }
+// Writes the rows of one round, neighbouring outputs by neighbouring lanes.
+fn finish(lane: u32, round: u32) {
+  gather(lane, round);
+  for (var i = lane; i < ROUND_ROWS * TILE_COLUMNS; i += LANES) {
+    let row = round * ROUND_ROWS + i / TILE_COLUMNS;
+    let n = first_output + i % TILE_COLUMNS;
+    if (row >= step_rows() || !tile_of_output(n).inside.x) { continue; }
+    let gate_row = i % TILE_COLUMNS / 4u * 8u + i % 4u;
+    let gate_sum = group_sum(i / TILE_COLUMNS, gate_row) * row_scales[row];
+    let up_sum = group_sum(i / TILE_COLUMNS, gate_row + 4u) * row_scales[row];
+    out[row * params.outputs + n] = silu(gate_sum) * up_sum;
+  }
 }
 
 @compute @workgroup_size(LANES)
@@ -74,12 +72,5 @@ fn main(
   first_output = params.first + flat(group, grid) * TILE_COLUMNS;
   if (first_output >= params.first + params.count) { return; }
   add_up(lane);
-  finish(lane, 0u, low0[0], high0[0]);
-  finish(lane, 1u, low0[1], high0[1]);
-  finish(lane, 2u, low0[2], high0[2]);
-  finish(lane, 3u, low0[3], high0[3]);
-  finish(lane, 4u, low1[0], high1[0]);
-  finish(lane, 5u, low1[1], high1[1]);
-  finish(lane, 6u, low1[2], high1[2]);
-  finish(lane, 7u, low1[3], high1[3]);
+  for (var round = 0u; round < ROWS / ROUND_ROWS; round++) { finish(lane, round); }
 }

@@ -62,70 +62,24 @@ fn x_row(row: u32) -> u32 {
   return r;
 }
 
-// What a lane finishes of the lanes' i-th rows: the outputs n, n + ACROSS, … of a row; none if it is not among the first.
-struct Finish {
-  any: bool,
-  lane: u32, // of a group
-  half: u32,
-  n: u32,
-}
-var<private> own: Finish;
-
-fn row_of(i: u32) -> u32 { return 4u * i + own.lane / ACROSS; }
-
 fn start_at(row: u32, n: u32) -> f32 {
-  if (!tile_of_output(n).inside.x) { return 0.0; }
   var value = 0.0;
   if (BIAS) { value = bias[n]; }
   if (ADD) { value += out[row * params.outputs + n]; }
   return value;
 }
 
-// What the sums of a row are added to.
-fn starts_of(i: u32) -> vec4f {
-  if (!(BIAS || ADD)) { return vec4f(); }
-  let row = row_of(i);
-  if (!own.any || row >= rows) { return vec4f(); }
-  return vec4f(
-    start_at(row, own.n),
-    start_at(row, own.n + ACROSS),
-    start_at(row, own.n + 2u * ACROSS),
-    start_at(row, own.n + 3u * ACROSS),
-  );
-}
-
-fn write(row: u32, n: u32, value: f32) {
-  if (!tile_of_output(n).inside.x) { return; }
-  if (PAIR && is_other) { other_out[row * params.other_outputs + n] = value; } else { out[row * params.outputs + n] = value; }
-}
-
-fn finish(lane: u32, i: u32, low: vec4f, high: vec4f, starts: vec4f) {
-  gather(lane, low, high);
-  let row = row_of(i);
-  if (!own.any || row >= rows) { return; }
-  var values = group_sum(own.half, own.lane);
-  if (NORM) { values *= row_scales[row]; }
-  values += starts;
-  write(row, own.n, values.x);
-  write(row, own.n + ACROSS, values.y);
-  write(row, own.n + 2u * ACROSS, values.z);
-  write(row, own.n + 3u * ACROSS, values.w);
-}
-
-// The reads of all rows' starts are under way at once.
-fn finish_all(lane: u32) {
-  let half = lane / GROUP_LANES;
-  own = Finish(half < 2u, lane % GROUP_LANES, half, first_output + 4u * half * ACROSS + lane % ACROSS);
-  let starts0 = mat4x4f(starts_of(0u), starts_of(1u), starts_of(2u), starts_of(3u));
-  let starts1 = mat4x4f(starts_of(4u), starts_of(5u), starts_of(6u), starts_of(7u));
-  finish(lane, 0u, low0[0], high0[0], starts0[0]);
-  finish(lane, 1u, low0[1], high0[1], starts0[1]);
-  finish(lane, 2u, low0[2], high0[2], starts0[2]);
-  finish(lane, 3u, low0[3], high0[3], starts0[3]);
-  finish(lane, 4u, low1[0], high1[0], starts1[0]);
-  finish(lane, 5u, low1[1], high1[1], starts1[1]);
-  finish(lane, 6u, low1[2], high1[2], starts1[2]);
-  finish(lane, 7u, low1[3], high1[3], starts1[3]);
+// Writes the rows of one round, neighbouring outputs by neighbouring lanes.
+fn finish(lane: u32, round: u32) {
+  gather(lane, round);
+  for (var i = lane; i < ROUND_ROWS * TILE_COLUMNS; i += LANES) {
+    let row = round * ROUND_ROWS + i / TILE_COLUMNS;
+    let n = first_output + i % TILE_COLUMNS;
+    if (row >= rows || !tile_of_output(n).inside.x) { continue; }
+    var value = group_sum(i / TILE_COLUMNS, i % TILE_COLUMNS);
+    if (NORM) { value *= row_scales[row]; }
+    if (PAIR && is_other) { other_out[row * params.other_outputs + n] = value; } else { out[row * params.outputs + n] = value + start_at(row, n); }
+  }
 }
 
 @compute @workgroup_size(LANES)
@@ -141,5 +95,5 @@ fn main(
   first_output = select(params.first + tile * TILE_COLUMNS, (tile - tiles) * TILE_COLUMNS, is_other);
   if (!PAIR && tile >= tiles) { return; }
   add_up(lane);
-  finish_all(lane);
+  for (var round = 0u; round < ROWS / ROUND_ROWS; round++) { finish(lane, round); }
 }

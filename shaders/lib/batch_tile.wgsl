@@ -12,7 +12,11 @@ const LANES_OF_VEC4 = LANES / CHUNK;
 const X_LOADS = ROWS / LANES_OF_VEC4;
 const W_LOADS = 8u * ACROSS / LANES_OF_VEC4;
 const_assert X_LOADS == 2u || X_LOADS == 4u || X_LOADS == 8u;
-const_assert W_LOADS == 4u && (GROUPS == 4u || GROUPS == 8u || GROUPS == 16u);
+const_assert W_LOADS == 4u && GROUPS % 4u == 0u;
+
+// In the end lanes' sums take the place of x, as many vec4s of each lane as fit: both halves of some rows a round.
+const SLOTS = ROWS * CHUNK / LANES;
+const ROUND_ROWS = 2u * SLOTS;
 
 // All rows' vec4s of one place in K, lanes that share a place side by side; a pad, so that neighbouring places begin in other banks.
 struct HeldX {
@@ -25,11 +29,9 @@ struct HeldW {
 }
 var<workgroup> held_x: array<HeldX, CHUNK>;
 var<workgroup> held_w: array<HeldW, CHUNK>;
-var<workgroup> lane_sums: array<vec4f, 2u * LANES>; // of one row of each lane
-var<workgroup> row_squares: array<f32, ROWS * CHUNK>;
 var<workgroup> row_scales: array<f32, ROWS>;
 
-// A lane's sums: columns are its rows 0 … 3 and 4 … 7, components its weights 0 … 3 (low) and 4 … 7 (high).
+// A lane's sums: columns are its rows 0 … 3 and 4 … 7, every fourth of the tile's; components its weights 0 … 3 (low) and 4 … 7 (high).
 var<private> low0: mat4x4f;
 var<private> low1: mat4x4f;
 var<private> high0: mat4x4f;
@@ -128,7 +130,7 @@ fn hold_x(at: u32, row: u32, value: vec4f) -> f32 {
   return dot(value, value);
 }
 
-fn hold_w(at: u32, row: u32, value: held4) { held_w[at].rows[row / ACROSS][row % ACROSS] = value; }
+fn hold_w(at: u32, row: u32, value: held4) { held_w[at].rows[row % 8u][row / 8u] = value; }
 
 // Holds what was read ahead. `row` is the lane's first of x and of the weights alike.
 fn hold_next(at: u32, row: u32) {
@@ -184,58 +186,74 @@ fn add_up(lane: u32) {
     hold_next(own, lane / CHUNK);
     workgroupBarrier();
     read_ahead(k + CHUNK + own); // on its way while this is multiplied
-    advance(group * DEPTH, column, row);
-    if (DEPTH > 1u) { advance(group * DEPTH + 1u, column, row); }
+    for (var i = 0u; i < DEPTH; i++) { advance(group * DEPTH + i, column, row); }
   }
   if (NORM) { find_scales(lane); }
 }
 
 // An index that is no constant would keep the squares out of registers.
 fn find_scales(lane: u32) {
-  let at = lane % CHUNK * ROWS + lane / CHUNK;
-  row_squares[at] = squares[0];
-  row_squares[at + LANES_OF_VEC4] = squares[1];
+  let at = lane % CHUNK;
+  let row = lane / CHUNK;
+  workgroupBarrier();
+  hold_square(at, row, squares[0]);
+  hold_square(at, row + LANES_OF_VEC4, squares[1]);
   if (X_LOADS > 2u) {
-    row_squares[at + 2u * LANES_OF_VEC4] = squares[2];
-    row_squares[at + 3u * LANES_OF_VEC4] = squares[3];
+    hold_square(at, row + 2u * LANES_OF_VEC4, squares[2]);
+    hold_square(at, row + 3u * LANES_OF_VEC4, squares[3]);
   }
   if (X_LOADS > 4u) {
-    row_squares[at + 4u * LANES_OF_VEC4] = squares[4];
-    row_squares[at + 5u * LANES_OF_VEC4] = squares[5];
-    row_squares[at + 6u * LANES_OF_VEC4] = squares[6];
-    row_squares[at + 7u * LANES_OF_VEC4] = squares[7];
+    hold_square(at, row + 4u * LANES_OF_VEC4, squares[4]);
+    hold_square(at, row + 5u * LANES_OF_VEC4, squares[5]);
+    hold_square(at, row + 6u * LANES_OF_VEC4, squares[6]);
+    hold_square(at, row + 7u * LANES_OF_VEC4, squares[7]);
   }
   workgroupBarrier();
-  if (lane < ROWS) {
-    var sum = 0.0;
-    for (var i = lane; i < ROWS * CHUNK; i += 4u * ROWS) {
-      sum += (row_squares[i] + row_squares[i + ROWS]) + (row_squares[i + 2u * ROWS] + row_squares[i + 3u * ROWS]);
-    }
-    row_scales[lane] = 1.0 / sqrt(sum / f32(4u * COLUMNS) + params.epsilon);
+  if (lane >= ROWS) { return; }
+  var sums = vec4f();
+  for (var i = 0u; i < CHUNK; i += 4u) {
+    sums += vec4f(held_square(i, lane), held_square(i + 1u, lane), held_square(i + 2u, lane), held_square(i + 3u, lane));
   }
+  row_scales[lane] = 1.0 / sqrt(((sums.x + sums.y) + (sums.z + sums.w)) / f32(4u * COLUMNS) + params.epsilon);
 }
 
-// Brings together all lanes' sums of their i-th rows; group_sum then tells them.
-fn gather(lane: u32, low: vec4f, high: vec4f) {
+fn hold_square(at: u32, row: u32, square: f32) { held_x[at].rows[row / 4u][row % 4u].x = square; }
+
+fn held_square(at: u32, row: u32) -> f32 { return held_x[at].rows[row / 4u][row % 4u].x; }
+
+// The i-th of eight columns. They stay in registers, and code that a step comes to once is short: it is fetched from far away.
+fn column_of(a: mat4x4f, b: mat4x4f, i: u32) -> vec4f {
+  let first = select(select(a[0], a[1], (i & 1u) == 1u), select(a[2], a[3], (i & 1u) == 1u), (i & 2u) == 2u);
+  let second = select(select(b[0], b[1], (i & 1u) == 1u), select(b[2], b[3], (i & 1u) == 1u), (i & 2u) == 2u);
+  return select(first, second, i >= 4u);
+}
+
+fn hold_sums(slot: u32, lane: u32, sums: vec4f) {
+  let at = slot * LANES + lane;
+  held_x[at / ROWS].rows[at % ROWS / 4u][at % 4u] = sums;
+}
+
+// Brings together what all lanes have of the tile's rows from ROUND_ROWS · round on.
+fn gather(lane: u32, round: u32) {
   workgroupBarrier();
-  lane_sums[lane] = low;
-  lane_sums[LANES + lane] = high;
+  for (var i = 0u; i < SLOTS / 2u; i++) {
+    hold_sums(2u * i, lane, column_of(low0, low1, round * (SLOTS / 2u) + i));
+    hold_sums(2u * i + 1u, lane, column_of(high0, high1, round * (SLOTS / 2u) + i));
+  }
   workgroupBarrier();
 }
 
-fn plus_four_groups(sum: vec4f, at: u32) -> vec4f {
-  return (((sum + lane_sums[at]) + lane_sums[at + GROUP_LANES]) + lane_sums[at + 2u * GROUP_LANES]) +
-    lane_sums[at + 3u * GROUP_LANES];
-}
+fn held_sum(at: u32, component: u32) -> f32 { return held_x[at / ROWS].rows[at % ROWS / 4u][at % 4u][component]; }
 
-// The whole sums of a group's lane, low (0) or high (1), in the order of the groups.
-fn group_sum(half: u32, lane: u32) -> vec4f {
-  let at = half * LANES + lane;
-  var sum = plus_four_groups(vec4f(), at);
-  if (GROUPS > 4u) { sum = plus_four_groups(sum, at + 4u * GROUP_LANES); }
-  if (GROUPS > 8u) {
-    sum = plus_four_groups(sum, at + 8u * GROUP_LANES);
-    sum = plus_four_groups(sum, at + 12u * GROUP_LANES);
+// y[row] · w for the `row`-th of those rows and a row of weights, in the order of the groups.
+fn group_sum(row: u32, weight: u32) -> f32 {
+  let slot = row / 4u * 2u + weight % 8u / 4u;
+  var at = slot * LANES + row % 4u * ACROSS + weight / 8u;
+  var sum = 0.0;
+  for (var group = 0u; group < GROUPS; group += 4u) {
+    sum = (((sum + held_sum(at, weight % 4u)) + held_sum(at + GROUP_LANES, weight % 4u)) +
+      held_sum(at + 2u * GROUP_LANES, weight % 4u)) + held_sum(at + 3u * GROUP_LANES, weight % 4u);
+    at += 4u * GROUP_LANES;
   }
   return sum;
 }
