@@ -1,26 +1,29 @@
 // Products of up to 32 rows with a tile of 8 · ACROSS rows of weights, which a workgroup of LANES adds up over K.
-// 4 · ACROSS lanes are a group: each has 8 rows by 8 weights' sums, so that what it reads serves 4 products a number. Groups share out K
-// vec4 by vec4, DEPTH in turn to each, so that a workgroup reads whole lines. COLUMNS: K / 4. ACROSS: 2, 4 or 8.
+// A group's lanes have LANE_ROWS rows by 8 weights' sums each, ACROSS of them side by side, so that what they read serves several products
+// a number. Groups share out K vec4 by vec4, DEPTH in turn to each, so that a workgroup reads whole lines. COLUMNS: K / 4.
+// ACROSS: 2, 4 or 8. LANE_ROWS: 4 or 8. DEPTH: 2.
 // NORM: x is normed, by the roots of squares that are added up on the way and divide at the end (spec c.1).
 // The kernel says what is multiplied: x, norm, params.epsilon, and weights_at, in the form that lib/held_*.wgsl has them wait in.
 
 const ROWS = 32u;
-const GROUP_LANES = 4u * ACROSS;
+const ROW_LANES = ROWS / LANE_ROWS;
+const GROUP_LANES = ROW_LANES * ACROSS;
 const GROUPS = LANES / GROUP_LANES;
 const CHUNK = GROUPS * DEPTH; // vec4s of K that are held at once
 const LANES_OF_VEC4 = LANES / CHUNK;
 const X_LOADS = ROWS / LANES_OF_VEC4;
 const W_LOADS = 8u * ACROSS / LANES_OF_VEC4;
 const_assert X_LOADS == 2u || X_LOADS == 4u || X_LOADS == 8u;
-const_assert W_LOADS == 4u && GROUPS % 4u == 0u;
+const_assert W_LOADS == 2u || W_LOADS == 4u;
+const_assert GROUPS % 4u == 0u && DEPTH == 2u;
 
 // In the end lanes' sums take the place of x, as many vec4s of each lane as fit: both halves of some rows a round.
 const SLOTS = ROWS * CHUNK / LANES;
-const ROUND_ROWS = 2u * SLOTS;
+const ROUND_ROWS = SLOTS / 2u * ROW_LANES;
 
 // All rows' vec4s of one place in K, lanes that share a place side by side; a pad, so that neighbouring places begin in other banks.
 struct HeldX {
-  rows: array<array<vec4f, 4>, 8>,
+  rows: array<array<vec4f, ROW_LANES>, LANE_ROWS>,
   pad: vec4f,
 }
 struct HeldW {
@@ -31,7 +34,7 @@ var<workgroup> held_x: array<HeldX, CHUNK>;
 var<workgroup> held_w: array<HeldW, CHUNK>;
 var<workgroup> row_scales: array<f32, ROWS>;
 
-// A lane's sums: columns are its rows 0 … 3 and 4 … 7, every fourth of the tile's; components its weights 0 … 3 (low) and 4 … 7 (high).
+// A lane's sums: columns are its rows 0 … 3 and 4 … 7, ROW_LANES apart in the tile; components its weights 0 … 3 (low) and 4 … 7 (high).
 var<private> low0: mat4x4f;
 var<private> low1: mat4x4f;
 var<private> high0: mat4x4f;
@@ -83,11 +86,12 @@ fn advance(at: u32, column: u32, row: u32) {
   );
   low0 = add_products(low0, w0, x0);
   high0 = add_products(high0, w1, x0);
+  if (LANE_ROWS == 4u) { return; }
   let x1 = mat4x4f(
-    held_x[at].rows[4][row],
-    held_x[at].rows[5][row],
-    held_x[at].rows[6][row],
-    held_x[at].rows[7][row],
+    held_x[at].rows[4u % LANE_ROWS][row],
+    held_x[at].rows[5u % LANE_ROWS][row],
+    held_x[at].rows[6u % LANE_ROWS][row],
+    held_x[at].rows[7u % LANE_ROWS][row],
   );
   low1 = add_products(low1, w0, x1);
   high1 = add_products(high1, w1, x1);
@@ -117,16 +121,18 @@ fn read_ahead(k: u32) {
   if (NORM) { next_norm = norm[column]; }
   next_w[0] = weights_at(w_from[0], column);
   next_w[1] = weights_at(w_from[1], column);
-  next_w[2] = weights_at(w_from[2], column);
-  next_w[3] = weights_at(w_from[3], column);
+  if (W_LOADS > 2u) {
+    next_w[2] = weights_at(w_from[2], column);
+    next_w[3] = weights_at(w_from[3], column);
+  }
 }
 
 fn hold_x(at: u32, row: u32, value: vec4f) -> f32 {
   if (!NORM) {
-    held_x[at].rows[row / 4u][row % 4u] = value;
+    held_x[at].rows[row / ROW_LANES][row % ROW_LANES] = value;
     return 0.0;
   }
-  held_x[at].rows[row / 4u][row % 4u] = value * next_norm;
+  held_x[at].rows[row / ROW_LANES][row % ROW_LANES] = value * next_norm;
   return dot(value, value);
 }
 
@@ -148,8 +154,10 @@ fn hold_next(at: u32, row: u32) {
   }
   hold_w(at, row, next_w[0]);
   hold_w(at, row + LANES_OF_VEC4, next_w[1]);
-  hold_w(at, row + 2u * LANES_OF_VEC4, next_w[2]);
-  hold_w(at, row + 3u * LANES_OF_VEC4, next_w[3]);
+  if (W_LOADS > 2u) {
+    hold_w(at, row + 2u * LANES_OF_VEC4, next_w[2]);
+    hold_w(at, row + 3u * LANES_OF_VEC4, next_w[3]);
+  }
 }
 
 // Where the lane's rows begin; x_row and weight_row tell of one row each.
@@ -169,8 +177,10 @@ fn find_rows(lane: u32) {
   }
   w_from[0] = weight_row(row);
   w_from[1] = weight_row(row + LANES_OF_VEC4);
-  w_from[2] = weight_row(row + 2u * LANES_OF_VEC4);
-  w_from[3] = weight_row(row + 3u * LANES_OF_VEC4);
+  if (W_LOADS > 2u) {
+    w_from[2] = weight_row(row + 2u * LANES_OF_VEC4);
+    w_from[3] = weight_row(row + 3u * LANES_OF_VEC4);
+  }
 }
 
 // Leaves the lanes' sums in low and high, and the rows' scales in row_scales behind the next barrier.
@@ -186,7 +196,8 @@ fn add_up(lane: u32) {
     hold_next(own, lane / CHUNK);
     workgroupBarrier();
     read_ahead(k + CHUNK + own); // on its way while this is multiplied
-    for (var i = 0u; i < DEPTH; i++) { advance(group * DEPTH + i, column, row); }
+    advance(group * DEPTH, column, row);
+    advance(group * DEPTH + 1u, column, row);
   }
   if (NORM) { find_scales(lane); }
 }
@@ -217,9 +228,9 @@ fn find_scales(lane: u32) {
   row_scales[lane] = 1.0 / sqrt(((sums.x + sums.y) + (sums.z + sums.w)) / f32(4u * COLUMNS) + params.epsilon);
 }
 
-fn hold_square(at: u32, row: u32, square: f32) { held_x[at].rows[row / 4u][row % 4u].x = square; }
+fn hold_square(at: u32, row: u32, square: f32) { held_x[at].rows[row / ROW_LANES][row % ROW_LANES].x = square; }
 
-fn held_square(at: u32, row: u32) -> f32 { return held_x[at].rows[row / 4u][row % 4u].x; }
+fn held_square(at: u32, row: u32) -> f32 { return held_x[at].rows[row / ROW_LANES][row % ROW_LANES].x; }
 
 // The i-th of eight columns. They stay in registers, and code that a step comes to once is short: it is fetched from far away.
 fn column_of(a: mat4x4f, b: mat4x4f, i: u32) -> vec4f {
@@ -230,7 +241,7 @@ fn column_of(a: mat4x4f, b: mat4x4f, i: u32) -> vec4f {
 
 fn hold_sums(slot: u32, lane: u32, sums: vec4f) {
   let at = slot * LANES + lane;
-  held_x[at / ROWS].rows[at % ROWS / 4u][at % 4u] = sums;
+  held_x[at / ROWS].rows[at % ROWS / ROW_LANES][at % ROW_LANES] = sums;
 }
 
 // Brings together what all lanes have of the tile's rows from ROUND_ROWS · round on.
@@ -243,12 +254,12 @@ fn gather(lane: u32, round: u32) {
   workgroupBarrier();
 }
 
-fn held_sum(at: u32, component: u32) -> f32 { return held_x[at / ROWS].rows[at % ROWS / 4u][at % 4u][component]; }
+fn held_sum(at: u32, component: u32) -> f32 { return held_x[at / ROWS].rows[at % ROWS / ROW_LANES][at % ROW_LANES][component]; }
 
 // y[row] · w for the `row`-th of those rows and a row of weights, in the order of the groups.
 fn group_sum(row: u32, weight: u32) -> f32 {
-  let slot = row / 4u * 2u + weight % 8u / 4u;
-  var at = slot * LANES + row % 4u * ACROSS + weight / 8u;
+  let slot = row / ROW_LANES * 2u + weight % 8u / 4u;
+  var at = slot * LANES + row % ROW_LANES * ACROSS + weight / 8u;
   var sum = 0.0;
   for (var group = 0u; group < GROUPS; group += 4u) {
     sum = (((sum + held_sum(at, weight % 4u)) + held_sum(at + GROUP_LANES, weight % 4u)) +

@@ -42,7 +42,9 @@ function acrossFor(weightRows: number): number {
 
 function tileConstants(recording: Recording, weight: Weight, weightRows: number): Constants {
   const COLUMNS = weight.values.shape.at(-1)! / 4;
-  return { ...scaling(recording, weight).constants, LANES, DEPTH, ACROSS: acrossFor(weightRows), COLUMNS };
+  const ACROSS = acrossFor(weightRows);
+  const LANE_ROWS = ACROSS === 8 ? 8 : 4;
+  return { ...scaling(recording, weight).constants, LANES: 1024 / LANE_ROWS, LANE_ROWS, DEPTH, ACROSS, COLUMNS };
 }
 
 interface ProductOptions {
