@@ -49,17 +49,23 @@ fn weights_at(row: WeightRow, k: u32) -> held4 {
 // Past the last row that one again.
 fn x_row(row: u32) -> u32 { return min(row, step_rows() - 1u); }
 
-// Writes the rows of one round, neighbouring outputs by neighbouring lanes.
+fn write(row: u32, n: u32, gate_sum: f32, up_sum: f32) {
+  if (tile_of_output(n).inside.x) { out[row * params.outputs + n] = silu(gate_sum) * up_sum; }
+}
+
 fn finish(lane: u32, round: u32) {
   gather(lane, round);
-  for (var i = lane; i < ROUND_ROWS * TILE_COLUMNS; i += LANES) {
-    let row = round * ROUND_ROWS + i / TILE_COLUMNS;
-    let n = first_output + i % TILE_COLUMNS;
-    if (row >= step_rows() || !tile_of_output(n).inside.x) { continue; }
-    let gate_row = i % TILE_COLUMNS / 4u * 8u + i % 4u;
-    let gate_sum = group_sum(i / TILE_COLUMNS, gate_row) * row_scales[row];
-    let up_sum = group_sum(i / TILE_COLUMNS, gate_row + 4u) * row_scales[row];
-    out[row * params.outputs + n] = silu(gate_sum) * up_sum;
+  for (var i = lane; i < SLOTS / 2u * GROUP_LANES; i += LANES) {
+    let row = row_of(round, i);
+    if (row >= step_rows()) { continue; }
+    let slot = i / GROUP_LANES * 2u;
+    let gates = group_sums(slot, i % GROUP_LANES) * row_scales[row];
+    let ups = group_sums(slot + 1u, i % GROUP_LANES) * row_scales[row];
+    let n = first_output + i % ACROSS * 4u;
+    write(row, n, gates.x, ups.x);
+    write(row, n + 1u, gates.y, ups.y);
+    write(row, n + 2u, gates.z, ups.z);
+    write(row, n + 3u, gates.w, ups.w);
   }
 }
 
@@ -72,5 +78,5 @@ fn main(
   first_output = params.first + flat(group, grid) * TILE_COLUMNS;
   if (first_output >= params.first + params.count) { return; }
   add_up(lane);
-  for (var round = 0u; round < ROWS / ROUND_ROWS; round++) { finish(lane, round); }
+  for (var round = 0u; round < 2u; round++) { finish(lane, round); }
 }

@@ -62,6 +62,7 @@ fn x_row(row: u32) -> u32 {
   return r;
 }
 
+// What a sum is added to. Reads are in no condition, so that several are under way at once.
 fn start_at(row: u32, n: u32) -> f32 {
   var value = 0.0;
   if (BIAS) { value = bias[n]; }
@@ -69,16 +70,31 @@ fn start_at(row: u32, n: u32) -> f32 {
   return value;
 }
 
-// Writes the rows of one round, neighbouring outputs by neighbouring lanes.
+fn starts_at(row: u32, n: u32) -> vec4f {
+  if (!(BIAS || ADD)) { return vec4f(); }
+  return vec4f(start_at(row, n), start_at(row, n + 1u), start_at(row, n + 2u), start_at(row, n + 3u));
+}
+
+fn write(row: u32, n: u32, value: f32) {
+  if (!tile_of_output(n).inside.x) { return; }
+  if (PAIR && is_other) { other_out[row * params.other_outputs + n] = value; } else { out[row * params.outputs + n] = value; }
+}
+
 fn finish(lane: u32, round: u32) {
   gather(lane, round);
-  for (var i = lane; i < ROUND_ROWS * TILE_COLUMNS; i += LANES) {
-    let row = round * ROUND_ROWS + i / TILE_COLUMNS;
-    let n = first_output + i % TILE_COLUMNS;
-    if (row >= rows || !tile_of_output(n).inside.x) { continue; }
-    var value = group_sum(i / TILE_COLUMNS, i % TILE_COLUMNS);
-    if (NORM) { value *= row_scales[row]; }
-    if (PAIR && is_other) { other_out[row * params.other_outputs + n] = value; } else { out[row * params.outputs + n] = value + start_at(row, n); }
+  for (var i = lane; i < SLOTS * GROUP_LANES; i += LANES) {
+    let half = i / GROUP_LANES % 2u;
+    let row = row_of(round, i / (2u * GROUP_LANES) * GROUP_LANES + i % GROUP_LANES);
+    if (row >= rows) { continue; }
+    let n = first_output + i % ACROSS * 8u + half * 4u;
+    let starts = starts_at(row, n);
+    var sums = group_sums(i / GROUP_LANES, i % GROUP_LANES);
+    if (NORM) { sums *= row_scales[row]; }
+    sums += starts;
+    write(row, n, sums.x);
+    write(row, n + 1u, sums.y);
+    write(row, n + 2u, sums.z);
+    write(row, n + 3u, sums.w);
   }
 }
 
@@ -95,5 +111,5 @@ fn main(
   first_output = select(params.first + tile * TILE_COLUMNS, (tile - tiles) * TILE_COLUMNS, is_other);
   if (!PAIR && tile >= tiles) { return; }
   add_up(lane);
-  for (var round = 0u; round < ROWS / ROUND_ROWS; round++) { finish(lane, round); }
+  for (var round = 0u; round < 2u; round++) { finish(lane, round); }
 }

@@ -17,9 +17,9 @@ const_assert X_LOADS == 2u || X_LOADS == 4u || X_LOADS == 8u;
 const_assert W_LOADS == 2u || W_LOADS == 4u;
 const_assert GROUPS % 4u == 0u && DEPTH == 2u;
 
-// In the end lanes' sums take the place of x, as many vec4s of each lane as fit: both halves of some rows a round.
-const SLOTS = ROWS * CHUNK / LANES;
-const ROUND_ROWS = SLOTS / 2u * ROW_LANES;
+// In the end lanes' sums take the place of x, in two rounds: in each both halves of half of a lane's rows.
+const SLOTS = LANE_ROWS;
+const PLACES = max(CHUNK, SLOTS * LANES / ROWS);
 
 // All rows' vec4s of one place in K, lanes that share a place side by side; a pad, so that neighbouring places begin in other banks.
 struct HeldX {
@@ -30,7 +30,7 @@ struct HeldW {
   rows: array<array<held4, ACROSS>, 8>,
   pad: held4,
 }
-var<workgroup> held_x: array<HeldX, CHUNK>;
+var<workgroup> held_x: array<HeldX, PLACES>;
 var<workgroup> held_w: array<HeldW, CHUNK>;
 var<workgroup> row_scales: array<f32, ROWS>;
 
@@ -232,39 +232,52 @@ fn hold_square(at: u32, row: u32, square: f32) { held_x[at].rows[row / ROW_LANES
 
 fn held_square(at: u32, row: u32) -> f32 { return held_x[at].rows[row / ROW_LANES][row % ROW_LANES].x; }
 
-// The i-th of eight columns. They stay in registers, and code that a step comes to once is short: it is fetched from far away.
-fn column_of(a: mat4x4f, b: mat4x4f, i: u32) -> vec4f {
-  let first = select(select(a[0], a[1], (i & 1u) == 1u), select(a[2], a[3], (i & 1u) == 1u), (i & 2u) == 2u);
-  let second = select(select(b[0], b[1], (i & 1u) == 1u), select(b[2], b[3], (i & 1u) == 1u), (i & 2u) == 2u);
-  return select(first, second, i >= 4u);
-}
-
 fn hold_sums(slot: u32, lane: u32, sums: vec4f) {
   let at = slot * LANES + lane;
   held_x[at / ROWS].rows[at % ROWS / ROW_LANES][at % ROW_LANES] = sums;
 }
 
-// Brings together what all lanes have of the tile's rows from ROUND_ROWS · round on.
+// Holds the sums of a lane's rows 0 and 1 of two or of four, or behind them those of 2 and 3. Code that a step comes to once is short, as it is
+// fetched from far away.
+fn hold_rows(lane: u32, low: mat2x4f, high: mat2x4f, slot: u32) {
+  hold_sums(slot, lane, low[0]);
+  hold_sums(slot + 1u, lane, high[0]);
+  hold_sums(slot + 2u, lane, low[1]);
+  hold_sums(slot + 3u, lane, high[1]);
+}
+
+// Brings together what all lanes have of the first or the other half of their rows.
 fn gather(lane: u32, round: u32) {
+  let first = round == 0u;
   workgroupBarrier();
-  for (var i = 0u; i < SLOTS / 2u; i++) {
-    hold_sums(2u * i, lane, column_of(low0, low1, round * (SLOTS / 2u) + i));
-    hold_sums(2u * i + 1u, lane, column_of(high0, high1, round * (SLOTS / 2u) + i));
+  if (LANE_ROWS == 4u) {
+    let low = mat2x4f(select(low0[2], low0[0], first), select(low0[3], low0[1], first));
+    let high = mat2x4f(select(high0[2], high0[0], first), select(high0[3], high0[1], first));
+    hold_rows(lane, low, high, 0u);
+  } else {
+    let low = mat2x4f(select(low1[0], low0[0], first), select(low1[1], low0[1], first));
+    let high = mat2x4f(select(high1[0], high0[0], first), select(high1[1], high0[1], first));
+    let other_low = mat2x4f(select(low1[2], low0[2], first), select(low1[3], low0[3], first));
+    let other_high = mat2x4f(select(high1[2], high0[2], first), select(high1[3], high0[3], first));
+    hold_rows(lane, low, high, 0u);
+    hold_rows(lane, other_low, other_high, 4u);
   }
   workgroupBarrier();
 }
 
-fn held_sum(at: u32, component: u32) -> f32 { return held_x[at / ROWS].rows[at % ROWS / ROW_LANES][at % ROW_LANES][component]; }
+fn held_sums(at: u32) -> vec4f { return held_x[at / ROWS].rows[at % ROWS / ROW_LANES][at % ROW_LANES]; }
 
-// y[row] · w for the `row`-th of those rows and a row of weights, in the order of the groups.
-fn group_sum(row: u32, weight: u32) -> f32 {
-  let slot = row / ROW_LANES * 2u + weight % 8u / 4u;
-  var at = slot * LANES + row % ROW_LANES * ACROSS + weight / 8u;
-  var sum = 0.0;
+// The whole sums of a group's lane, in the order of the groups.
+fn group_sums(slot: u32, lane: u32) -> vec4f {
+  var at = slot * LANES + lane;
+  var sums = vec4f();
   for (var group = 0u; group < GROUPS; group += 4u) {
-    sum = (((sum + held_sum(at, weight % 4u)) + held_sum(at + GROUP_LANES, weight % 4u)) +
-      held_sum(at + 2u * GROUP_LANES, weight % 4u)) + held_sum(at + 3u * GROUP_LANES, weight % 4u);
+    sums = (((sums + held_sums(at)) + held_sums(at + GROUP_LANES)) + held_sums(at + 2u * GROUP_LANES)) +
+      held_sums(at + 3u * GROUP_LANES);
     at += 4u * GROUP_LANES;
   }
-  return sum;
+  return sums;
 }
+
+// The tile's row of the i-th of a group's lanes' sums in a round, both halves being counted once.
+fn row_of(round: u32, i: u32) -> u32 { return (round * (SLOTS / 2u) + i / GROUP_LANES) * ROW_LANES + i % GROUP_LANES / ACROSS; }

@@ -43,7 +43,7 @@ function acrossFor(weightRows: number): number {
 function tileConstants(recording: Recording, weight: Weight, weightRows: number): Constants {
   const COLUMNS = weight.values.shape.at(-1)! / 4;
   const ACROSS = acrossFor(weightRows);
-  const LANE_ROWS = ACROSS === 8 ? 8 : 4;
+  const LANE_ROWS = ACROSS === 2 ? 4 : 8;
   return { ...scaling(recording, weight).constants, LANES: 1024 / LANE_ROWS, LANE_ROWS, DEPTH, ACROSS, COLUMNS };
 }
 
