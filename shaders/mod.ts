@@ -187,8 +187,8 @@ export const SHADERS = {
     "heads" | "kv_heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
   >("append", append, "step", "reduce", "activation", "cache", "readyHeads"),
   batchGateUp: shader<
-    "step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "out",
-    "outputs" | "epsilon" | PartOfStack
+    "step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "router" | "out" | "router_out",
+    "outputs" | "experts" | "epsilon" | PartOfStack
   >("batch_gate_up", batchGateUp, "step", "weight", "held", "tile", "batchTile", "activation"),
   batchProduct: shader<
     | ("step" | "x" | "norm" | "weight" | "factors" | "bias" | "out")

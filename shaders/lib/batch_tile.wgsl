@@ -13,8 +13,7 @@ const CHUNK = GROUPS * DEPTH; // vec4s of K that are held at once
 const LANES_OF_VEC4 = LANES / CHUNK;
 const X_LOADS = ROWS / LANES_OF_VEC4;
 const W_LOADS = 8u * ACROSS / LANES_OF_VEC4;
-const_assert X_LOADS == 2u || X_LOADS == 4u || X_LOADS == 8u;
-const_assert W_LOADS == 2u || W_LOADS == 4u;
+const_assert ((X_LOADS == 2u || X_LOADS == 4u) && (W_LOADS == 2u || W_LOADS == 4u));
 const_assert GROUPS % 4u == 0u && DEPTH == 2u;
 
 // In the end lanes' sums take the place of x, in two rounds: in each both halves of half of a lane's rows.
@@ -41,12 +40,12 @@ var<private> high0: mat4x4f;
 var<private> high1: mat4x4f;
 
 // What a lane brings: where its rows of x and of the weights begin, and what it has read of them ahead.
-var<private> x_from: array<u32, 8>;
+var<private> x_from: array<u32, 4>;
 var<private> w_from: array<WeightRow, 4>;
-var<private> next_x: array<vec4f, 8>;
+var<private> next_x: array<vec4f, 4>;
 var<private> next_w: array<held4, 4>;
 var<private> next_norm: vec4f;
-var<private> squares: array<f32, 8>;
+var<private> squares: array<f32, 4>;
 
 // sums[j][i] += a_i · b_j, in the order of k: a[k][i] holds weights by columns of K, b[j] are rows as they lie.
 fn add_products(sums: mat4x4f, a: mat4x4f, b: mat4x4f) -> mat4x4f {
@@ -112,12 +111,6 @@ fn read_ahead(k: u32) {
     next_x[2] = x_at(x_from[2], k);
     next_x[3] = x_at(x_from[3], k);
   }
-  if (X_LOADS > 4u) {
-    next_x[4] = x_at(x_from[4], k);
-    next_x[5] = x_at(x_from[5], k);
-    next_x[6] = x_at(x_from[6], k);
-    next_x[7] = x_at(x_from[7], k);
-  }
   if (NORM) { next_norm = norm[column]; }
   next_w[0] = weights_at(w_from[0], column);
   next_w[1] = weights_at(w_from[1], column);
@@ -146,12 +139,6 @@ fn hold_next(at: u32, row: u32) {
     squares[2] += hold_x(at, row + 2u * LANES_OF_VEC4, next_x[2]);
     squares[3] += hold_x(at, row + 3u * LANES_OF_VEC4, next_x[3]);
   }
-  if (X_LOADS > 4u) {
-    squares[4] += hold_x(at, row + 4u * LANES_OF_VEC4, next_x[4]);
-    squares[5] += hold_x(at, row + 5u * LANES_OF_VEC4, next_x[5]);
-    squares[6] += hold_x(at, row + 6u * LANES_OF_VEC4, next_x[6]);
-    squares[7] += hold_x(at, row + 7u * LANES_OF_VEC4, next_x[7]);
-  }
   hold_w(at, row, next_w[0]);
   hold_w(at, row + LANES_OF_VEC4, next_w[1]);
   if (W_LOADS > 2u) {
@@ -168,12 +155,6 @@ fn find_rows(lane: u32) {
   if (X_LOADS > 2u) {
     x_from[2] = x_row(row + 2u * LANES_OF_VEC4) * COLUMNS;
     x_from[3] = x_row(row + 3u * LANES_OF_VEC4) * COLUMNS;
-  }
-  if (X_LOADS > 4u) {
-    x_from[4] = x_row(row + 4u * LANES_OF_VEC4) * COLUMNS;
-    x_from[5] = x_row(row + 5u * LANES_OF_VEC4) * COLUMNS;
-    x_from[6] = x_row(row + 6u * LANES_OF_VEC4) * COLUMNS;
-    x_from[7] = x_row(row + 7u * LANES_OF_VEC4) * COLUMNS;
   }
   w_from[0] = weight_row(row);
   w_from[1] = weight_row(row + LANES_OF_VEC4);
@@ -212,12 +193,6 @@ fn find_scales(lane: u32) {
   if (X_LOADS > 2u) {
     hold_square(at, row + 2u * LANES_OF_VEC4, squares[2]);
     hold_square(at, row + 3u * LANES_OF_VEC4, squares[3]);
-  }
-  if (X_LOADS > 4u) {
-    hold_square(at, row + 4u * LANES_OF_VEC4, squares[4]);
-    hold_square(at, row + 5u * LANES_OF_VEC4, squares[5]);
-    hold_square(at, row + 6u * LANES_OF_VEC4, squares[6]);
-    hold_square(at, row + 7u * LANES_OF_VEC4, squares[7]);
   }
   workgroupBarrier();
   if (lane >= ROWS) { return; }

@@ -2,8 +2,9 @@
 
 const PIECES = COLUMNS / PIECE;
 
-// Small pieces whose reads are under way at once: loops that must be bounded are not unrolled by the compiler.
-const TURNS = select(select(1u, 2u, PIECES % (2u * TEAM) == 0u), 4u, PIECES % (4u * TEAM) == 0u);
+// Small pieces whose reads are under way at once: loops that must be bounded are not unrolled by the compiler. Of one row four, of several
+// two if that is not all: their code is long, and a step fetches it anew each time.
+const TURNS = select(select(1u, 2u, PIECES % (2u * TEAM) == 0u), 4u, PIECES % (4u * TEAM) == 0u && (ROWS == 1u || PIECES == 4u * TEAM));
 
 struct Pieces {
   a: piece,

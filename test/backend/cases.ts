@@ -279,6 +279,7 @@ export const CASES: readonly OpCase[] = [
   expertsCase("bf16", { T: 41, H: 36, I: 20, E: 9, K: 3, halfway: true }),
   expertsCase("bf16", { T: 90, H: 196, I: 68, E: 5, K: 2 }),
   expertsCase("bf16", { T: 17, H: 40, I: 24, E: 5, K: 3, shared: [28, "bf16"] }),
+  expertsCase("f32", { T: 19, H: 48, I: 20, E: 21, K: 3, shared: [28, "f32"], groups: 3 }),
   expertsCase("q4", { T: 12, H: 64, I: 32, E: 3, K: 2, shared: [64, "q4"] }),
   expertsCase("q4", { T: 1, H: 96, I: 64, E: 5, K: 3, shared: [32, "q8"] }),
   expertsCase("q4", { T: 3, H: 64, I: 32, E: 5, K: 2, shared: [64, "q8"] }),

@@ -111,7 +111,20 @@ export function batchProduct(
   }
 }
 
-/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden) */
+/** The router's product with the same rows: out[T, E]. */
+export interface RouterProduct {
+  readonly map: Weight;
+  readonly out: GPUBuffer;
+}
+
+/** Whether one dispatch may compute a router's logits beside gate and up: all are stored alike, without factors, the router in one part. */
+export function routesBeside(router: Weight, gate: Weight, up: Weight): boolean {
+  const all = [router, gate, up];
+  return own(router.values).parts.length === 1 &&
+    all.every(({ values, scales }) => values.dtype === gate.values.dtype && scales === null);
+}
+
+/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden), and router.out = n @ router.map^T */
 export function batchGateUp(
   recording: Recording,
   out: Tensor,
@@ -119,18 +132,23 @@ export function batchGateUp(
   norm: Norm,
   gate: Weight,
   up: Weight,
+  router: RouterProduct | null = null,
 ): void {
+  const { nothing } = recording.memory;
   const outputs = gate.values.shape[0]!;
-  const constants = tileConstants(recording, gate, 2 * outputs);
-  const tileColumns = 4 * (constants["ACROSS"] as number);
+  const experts = router?.map.values.shape[0] ?? 0;
+  const constants = tileConstants(recording, gate, 2 * outputs + experts);
+  const weightRows = 8 * (constants["ACROSS"] as number);
   const upParts = own(up.values).parts;
-  own(gate.values).parts.forEach(({ buffer, first, count }, i) =>
+  own(gate.values).parts.forEach(({ buffer, first, count }, i) => {
+    const routes = router !== null && i === 0; // once, with the first part
+    const tiles = Math.ceil(2 * count / weightRows) + (routes ? Math.ceil(experts / weightRows) : 0);
     recording.dispatch(
       SHADERS.batchGateUp,
       {
-        constants,
+        constants: { ...constants, ROUTES: routes },
         weight: weightType(gate),
-        workgroups: ({ rows }) => rows === 0 ? 0 : Math.ceil(count / tileColumns),
+        workgroups: ({ rows }) => rows === 0 ? 0 : tiles,
       },
       {
         x: whole(hidden),
@@ -139,9 +157,11 @@ export function batchGateUp(
         gate_factors: scaling(recording, gate).factors,
         up: upParts[i]!.buffer,
         up_factors: scaling(recording, up).factors,
+        router: routes ? whole(router.map.values, router.map.values.dtype) : nothing,
         out: whole(out),
+        router_out: routes ? router.out : recording.scratch("no router", 1),
       },
-      { outputs, first, count, epsilon: norm.eps },
-    )
-  );
+      { outputs, first, count, experts, epsilon: norm.eps },
+    );
+  });
 }

@@ -2,7 +2,7 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { byBatch, productsByTiles } from "./batch_products.ts";
+import { batchGateUp, byBatch, productsByTiles, routesBeside } from "./batch_products.ts";
 import { decodeDownAdd } from "./decode_down.ts";
 import { besideOthers, choosesWhileReading, decodesExperts, orderChoices } from "./decode_experts.ts";
 import { decodeGateUp } from "./decode_gate_up.ts";
@@ -21,22 +21,29 @@ export function route(
   map: Weight,
   how: Router,
 ): void {
-  if (routesByStrips(recording, map)) softwareRoute(recording, routing, hidden, norm, map, how);
-  else routeBy(recording, routing, hidden, norm, map, how);
-  orderChoices(recording, routing.ids, map.values.shape[0]!);
+  const { ids } = routing;
+  const order = () => orderChoices(recording, ids, map.values.shape[0]!);
+  if (routesByStrips(recording, map)) {
+    softwareRoute(recording, routing, hidden, norm, map, how);
+    return order();
+  }
+  const logits = recording.scratch("router logits", recording.capacity.rows * map.values.shape[0]!);
+  const multiply = () => routerProduct(recording, logits, hidden, norm, map);
+  const choose = () => {
+    chooseExperts(recording, routing, logits, map.values.shape[0]!, how);
+    order();
+  };
+  const all = () => {
+    multiply();
+    choose();
+  };
+  if (byBatch(recording, recording.capacity.rows)) {
+    recording.leave(ids, { routing: { map, out: logits, multiply, choose } }, all);
+  } else all();
 }
 
-function routeBy(
-  recording: Recording,
-  { ids, weights }: Routing,
-  hidden: Tensor,
-  norm: Norm,
-  map: Weight,
-  { score, groups, groupsKept, perToken, normalize, scale, bias }: Router,
-): void {
-  const experts = map.values.shape[0]!;
+function routerProduct(recording: Recording, logits: GPUBuffer, hidden: Tensor, norm: Norm, map: Weight): void {
   const { device, capacity } = recording;
-  const logits = recording.scratch("router logits", capacity.rows * experts);
   const product = { weight: map, bias: null };
   if (byTiles(capacity.rows)) {
     gemm(recording, logits, recording.normed(hidden, norm), product, { add: false, rows: "rows" });
@@ -44,6 +51,16 @@ function routeBy(
     // So many rows keep a device busy with few threads to a sum; fewer have the bits of one.
     decodeProduct(recording, logits, hidden, product, { norm, lanes: Math.max(device.lanes, device.wideLanes / 2) });
   } else decodeProduct(recording, logits, hidden, product, { norm });
+}
+
+function chooseExperts(
+  recording: Recording,
+  { ids, weights }: Routing,
+  logits: GPUBuffer,
+  experts: number,
+  { score, groups, groupsKept, perToken, normalize, scale, bias }: Router,
+): void {
+  const { device } = recording;
   const constants = {
     ...{ EXPERTS: experts, GROUPS: groups, GROUPS_KEPT: groups === 1 ? 1 : groupsKept, PER_TOKEN: perToken },
     ...{ SOFTMAX: score === "softmax", NORMALIZE: normalize && perToken > 1, BIAS: bias !== null },
@@ -78,7 +95,15 @@ export function expertsGateUp(
 ): void {
   const fewRows = decodesExperts(recording);
   const fused = shared !== null && beside(recording, gate, [shared.gate, shared.up]);
-  if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
+  const left = recording.take(routing.ids, "routing");
+  if (left !== null && shared !== null && !fused && routesBeside(left.map, shared.gate, shared.up)) {
+    batchGateUp(recording, shared.out, hidden, norm, shared.gate, shared.up, left);
+    left.choose();
+  } else {
+    left?.multiply();
+    left?.choose();
+    if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
+  }
   if (!fewRows) sortedGateUp(recording, out, hidden, norm, routing, gate, up);
   else decodeGateUp(recording, out, hidden, norm, routing, [gate, up], fused ? shared : null);
 }
