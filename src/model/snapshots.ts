@@ -48,13 +48,10 @@ export class Snapshots {
     if (segments.length > this.#count) {
       refuse(`its ${segments.length} segments would be kept in ${this.#count} snapshots`);
     }
-    return segments.flatMap(({ slot, start }, i) => {
-      this.#positions.set(i, start);
-      return this.#layers.map(({ state, snapshots }) => ({
-        from: { tensor: state, index: slot },
-        to: { tensor: snapshots, index: i },
-      }));
-    });
+    segments.forEach(({ start }, i) => this.#positions.set(i, start));
+    return this.#layers.flatMap(({ state, snapshots }) =>
+      segments.map(({ slot }, i) => ({ from: { tensor: state, index: slot }, to: { tensor: snapshots, index: i } }))
+    );
   }
 
   /** After a step that succeeded. */
