@@ -1,7 +1,7 @@
 // Products of up to 32 rows with a tile of 8 · ACROSS rows of weights, which a workgroup of LANES adds up over K.
 // A group's lanes have LANE_ROWS rows by 8 weights' sums each, ACROSS of them side by side, so that what they read serves several products
 // a number. Groups share out K vec4 by vec4, DEPTH in turn to each, so that a workgroup reads whole lines. COLUMNS: K / 4.
-// ACROSS: 2, 4 or 8. LANE_ROWS: 4 or 8. DEPTH: 2. AHEAD: chunks whose reads are under way, 1 or 2.
+// ACROSS: 2, 4 or 8. LANE_ROWS: 4 or 8. DEPTH: 2.
 // NORM: x is normed, by the roots of squares that are added up on the way and divide at the end (spec c.1).
 // The kernel says what is multiplied: x, norm, params.epsilon, and weights_at, in the form that lib/held_*.wgsl has them wait in.
 
@@ -39,16 +39,12 @@ var<private> low1: mat4x4f;
 var<private> high0: mat4x4f;
 var<private> high1: mat4x4f;
 
-// What a lane brings to a chunk.
-struct Ahead {
-  x: array<vec4f, 4>,
-  w: array<held4, 4>,
-  norm: vec4f,
-}
-
-// Where a lane's rows of x and of the weights begin, and the squares of what it brought.
+// What a lane brings: where its rows of x and of the weights begin, and what it has read of them ahead.
 var<private> x_from: array<u32, 4>;
 var<private> w_from: array<WeightRow, 4>;
+var<private> next_x: array<vec4f, 4>;
+var<private> next_w: array<held4, 4>;
+var<private> next_norm: vec4f;
 var<private> squares: array<f32, 4>;
 
 // sums[j][i] += a_i · b_j, in the order of k: a[k][i] holds weights by columns of K, b[j] are rows as they lie.
@@ -103,56 +99,52 @@ fn advance(at: u32, column: u32, row: u32) {
 // x at vec4 k of a row that begins at `begin`, nothing past its end; where chunks end with it, what is read there is not used.
 fn x_at(begin: u32, k: u32) -> vec4f {
   let value = x[begin + min(k, COLUMNS - 1u)];
-  if (COLUMNS % (AHEAD * CHUNK) == 0u) { return value; }
+  if (COLUMNS % CHUNK == 0u) { return value; }
   return select(vec4f(), value, k < COLUMNS);
 }
 
-fn read_ahead(k: u32) -> Ahead {
+fn read_ahead(k: u32) {
   let column = min(k, COLUMNS - 1u);
-  var ahead: Ahead;
-  ahead.x[0] = x_at(x_from[0], k);
-  ahead.x[1] = x_at(x_from[1], k);
+  next_x[0] = x_at(x_from[0], k);
+  next_x[1] = x_at(x_from[1], k);
   if (X_LOADS > 2u) {
-    ahead.x[2] = x_at(x_from[2], k);
-    ahead.x[3] = x_at(x_from[3], k);
+    next_x[2] = x_at(x_from[2], k);
+    next_x[3] = x_at(x_from[3], k);
   }
-  if (NORM) { ahead.norm = norm[column]; }
-  ahead.w[0] = weights_at(w_from[0], column);
-  ahead.w[1] = weights_at(w_from[1], column);
+  if (NORM) { next_norm = norm[column]; }
+  next_w[0] = weights_at(w_from[0], column);
+  next_w[1] = weights_at(w_from[1], column);
   if (W_LOADS > 2u) {
-    ahead.w[2] = weights_at(w_from[2], column);
-    ahead.w[3] = weights_at(w_from[3], column);
+    next_w[2] = weights_at(w_from[2], column);
+    next_w[3] = weights_at(w_from[3], column);
   }
-  return ahead;
 }
 
-fn hold_x(at: u32, row: u32, value: vec4f, weight: vec4f) -> f32 {
+fn hold_x(at: u32, row: u32, value: vec4f) -> f32 {
   if (!NORM) {
     held_x[at].rows[row / ROW_LANES][row % ROW_LANES] = value;
     return 0.0;
   }
-  held_x[at].rows[row / ROW_LANES][row % ROW_LANES] = value * weight;
+  held_x[at].rows[row / ROW_LANES][row % ROW_LANES] = value * next_norm;
   return dot(value, value);
 }
 
 fn hold_w(at: u32, row: u32, value: held4) { held_w[at].rows[row % 8u][row / 8u] = value; }
 
-// Holds what was read ahead, of rows from `row` on, x and weights alike.
-fn hold(at: u32, row: u32, ahead: Ahead) {
-  workgroupBarrier(); // what is held may still be being read
-  squares[0] += hold_x(at, row, ahead.x[0], ahead.norm);
-  squares[1] += hold_x(at, row + LANES_OF_VEC4, ahead.x[1], ahead.norm);
+// Holds what was read ahead. `row` is the lane's first of x and of the weights alike.
+fn hold_next(at: u32, row: u32) {
+  squares[0] += hold_x(at, row, next_x[0]);
+  squares[1] += hold_x(at, row + LANES_OF_VEC4, next_x[1]);
   if (X_LOADS > 2u) {
-    squares[2] += hold_x(at, row + 2u * LANES_OF_VEC4, ahead.x[2], ahead.norm);
-    squares[3] += hold_x(at, row + 3u * LANES_OF_VEC4, ahead.x[3], ahead.norm);
+    squares[2] += hold_x(at, row + 2u * LANES_OF_VEC4, next_x[2]);
+    squares[3] += hold_x(at, row + 3u * LANES_OF_VEC4, next_x[3]);
   }
-  hold_w(at, row, ahead.w[0]);
-  hold_w(at, row + LANES_OF_VEC4, ahead.w[1]);
+  hold_w(at, row, next_w[0]);
+  hold_w(at, row + LANES_OF_VEC4, next_w[1]);
   if (W_LOADS > 2u) {
-    hold_w(at, row + 2u * LANES_OF_VEC4, ahead.w[2]);
-    hold_w(at, row + 3u * LANES_OF_VEC4, ahead.w[3]);
+    hold_w(at, row + 2u * LANES_OF_VEC4, next_w[2]);
+    hold_w(at, row + 3u * LANES_OF_VEC4, next_w[3]);
   }
-  workgroupBarrier();
 }
 
 // Where the lane's rows begin; x_row and weight_row tell of one row each.
@@ -172,32 +164,21 @@ fn find_rows(lane: u32) {
   }
 }
 
-// Adds the products of a chunk.
-fn advance_chunk(lane: u32) {
-  let at = lane / GROUP_LANES * DEPTH;
-  let column = lane % ACROSS;
-  let row = lane % GROUP_LANES / ACROSS;
-  advance(at, column, row);
-  advance(at + 1u, column, row);
-}
-
 // Leaves the lanes' sums in low and high, and the rows' scales in row_scales behind the next barrier.
 fn add_up(lane: u32) {
+  let group = lane / GROUP_LANES;
+  let column = lane % ACROSS;
+  let row = lane % GROUP_LANES / ACROSS;
   let own = lane % CHUNK;
-  let row = lane / CHUNK;
   find_rows(lane);
-  var next = read_ahead(own);
-  var later = next;
-  if (AHEAD > 1u) { later = read_ahead(CHUNK + own); }
-  for (var k = own; k < COLUMNS + own; k += AHEAD * CHUNK) {
-    hold(own, row, next);
-    next = read_ahead(k + AHEAD * CHUNK); // on its way while this is multiplied
-    advance_chunk(lane);
-    if (AHEAD > 1u) {
-      hold(own, row, later);
-      later = read_ahead(k + (AHEAD + 1u) * CHUNK);
-      advance_chunk(lane);
-    }
+  read_ahead(own);
+  for (var k = 0u; k < COLUMNS; k += CHUNK) {
+    workgroupBarrier(); // what is held may still be being read
+    hold_next(own, lane / CHUNK);
+    workgroupBarrier();
+    read_ahead(k + CHUNK + own); // on its way while this is multiplied
+    advance(group * DEPTH, column, row);
+    advance(group * DEPTH + 1u, column, row);
   }
   if (NORM) { find_scales(lane); }
 }

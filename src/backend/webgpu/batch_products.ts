@@ -44,15 +44,7 @@ function tileConstants(recording: Recording, weight: Weight, weightRows: number)
   const COLUMNS = weight.values.shape.at(-1)! / 4;
   const ACROSS = acrossFor(weightRows);
   const LANE_ROWS = ACROSS === 2 ? 4 : 8;
-  return {
-    ...scaling(recording, weight).constants,
-    LANES: 1024 / LANE_ROWS,
-    LANE_ROWS,
-    DEPTH,
-    AHEAD: ACROSS === 2 ? 2 : 1,
-    ACROSS,
-    COLUMNS,
-  };
+  return { ...scaling(recording, weight).constants, LANES: 1024 / LANE_ROWS, LANE_ROWS, DEPTH, ACROSS, COLUMNS };
 }
 
 interface ProductOptions {
