@@ -1,7 +1,7 @@
 // Products of up to 32 rows with a tile of 8 · ACROSS rows of weights, which a workgroup of LANES adds up over K.
 // A group's lanes have LANE_ROWS rows by 8 weights' sums each, ACROSS of them side by side, so that what they read serves several products
-// a number. Groups share out K vec4 by vec4, DEPTH in turn to each, so that a workgroup reads whole lines. COLUMNS: K / 4.
-// ACROSS: 2, 4 or 8. LANE_ROWS: 4 or 8. DEPTH: 2.
+// a number. Groups share out K vec4 by vec4, two in turn to each, so that a workgroup reads whole lines. COLUMNS: K / 4.
+// ACROSS: 2, 4 or 8. LANE_ROWS: 4 or 8.
 // NORM: x is normed, by the roots of squares that are added up on the way and divide at the end (spec c.1).
 // The kernel says what is multiplied: x, norm, params.epsilon, and weights_at, in the form that lib/held_*.wgsl has them wait in.
 
@@ -9,12 +9,12 @@ const ROWS = 32u;
 const ROW_LANES = ROWS / LANE_ROWS;
 const GROUP_LANES = ROW_LANES * ACROSS;
 const GROUPS = LANES / GROUP_LANES;
-const CHUNK = GROUPS * DEPTH; // vec4s of K that are held at once
+const CHUNK = 2u * GROUPS; // vec4s of K that are held at once
 const LANES_OF_VEC4 = LANES / CHUNK;
 const X_LOADS = ROWS / LANES_OF_VEC4;
 const W_LOADS = 8u * ACROSS / LANES_OF_VEC4;
 const_assert ((X_LOADS == 2u || X_LOADS == 4u) && (W_LOADS == 2u || W_LOADS == 4u));
-const_assert GROUPS % 4u == 0u && DEPTH == 2u;
+const_assert GROUPS % 4u == 0u;
 
 // In the end lanes' sums take the place of x, in two rounds: in each both halves of half of a lane's rows.
 const SLOTS = LANE_ROWS;
@@ -177,8 +177,8 @@ fn add_up(lane: u32) {
     hold_next(own, lane / CHUNK);
     workgroupBarrier();
     read_ahead(k + CHUNK + own); // on its way while this is multiplied
-    advance(group * DEPTH, column, row);
-    advance(group * DEPTH + 1u, column, row);
+    advance(2u * group, column, row);
+    advance(2u * group + 1u, column, row);
   }
   if (NORM) { find_scales(lane); }
 }

@@ -3,7 +3,7 @@ import { type Draw, MOST_FURTHER_STEPS, type Step } from "../pipeline/messages.t
 import type { Sequence } from "./sequence.ts";
 
 /** Who comes or leaves meanwhile waits until the steps are over. */
-const MOST_MILLIS = 50;
+const MOST_MILLIS = 25;
 
 /** Tokens after which a sequence may go on again of which a draw was another. */
 const PAUSE = 64;

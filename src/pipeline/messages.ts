@@ -44,8 +44,8 @@ export interface Step {
 /** Further steps that a step may have. */
 export const MOST_FURTHER_STEPS = 15;
 
-/** Sequences that may go on by further steps together: each takes memory for a copy of its state, to which it goes back where a draw was another. */
-export const MOST_AHEAD = 32;
+/** Sequences that may go on by further steps: where more decode together, a step takes so long that the host's share is small. */
+export const MOST_AHEAD = 8;
 
 /** How a device draws a token from candidates. The engine checks each one: it draws in more digits, and from whole rows where it must. */
 export interface Draw {

@@ -75,7 +75,7 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
     "high0 = add_products(high0, w0, x0)",
     /^project bf16 .32/,
   ),
-  plant("batch_product", "advance(group * DEPTH + 1u", "advance(group * DEPTH", /^project bf16 .32/),
+  plant("batch_product", "advance(2u * group + 1u", "advance(2u * group", /^project bf16 .32/),
   plant("batch_product", "held_sums(at + GROUP_LANES))", "held_sums(at))", /^project bf16 .32/),
   plant("batch_product", "at += 4u * GROUP_LANES", "at += 3u * GROUP_LANES", /^project bf16 .32/),
   plant("batch_product", "(tile - tiles) * TILE_COLUMNS", "tile * TILE_COLUMNS", /^project bf16 .21/),

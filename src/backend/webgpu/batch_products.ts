@@ -16,10 +16,6 @@ const BUFFERS = 10;
 /** Workgroup memory that a tile of f32 takes at most, which some devices lack. */
 const TILE_BYTES = 32768;
 
-/** Threads of a workgroup, and vec4s of K in turn for each of its groups (shaders/lib/batch_tile.wgsl). */
-const LANES = 128;
-const DEPTH = 2;
-
 /** Whether matrix products of plans for so many rows go by tiles. */
 export function productsByTiles(rows: number): boolean {
   return rows >= PRODUCT_ROWS;
@@ -43,8 +39,9 @@ function acrossFor(weightRows: number): number {
 function tileConstants(recording: Recording, weight: Weight, weightRows: number): Constants {
   const COLUMNS = weight.values.shape.at(-1)! / 4;
   const ACROSS = acrossFor(weightRows);
-  const LANE_ROWS = ACROSS === 2 ? 4 : 8;
-  return { ...scaling(recording, weight).constants, LANES: 1024 / LANE_ROWS, LANE_ROWS, DEPTH, ACROSS, COLUMNS };
+  // Few workgroups take more threads with fewer sums each.
+  const [LANES, LANE_ROWS] = ACROSS === 2 ? [256, 4] : [128, 8];
+  return { ...scaling(recording, weight).constants, LANES, LANE_ROWS, ACROSS, COLUMNS };
 }
 
 interface ProductOptions {
