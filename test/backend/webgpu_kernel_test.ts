@@ -41,6 +41,7 @@ Deno.test("every shader says what it computes, how its work is shared, and the s
  */
 const MORE_BUFFERS = new Map([
   ["own_row_attention", 9],
+  ["batch_gate_up", 10],
   ["batch_product", 10],
   ["decode_chosen_gate_up", 17],
   ...["decode_down", "decode_gate_up", "decode_pair"].map((name) => [name, 14] as const),
