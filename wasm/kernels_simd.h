@@ -18,6 +18,15 @@ INLINE v128_t add(v128_t a, v128_t b) { return wasm_f32x4_add(a, b); }
 INLINE v128_t sub(v128_t a, v128_t b) { return wasm_f32x4_sub(a, b); }
 INLINE v128_t mul(v128_t a, v128_t b) { return wasm_f32x4_mul(a, b); }
 
+// sum + a · b, rounded once where the module is built for it
+INLINE v128_t madd(v128_t a, v128_t b, v128_t sum) {
+#ifdef __wasm_relaxed_simd__
+  return __builtin_wasm_fma_f32x4(a, b, sum);
+#else
+  return add(sum, mul(a, b));
+#endif
+}
+
 INLINE uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
 INLINE float sum_lanes(v128_t x) {
