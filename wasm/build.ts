@@ -7,7 +7,7 @@ export const MODULES = ["kernels", "tokenizer", "sampler"] as const;
 /** Modules that are also built with relaxed SIMD, whose products and sums are rounded once together. */
 export const RELAXED: readonly string[] = ["kernels"];
 
-const COMPILE_FLAGS = ["-std=c11", "-O3", "-msimd128", "-Wall", "-Wextra", "-Werror", "-c"];
+const COMPILE_FLAGS = ["-O3", "-msimd128", "-Wall", "-Wextra", "-Werror", "-c"];
 
 const LINK_FLAGS = [
   "--no-entry",
@@ -20,12 +20,8 @@ const LINK_FLAGS = [
   "-Wl,--export=__heap_base",
 ];
 
-/**
- * The kernels' vectors are written out and in order. What the compiler makes of neighbouring pointers is slower than what they were; and
- * from -O2 on another optimizer goes over the linked module, which puts off sums until more values live than there are registers.
- */
-const flagsOf = (name: string) =>
-  name === "kernels" ? [["-fno-slp-vectorize"], ["-O1"]] as const : [[], ["-O3"]] as const;
+/** Modules whose vectors are written out and in order. What the compiler makes of neighbouring pointers is slower than what they were. */
+const IN_ORDER: readonly string[] = ["kernels"];
 
 const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
@@ -37,18 +33,19 @@ async function emcc(args: readonly string[]): Promise<void> {
 /** Compiles one module into `out`; the functions that its header declares are its exports. */
 export async function compile(name: string, exports: readonly string[], out: string, relaxed = false): Promise<void> {
   const exported = `-sEXPORTED_FUNCTIONS=${exports.map((e) => `_${e}`).join(",")}`;
-  const object = await Deno.makeTempFile({ suffix: ".o" });
-  const [compiling, linking] = flagsOf(name);
-  await emcc([
-    path(`./${name}.c`),
-    ...COMPILE_FLAGS,
-    ...compiling,
-    ...(relaxed ? ["-mrelaxed-simd"] : []),
-    "-o",
-    object,
-  ]);
-  await emcc([object, ...LINK_FLAGS, ...linking, exported, "-o", out]);
-  await Deno.remove(object);
+  const inOrder = IN_ORDER.includes(name);
+  const flags = [...COMPILE_FLAGS, ...(inOrder ? ["-fno-slp-vectorize"] : []), ...(relaxed ? ["-mrelaxed-simd"] : [])];
+  const folder = await Deno.makeTempDir();
+  const [bitcode, object] = [`${folder}/${name}.bc`, `${folder}/${name}.o`];
+  if (inOrder) { // optimized twice: only the second time it sees that arrays fit into registers
+    await emcc([path(`./${name}.c`), "-std=c11", ...flags, "-emit-llvm", "-o", bitcode]);
+    await emcc([bitcode, ...flags, "-o", object]);
+  } else {
+    await emcc([path(`./${name}.c`), "-std=c11", ...flags, "-o", object]);
+  }
+  // From -O2 on another optimizer goes over the module, which puts off sums until more values live than there are registers.
+  await emcc([object, ...LINK_FLAGS, inOrder ? "-O1" : "-O3", exported, "-o", out]);
+  await Deno.remove(folder, { recursive: true });
   if (relaxed) await Deno.writeFile(out, standardCodes(await Deno.readFile(out)));
 }
 

@@ -17,7 +17,7 @@ INLINE void mix_tile(const int R, const int C, float *y, uint32_t y_row, const f
       UNROLL for (int c = 0; c < C; c++) ms[c] = load(m + i * m_row + 4 * c);
       UNROLL for (int r = 0; r < R; r++) {
         v128_t xs = load_splat(x + r * x_row + i * x_step);
-        UNROLL for (int c = 0; c < C; c++) part[r * C + c] = add(part[r * C + c], mul(xs, ms[c]));
+        UNROLL for (int c = 0; c < C; c++) part[r * C + c] = madd(xs, ms[c], part[r * C + c]);
       }
     }
     UNROLL for (int r = 0; r < R; r++) {

@@ -13,9 +13,6 @@ enum { STEP = 16 };
 // Most rows and streams, and most sums of these, that are held at once: with weights and inputs in 15 registers.
 enum { MOST_ROWS = 5, MOST_STREAMS = 4, MOST_SUMS = 10 };
 
-// Keeps the compiler from moving loads up to where more values live than there are registers.
-#define IN_ORDER(value) __asm__ volatile("" : "+r"(value))
-
 // Rows of x and y, anywhere.
 struct few {
   const float *x[MOST_ROWS];
@@ -38,6 +35,13 @@ INLINE struct streams streams_at(const int C, const enum weight_type factors, co
     if (has_factors(factors)) s.factors[c] = row_factors(w, n + c * step);
   }
   return s;
+}
+
+// n sums of nothing. A zero that the compiler sees makes it fill memory instead of registers.
+INLINE void clear_sums(v128_t *sums, const int n) {
+  v128_t zero = splat(0);
+  IN_ORDER(zero);
+  UNROLL for (int j = 0; j < n; j++) sums[j] = zero;
 }
 
 // The sum over a group of x in four lanes.
@@ -154,21 +158,34 @@ INLINE void multiply_span(const int R, const int C, const enum weight_type type,
   }
 }
 
-// total += R rows by C streams, n columns that share their factors.
+// total += R rows by C streams, n columns that share the factors of block b.
 INLINE void multiply_block(const int R, const int C, const enum weight_type type, const enum weight_type factors,
                            const struct widening *how, v128_t *total, const float **x, const uint8_t **rows, uint32_t n,
                            const struct streams *s, uint32_t b) {
   for (uint32_t rest = n, span; rest > 0; rest -= span) {
     v128_t part[MOST_SUMS], sums[MOST_ROWS];
-    UNROLL for (int j = 0; j < R * C; j++) part[j] = splat(0);
+    clear_sums(part, R * C);
     UNROLL for (int r = 0; r < R; r++) sums[r] = factors == Q4 ? sum_group(x[r]) : splat(0);
     span = min_u32(SPAN, rest);
     multiply_span(R, C, type, how, part, x, rows, span);
-    if (has_factors(factors)) {
-      join(R, C, factors, total, part, sums, s, b);
-    } else {
-      UNROLL for (int j = 0; j < R * C; j++) total[j] = add(total[j], part[j]);
+    join(R, C, factors, total, part, sums, s, b);
+  }
+}
+
+// total = R rows by C streams, k columns without factors. The sum of all spans but the last is kept in memory.
+INLINE void multiply_plain(const int R, const int C, const enum weight_type type, const struct widening *how,
+                           v128_t *total, const float **x, const uint8_t **rows, uint32_t k) {
+  float spans[4 * MOST_SUMS], *kept = spans;
+  IN_ORDER(kept);
+  for (uint32_t rest = k, span;; rest -= span) {
+    clear_sums(total, R * C);
+    span = min_u32(SPAN, rest);
+    multiply_span(R, C, type, how, total, x, rows, span);
+    if (rest < k) {
+      UNROLL for (int j = 0; j < R * C; j++) total[j] = add(load(kept + 4 * j), total[j]);
     }
+    if (rest == span) return;
+    UNROLL for (int j = 0; j < R * C; j++) store(kept + 4 * j, total[j]);
   }
 }
 
@@ -181,13 +198,13 @@ INLINE void multiply_streams(const int R, const int C, const enum weight_type ty
   UNROLL for (int r = 0; r < R; r++) x[r] = few->x[r];
   UNROLL for (int c = 0; c < C; c++) rows[c] = s->rows[c];
   v128_t total[MOST_SUMS];
-  UNROLL for (int j = 0; j < R * C; j++) total[j] = splat(0);
   if (has_factors(factors)) {
+    clear_sums(total, R * C);
     for (uint32_t b = 0, i = 0; i < w->k; b++, i += w->block_columns) {
       multiply_block(R, C, type, factors, how, total, x, rows, min_u32(w->block_columns, w->k - i), s, b);
     }
   } else {
-    multiply_block(R, C, type, factors, how, total, x, rows, w->k, s, 0);
+    multiply_plain(R, C, type, how, total, x, rows, w->k);
   }
   finish(R, C, total, few, w->bias, s, add_to);
 }
