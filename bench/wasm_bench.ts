@@ -1,5 +1,6 @@
 /** The WASM kernels one by one: GB/s of weights, state or cache and GFLOP/s, beside the bandwidth of a plain copy. */
-import { type KernelsExports, url } from "../wasm/kernels.ts";
+import type { KernelsExports } from "../wasm/kernels.ts";
+import { fastestUrl } from "../wasm/kernels_module.ts";
 import { Memory } from "../wasm/memory.ts";
 
 /** A kernel on one shape. Calls take the pieces in turn, so that what is read is not in a cache. */
@@ -18,7 +19,7 @@ const COLD_BYTES = 96 * 2 ** 20;
 /** Weights of a small model, which stay in the caches from token to token. */
 const WARM_BYTES = 2 ** 20;
 
-const memory = await Memory.load<KernelsExports>(url);
+const memory = await Memory.load<KernelsExports>(fastestUrl);
 const { kernels } = memory;
 
 const piecesOf = (bytes: number, total: number) => Math.max(1, Math.round(total / bytes));
@@ -36,7 +37,7 @@ function matmul(type: typeof TYPES[number], [T, N, K]: readonly [number, number,
     { length: pieces },
     (_, i) => memory.copy("u32", [values + i * bytes, code, N, K, 0, 0, 1, K]),
   );
-  const [x, y, scratch] = [random(T * K), memory.alloc("f32", T * N), memory.alloc("f32", 34 * K)];
+  const [x, y, scratch] = [random(T * K), memory.alloc("f32", T * N), memory.alloc("f32", 36 * K)];
   return {
     name: `matmul ${name} [${T}, ${K}] to ${N}${total === WARM_BYTES ? ", cached" : ""}`,
     bytes,

@@ -21,7 +21,7 @@ void embed(float *y, const uint32_t *ids, const uint32_t *matrix, uint32_t begin
 // y[t,h] = weight[h] · x[t,h] / sqrt(mean_h(x²) + eps)
 void rms_norm(float *y, const float *x, const float *weight, float eps, uint32_t h, uint32_t begin, uint32_t end);
 
-// y[t,n] = x[t,k] @ W[n,k]^T + bias[n], with `add_to` y[t,n] += …; scratch[34,k]; begin, end: of n
+// y[t,n] = x[t,k] @ W[n,k]^T + bias[n], with `add_to` y[t,n] += …; scratch[36,k]; begin, end: of n
 void matmul(float *y, const float *x, const uint32_t *matrix, float *scratch, uint32_t rows, uint32_t add_to,
             uint32_t begin, uint32_t end);
 
@@ -72,7 +72,7 @@ void choose(uint32_t *ids, float *weights, const float *scores, const float *bia
 // order[p]: the pairs p by rising expert ids[p], in their order; those of expert e are order[starts[e] … starts[e+1])
 void sort_by_expert(uint32_t *order, uint32_t *starts, const uint32_t *ids, uint32_t pairs, uint32_t experts);
 
-// y[p,n] = x[p / per_row,k] @ W[e,n,k]^T for the pairs p in order[starts[e] … starts[e+1]); scratch[34,k];
+// y[p,n] = x[p / per_row,k] @ W[e,n,k]^T for the pairs p in order[starts[e] … starts[e+1]); scratch[36,k];
 // begin, end: of n
 void experts_matmul(float *y, const float *x, const uint32_t *matrix, float *scratch, const uint32_t *order,
                     const uint32_t *starts, uint32_t experts, uint32_t per_row, uint32_t begin, uint32_t end);

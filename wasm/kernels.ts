@@ -17,7 +17,7 @@ export interface KernelsExports extends ModuleExports {
   rms_norm(y: Ptr<"f32">, x: Ptr<"f32">, weight: Ptr<"f32">, eps: number, h: number, begin: number, end: number): void;
 
   /**
-   * y[t,n] = x[t,k] @ W[n,k]^T + bias[n], with `add_to` y[t,n] += …; scratch[34,k]; begin, end: of n
+   * y[t,n] = x[t,k] @ W[n,k]^T + bias[n], with `add_to` y[t,n] += …; scratch[36,k]; begin, end: of n
    */
   matmul(
     y: Ptr<"f32">,
@@ -162,7 +162,7 @@ export interface KernelsExports extends ModuleExports {
   sort_by_expert(order: Ptr<"u32">, starts: Ptr<"u32">, ids: Ptr<"u32">, pairs: number, experts: number): void;
 
   /**
-   * y[p,n] = x[p / per_row,k] @ W[e,n,k]^T for the pairs p in order[starts[e] … starts[e+1]); scratch[34,k];
+   * y[p,n] = x[p / per_row,k] @ W[e,n,k]^T for the pairs p in order[starts[e] … starts[e+1]); scratch[36,k];
    * begin, end: of n
    */
   experts_matmul(

@@ -1,4 +1,4 @@
-// The greatest logits of a row, by a heap whose root is the least of them, and the log-sum-exp.
+// The greatest logits of a row, by a bound and a heap whose root is the least of them, and the log-sum-exp.
 #ifndef KERNELS_CANDIDATES_H
 #define KERNELS_CANDIDATES_H
 #include "kernels_simd.h"
@@ -25,21 +25,47 @@ static void sink(uint32_t *ids, float *logits, uint32_t at, uint32_t n) {
   }
 }
 
-static void top(uint32_t *ids, float *logits, const float *x, uint32_t n, uint32_t k) {
-  for (uint32_t i = 0; i < k; i++) ids[i] = i, logits[i] = x[i];
-  for (uint32_t i = k / 2; i-- > 0;) sink(ids, logits, i, k);
-  for (uint32_t i = k; i < n;) {
+// The k greatest of x as a heap whose root is the least of them; `bound` is one that at least k reach.
+static void gather(uint32_t *ids, float *logits, const float *x, uint32_t n, uint32_t k, float bound) {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < n;) {
     const int whole = i + 4 <= n;
-    if (whole && !wasm_v128_any_true(wasm_f32x4_gt(load(x + i), splat(logits[0])))) {
+    if (whole && wasm_i32x4_all_true(wasm_f32x4_lt(load(x + i), splat(count < k ? bound : logits[0])))) {
       i += 4;
       continue;
     }
     for (const uint32_t last = whole ? i + 4 : n; i < last; i++) {
-      if (!(x[i] > logits[0])) continue; // an equal logit has a higher id here
-      ids[0] = i, logits[0] = x[i];
-      sink(ids, logits, 0, k);
+      if (count == k) {
+        if (!(x[i] > logits[0])) continue; // an equal logit has a higher id here
+        ids[0] = i, logits[0] = x[i];
+        sink(ids, logits, 0, k);
+      } else if (!(x[i] < bound)) {
+        ids[count] = i, logits[count] = x[i];
+        if (++count < k) continue;
+        for (uint32_t at = k / 2; at-- > 0;) sink(ids, logits, at, k);
+      }
     }
   }
+}
+
+// The k-th of the maxima of as many pieces of x: at least k reach it, and not many more. Uses ids and logits.
+static float reached_by(uint32_t *ids, float *logits, const float *x, uint32_t n, uint32_t k) {
+  enum { BLOCKS = 32, PIECES = 4 * BLOCKS }; // a lane of a block is a piece
+  const uint32_t block = n / BLOCKS / 4 * 4;
+  if (block == 0 || k > PIECES) return -__builtin_inff();
+  float maxima[PIECES];
+  for (uint32_t b = 0; b < BLOCKS; b++, x += block) {
+    v128_t max = load(x);
+    for (uint32_t i = 4; i < block; i += 4) max = wasm_f32x4_pmax(max, load(x + i));
+    store(maxima + 4 * b, max);
+  }
+  gather(ids, logits, maxima, PIECES, k, -__builtin_inff());
+  return logits[0];
+}
+
+static void top(uint32_t *ids, float *logits, const float *x, uint32_t n, uint32_t k) {
+  const float bound = reached_by(ids, logits, x, n, k);
+  gather(ids, logits, x, n, k, bound);
   for (uint32_t i = k; i-- > 1;) {
     swap(ids, logits, 0, i);
     sink(ids, logits, 0, i);

@@ -18,36 +18,35 @@ struct head {
   float scale;
 };
 
-// C · 4 columns of the state: S += k ⊗ v - loss · S, then q S.
-INLINE void step_columns(const int C, const struct head *h, uint32_t j) {
-  const v128_t loss = splat(h->loss[1]);
-  v128_t v[4], total[4];
-  UNROLL for (int c = 0; c < C; c++) {
-    v[c] = load(h->v + j + 4 * c);
-    total[c] = splat(0);
+// Rows of the state, of which there are a multiple of four, that are read side by side.
+enum { STATE_ROWS = 4 };
+
+// STATE_ROWS rows of the state: S += k ⊗ v - loss · S, and out += scale · q S.
+static void step_rows(const struct head *h, uint32_t i) {
+  const v128_t loss = splat(-h->loss[1]);
+  v128_t k[STATE_ROWS], q[STATE_ROWS];
+  UNROLL for (int r = 0; r < STATE_ROWS; r++) {
+    k[r] = load_splat(h->k + i + r);
+    q[r] = mul(load_splat(h->q + i + r), splat(h->scale));
   }
-  for (uint32_t first = 0; first < h->d; first += MIX_SPAN) {
-    v128_t part[4];
-    UNROLL for (int c = 0; c < C; c++) part[c] = splat(0);
-    for (uint32_t i = first, last = min_u32(first + MIX_SPAN, h->d); i < last; i++) {
-      const v128_t k = load_splat(h->k + i), q = load_splat(h->q + i);
-      UNROLL for (int c = 0; c < C; c++) {
-        float *at = h->state + i * h->d + j + 4 * c;
-        v128_t s = load(at);
-        s = add(s, sub(mul(k, v[c]), mul(loss, s)));
-        store(at, s);
-        part[c] = add(part[c], mul(q, s));
-      }
+  float *state = h->state + i * h->d;
+  for (uint32_t j = 0; j < h->d; j += 4) {
+    const v128_t v = load(h->v + j);
+    v128_t sum = splat(0);
+    UNROLL for (int r = 0; r < STATE_ROWS; r++) {
+      float *at = state + r * h->d + j;
+      v128_t s = load(at);
+      s = add(s, madd(loss, s, mul(k[r], v)));
+      store(at, s);
+      sum = madd(q[r], s, sum);
     }
-    UNROLL for (int c = 0; c < C; c++) total[c] = add(total[c], part[c]);
+    store(h->out + j, add(load(h->out + j), sum));
   }
-  UNROLL for (int c = 0; c < C; c++) store(h->out + j + 4 * c, mul(total[c], splat(h->scale)));
 }
 
 static void step(const struct head *h) {
-  uint32_t j = 0;
-  for (; j + 16 <= h->d; j += 16) step_columns(4, h, j);
-  for (; j < h->d; j += 4) step_columns(1, h, j);
+  for (uint32_t j = 0; j < h->d; j += 4) store(h->out + j, splat(0));
+  for (uint32_t i = 0; i < h->d; i += STATE_ROWS) step_rows(h, i);
 }
 
 // scores[a,b] = scale · exp(g (a - b)) · q_a · k_b for b ≤ a, 0 for b > a
@@ -90,10 +89,10 @@ static void chunk_state(const struct head *h, uint32_t n) {
     const v128_t factor = splat(h->decay[n - 1 - b]);
     for (uint32_t i = 0; i < h->d; i += 4) store(keys + b * h->d + i, mul(load(h->k + b * h->stride + i), factor));
   }
-  const v128_t loss = splat(h->loss[n]);
+  const v128_t loss = splat(-h->loss[n]);
   for (uint32_t i = 0; i < h->d * h->d; i += 4) {
     v128_t s = load(h->state + i);
-    store(h->state + i, sub(s, mul(loss, s)));
+    store(h->state + i, madd(loss, s, s));
   }
   mix(h->state, h->d, keys, 1, h->d, h->v, h->stride, h->d, n, h->d);
 }

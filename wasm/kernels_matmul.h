@@ -3,18 +3,6 @@
 #define KERNELS_MATMUL_H
 #include "kernels_tiles.h"
 
-// Fewer rows are not worth the packing.
-enum { LEAST_TILED = 8 };
-
-// y[r,n] = x[r] · W[n] + bias[n], or += with `add_to`, for all rows and begin ≤ n < end. scratch[PACKED(k)]
-static void multiply(const struct rows *rows, const struct weights *w, uint32_t begin, uint32_t end, uint32_t add_to,
-                     float *scratch) {
-  uint32_t r = rows->count < LEAST_TILED ? 0 : rows->count / TILE_ROWS * TILE_ROWS;
-  if (r > 0) multiply_tiled(rows, r, w, begin, end, add_to, scratch);
-  for (; r + 2 <= rows->count; r += 2) multiply_few(2, rows->x + r, rows->y + r, w, begin, end, add_to);
-  if (r < rows->count) multiply_few(1, rows->x + r, rows->y + r, w, begin, end, add_to);
-}
-
 void matmul(float *y, const float *x, const uint32_t *matrix, float *scratch, uint32_t rows, uint32_t add_to,
             uint32_t begin, uint32_t end) {
   const struct weights w = weights_of(matrix, 0);

@@ -7,6 +7,10 @@
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("clang loop unroll(full)")
 
+// What the compiler knows of a value ends here. Keeps loads from being moved up to where more values live than there are
+// registers, and constants in memory from becoming constants in the code, of which V8 makes a vector anew at every use.
+#define IN_ORDER(value) __asm__ volatile("" : "+r"(value))
+
 // Most channels of a head: bounds arrays on the stack.
 enum { MAX_D = 256 };
 
@@ -17,6 +21,15 @@ INLINE v128_t splat(float x) { return wasm_f32x4_splat(x); }
 INLINE v128_t add(v128_t a, v128_t b) { return wasm_f32x4_add(a, b); }
 INLINE v128_t sub(v128_t a, v128_t b) { return wasm_f32x4_sub(a, b); }
 INLINE v128_t mul(v128_t a, v128_t b) { return wasm_f32x4_mul(a, b); }
+
+// sum + a · b, rounded once where the module is built for it
+INLINE v128_t madd(v128_t a, v128_t b, v128_t sum) {
+#ifdef __wasm_relaxed_simd__
+  return __builtin_wasm_fma_f32x4(a, b, sum);
+#else
+  return add(sum, mul(a, b));
+#endif
+}
 
 INLINE uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
@@ -71,23 +84,29 @@ INLINE float sum_squares(const float *x, uint32_t n) {
   return sum_lanes(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
 }
 
+// What n = round(x / ln 2) is added to, so that it lies in the lowest bits of the sum.
+#define ROUNDING 0x1.8p23f
+
 // exp(x) = 2^n exp(r) with r = x - n ln 2, |r| ≤ ln 2 / 2, and a minimax polynomial (that of Cephes' expf). The power
 // comes in two halves, so that results below 2^-126 or above 2^127 round as they should: to subnormals, 0, infinity.
 INLINE v128_t exp4(v128_t x) {
-  x = wasm_f32x4_pmax(wasm_f32x4_pmin(x, splat(90)), splat(-110)); // NaN stays
-  v128_t n = wasm_f32x4_nearest(mul(x, splat(1.44269504f)));
-  v128_t r = sub(x, mul(n, splat(0.693359375f))); // 9 bits: the product is exact
-  r = sub(r, mul(n, splat(-2.12194440e-4f)));
-  v128_t p = splat(1.9875691500e-4f);
-  p = add(mul(p, r), splat(1.3981999507e-3f));
-  p = add(mul(p, r), splat(8.3334519073e-3f));
-  p = add(mul(p, r), splat(4.1665795894e-2f));
-  p = add(mul(p, r), splat(1.6666665459e-1f));
-  p = add(mul(p, r), splat(5.0000001201e-1f));
-  p = add(splat(1), add(r, mul(p, mul(r, r))));
-  v128_t power = wasm_i32x4_trunc_sat_f32x4(n), half = wasm_i32x4_shr(power, 1), bias = wasm_i32x4_splat(127);
-  p = mul(p, wasm_i32x4_shl(wasm_i32x4_add(half, bias), 23));
-  return mul(p, wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_sub(power, half), bias), 23));
+  static const float CONSTANTS[] = {
+    90, -110, 1.44269504f, ROUNDING,
+    -0.693359375f, 2.12194440e-4f, // ln 2: the first has 9 bits, so that its product is exact
+    1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f, 1,
+  };
+  const float *c = CONSTANTS;
+  IN_ORDER(c);
+  x = wasm_f32x4_pmax(wasm_f32x4_pmin(x, load_splat(c)), load_splat(c + 1)); // NaN stays
+  const v128_t rounding = load_splat(c + 3), sum = madd(x, load_splat(c + 2), rounding), n = sub(sum, rounding);
+  const v128_t r = madd(n, load_splat(c + 5), madd(n, load_splat(c + 4), x));
+  v128_t p = load_splat(c + 6);
+  UNROLL for (int i = 7; i < 12; i++) p = madd(p, r, load_splat(c + i));
+  const v128_t one = load_splat(c + 12);
+  p = add(one, madd(p, mul(r, r), r));
+  const v128_t power = wasm_i32x4_sub(sum, rounding), half = wasm_i32x4_shr(power, 1);
+  p = mul(p, wasm_i32x4_add(wasm_i32x4_shl(half, 23), one));
+  return mul(p, wasm_i32x4_add(wasm_i32x4_shl(wasm_i32x4_sub(power, half), 23), one));
 }
 
 INLINE v128_t exponential4(v128_t x, v128_t unused) { return (void)unused, exp4(x); }

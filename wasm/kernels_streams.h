@@ -1,131 +1,276 @@
-// Products of one or two rows with weights, straight from where these lie; and what all products share.
+// Products of up to five rows with weights, straight from where these lie; and what all products share.
 #ifndef KERNELS_STREAMS_H
 #define KERNELS_STREAMS_H
 #include "kernels_weights.h"
 
 // A sum over k is taken in four lanes over SPAN columns, these sums are added up, and the lanes last. Two levels keep
 // the rounding small; and as the order is the same on every path, a row's result does not depend on the rows beside it.
-enum { SPAN = 64 };
+enum { SPAN = 256 };
 
-// Rows of weights that are read side by side: far apart, each followed by its next, so that the prefetcher sees as many
-// streams. Where it saw neighbouring rows as jumps, weights that no cache held came at 7 GB/s instead of 20.
-enum { ROW_STREAMS = 4 };
+// Columns of one turn of the innermost loop.
+enum { STEP = 16 };
 
-// Most sums that are held at once, in registers.
-enum { MOST = 8 };
+// Most rows and streams, and most sums of these, that are held at once: with weights and inputs in 15 registers.
+enum { MOST_ROWS = 5, MOST_STREAMS = 4, MOST_SUMS = 10 };
 
-// Rows n, n + step, … of weights.
-struct streams {
-  const struct weights *weights;
-  const uint8_t *rows; // row n
-  uint32_t n, step;
-  const uint8_t *factors[ROW_STREAMS];
+// Rows of x and y, anywhere.
+struct few {
+  const float *x[MOST_ROWS];
+  float *y[MOST_ROWS];
 };
 
-INLINE struct streams streams_at(const int C, const struct weights *w, uint32_t n, uint32_t step) {
-  struct streams s = {w, w->values + n * w->stride, n, step, {0}};
-  UNROLL for (int c = 0; c < C; c++) s.factors[c] = row_factors(w, n + c * step);
+// Rows n, n + step, … of weights, which are read side by side: far apart, each followed by its next, so that the
+// prefetcher sees as many streams. Where it saw neighbouring rows as jumps, weights that no cache held came at 7 GB/s
+// instead of 20.
+struct streams {
+  const uint8_t *rows[MOST_STREAMS], *factors[MOST_STREAMS];
+  uint32_t n, step;
+};
+
+INLINE struct streams streams_at(const int C, const enum weight_type factors, const struct weights *w, uint32_t n,
+                                 uint32_t step) {
+  struct streams s = {.n = n, .step = step};
+  UNROLL for (int c = 0; c < C; c++) {
+    s.rows[c] = w->values + (n + c * step) * w->stride;
+    if (has_factors(factors)) s.factors[c] = row_factors(w, n + c * step);
+  }
   return s;
 }
 
-// The sum over a group of x in four lanes; four columns begin `step` elements after the four before.
-INLINE v128_t sum_group(const float *x, uint32_t step) {
+// n sums of nothing. A zero that the compiler sees makes it fill memory instead of registers.
+INLINE void clear_sums(v128_t *sums, const int n) {
+  v128_t zero = splat(0);
+  IN_ORDER(zero);
+  UNROLL for (int j = 0; j < n; j++) sums[j] = zero;
+}
+
+// The sum over a group of x in four lanes.
+INLINE v128_t sum_group(const float *x) {
   v128_t sum = load(x);
-  UNROLL for (int i = 1; i < GROUP / 4; i++) sum = add(sum, load(x + i * step));
+  UNROLL for (int i = 4; i < GROUP; i += 4) sum = add(sum, load(x + i));
   return sum;
 }
 
-// total += part · the factors of block b: [R, C] of C streams; with Q4 also the sums over x [R] · the minima
+// total += part · the factors of block b: [C, R]; with Q4 also the sums over x [R] · the minima
 INLINE void join(const int R, const int C, const enum weight_type type, v128_t *total, const v128_t *part,
                  const v128_t *sums, const struct streams *s, uint32_t b) {
   UNROLL for (int c = 0; c < C; c++) {
     const v128_t factor = factor_of(type, s->factors[c], b);
-    UNROLL for (int r = 0; r < R; r++) total[r * C + c] = add(total[r * C + c], mul(part[r * C + c], factor));
+    UNROLL for (int r = 0; r < R; r++) total[c * R + r] = madd(part[c * R + r], factor, total[c * R + r]);
     if (type != Q4) continue;
     const v128_t minimum = minimum_of(s->factors[c], b);
-    UNROLL for (int r = 0; r < R; r++) total[r * C + c] = add(total[r * C + c], mul(sums[r], minimum));
+    UNROLL for (int r = 0; r < R; r++) total[c * R + r] = madd(sums[r], minimum, total[c * R + r]);
   }
 }
 
 // Adds up the lanes, and writes or adds the sums to y.
-INLINE void finish(const int R, const int C, const v128_t *total, float *const *y, const struct streams *s,
-                   uint32_t add_to) {
-  float sums[MOST];
-  UNROLL for (int j = 0; j < R * C; j++) {
-    if (j + 4 > R * C) sums[j] = sum_lanes(total[j]);
-    else if (j % 4 == 0) store(sums + j, sum_lanes_of_four(total + j));
+INLINE void finish(const int R, const int C, const v128_t *total, const struct few *rows, const float *bias,
+                   const struct streams *s, uint32_t add_to) {
+  float sums[MOST_SUMS + 3];
+  UNROLL for (int j = 0; j + 4 <= R * C; j += 4) {
+    const v128_t four = sum_lanes_of_four(total + j);
+    sums[j] = wasm_f32x4_extract_lane(four, 0);
+    sums[j + 1] = wasm_f32x4_extract_lane(four, 1);
+    sums[j + 2] = wasm_f32x4_extract_lane(four, 2);
+    sums[j + 3] = wasm_f32x4_extract_lane(four, 3);
   }
-  UNROLL for (int r = 0; r < R; r++) {
-    UNROLL for (int c = 0; c < C; c++) {
-      const uint32_t n = s->n + c * s->step;
-      const float sum = s->weights->bias ? sums[r * C + c] + s->weights->bias[n] : sums[r * C + c];
-      y[r][n] = add_to ? y[r][n] + sum : sum;
+  UNROLL for (int j = R * C / 4 * 4; j < R * C; j++) sums[j] = sum_lanes(total[j]);
+  UNROLL for (int c = 0; c < C; c++) {
+    const uint32_t n = s->n + c * s->step;
+    if (bias) {
+      const float plus = bias[n];
+      UNROLL for (int r = 0; r < R; r++) sums[c * R + r] += plus;
     }
+    if (add_to) {
+      UNROLL for (int r = 0; r < R; r++) rows->y[r][n] += sums[c * R + r];
+    } else {
+      UNROLL for (int r = 0; r < R; r++) rows->y[r][n] = sums[c * R + r];
+    }
+  }
+}
+
+// part += R rows by C streams, four columns: a row's columns at a time.
+INLINE void multiply_by_rows(const int R, const int C, v128_t *part, const float **x, uint32_t i, const v128_t *ws) {
+  UNROLL for (int r = 0; r < R; r++) {
+    IN_ORDER(x[r]);
+    const v128_t xs = load(x[r] + i);
+    UNROLL for (int c = 0; c < C; c++) part[c * R + r] = madd(xs, ws[c], part[c * R + r]);
+    UNROLL for (int c = 0; c < C; c++) IN_ORDER(part[c * R + r]);
+  }
+}
+
+// part += R rows by C streams, four columns.
+INLINE void multiply4(const int R, const int C, const enum weight_type type, const struct widening *how, v128_t *part,
+                      const float **x, const uint8_t *const *rows, uint32_t i) {
+  v128_t ws[MOST_STREAMS];
+  UNROLL for (int c = 0; c < C; c++) ws[c] = load4(rows[c], i, type, how);
+  multiply_by_rows(R, C, part, x, i, ws);
+}
+
+// part += R ≤ 2 rows by C streams, eight columns: a stream's at a time.
+INLINE void multiply8_by_streams(const int R, const int C, const enum weight_type type, const struct widening *how,
+                                 v128_t *part, const float **x, const uint8_t **rows, uint32_t i) {
+  v128_t first[2], last[2];
+  UNROLL for (int r = 0; r < R; r++) {
+    first[r] = load(x[r] + i);
+    last[r] = load(x[r] + i + 4);
+  }
+  UNROLL for (int c = 0; c < C; c++) {
+    IN_ORDER(rows[c]);
+    v128_t words = load8(rows[c], i, type), ws = widen4(words, 0, type, how);
+    UNROLL for (int r = 0; r < R; r++) part[c * R + r] = madd(first[r], ws, part[c * R + r]);
+    ws = widen4(words, 1, type, how);
+    UNROLL for (int r = 0; r < R; r++) part[c * R + r] = madd(last[r], ws, part[c * R + r]);
+    UNROLL for (int r = 0; r < R; r++) IN_ORDER(part[c * R + r]);
   }
 }
 
 // part += R rows by C streams, eight columns.
 INLINE void multiply8(const int R, const int C, const enum weight_type type, const struct widening *how, v128_t *part,
-                      const float *const *x, const uint8_t *rows, uint32_t apart, uint32_t i) {
-  UNROLL for (int c = 0; c < C; c++) {
-    const struct eight ws = load8(rows + c * apart, i, type, how);
-    UNROLL for (int r = 0; r < R; r++) {
-      v128_t *sum = &part[r * C + c];
-      *sum = add(add(*sum, mul(load(x[r] + i), ws.low)), mul(load(x[r] + i + 4), ws.high));
-    }
+                      const float **x, const uint8_t **rows, uint32_t i) {
+  if (type == F32 || ((R == 3 || R == 5) && type <= F16)) { // there is no register for more words
+    multiply4(R, C, type, how, part, x, rows, i);
+    multiply4(R, C, type, how, part, x, rows, i + 4);
+  } else if (R <= 2) {
+    multiply8_by_streams(R, C, type, how, part, x, rows, i);
+  } else {
+    v128_t words[MOST_STREAMS], ws[MOST_STREAMS];
+    UNROLL for (int c = 0; c < C; c++) words[c] = load8(rows[c], i, type);
+    UNROLL for (int c = 0; c < C; c++) ws[c] = widen4(words[c], 0, type, how);
+    multiply_by_rows(R, C, part, x, i, ws);
+    UNROLL for (int c = 0; c < C; c++) ws[c] = widen4(words[c], 1, type, how);
+    multiply_by_rows(R, C, part, x, i + 4, ws);
   }
 }
 
-// R rows by C streams, straight from the weights.
-INLINE void multiply_streams(const int R, const int C, const enum weight_type type, const struct widening *how,
-                             const float *const *x, float *const *y, const struct streams *s, uint32_t add_to) {
-  const struct weights *w = s->weights;
-  const uint32_t apart = s->step * w->stride;
-  v128_t total[MOST];
-  UNROLL for (int j = 0; j < R * C; j++) total[j] = splat(0);
-  for (uint32_t b = 0, i = 0; b < w->blocks; b++) {
-    for (uint32_t block_end = min_u32(i + w->block_columns, w->k); i < block_end;) {
-      v128_t part[MOST], sums[MOST];
-      UNROLL for (int j = 0; j < R * C; j++) part[j] = splat(0);
-      UNROLL for (int r = 0; r < R; r++) sums[r] = type == Q4 ? sum_group(x[r] + i, 4) : splat(0);
-      const uint32_t end = min_u32(i + SPAN, block_end);
-      for (; i + 8 <= end; i += 8) multiply8(R, C, type, how, part, x, s->rows, apart, i);
-      for (; i < end; i += 4) {
-        UNROLL for (int c = 0; c < C; c++) {
-          const v128_t ws = load4(s->rows + c * apart, i, type, how);
-          UNROLL for (int r = 0; r < R; r++) part[r * C + c] = add(part[r * C + c], mul(load(x[r] + i), ws));
-        }
-      }
-      join(R, C, type, total, part, sums, s, b);
-    }
+// part += R rows by C streams, n columns, a multiple of 4; all go on to the next column.
+INLINE void multiply_span(const int R, const int C, const enum weight_type type, const struct widening *how,
+                          v128_t *part, const float **x, const uint8_t **rows, uint32_t n) {
+  for (; n >= STEP; n -= STEP) {
+    UNROLL for (int i = 0; i < STEP; i += 8) multiply8(R, C, type, how, part, x, rows, i);
+    UNROLL for (int c = 0; c < C; c++) rows[c] += bytes_of(type, STEP);
+    UNROLL for (int r = 0; r < R; r++) x[r] += STEP;
   }
-  finish(R, C, total, y, s, add_to);
+  for (; n > 0; n -= 4) {
+    multiply4(R, C, type, how, part, x, rows, 0);
+    UNROLL for (int c = 0; c < C; c++) rows[c] += bytes_of(type, 4);
+    UNROLL for (int r = 0; r < R; r++) x[r] += 4;
+  }
 }
 
-// R rows, straight from the weights.
-INLINE void multiply_rows(const int R, const enum weight_type type, const float *const *x, float *const *y,
-                          const struct weights *w, uint32_t begin, uint32_t end, uint32_t add_to) {
+// total += R rows by C streams, n columns that share the factors of block b.
+INLINE void multiply_block(const int R, const int C, const enum weight_type type, const enum weight_type factors,
+                           const struct widening *how, v128_t *total, const float **x, const uint8_t **rows, uint32_t n,
+                           const struct streams *s, uint32_t b) {
+  for (uint32_t rest = n, span; rest > 0; rest -= span) {
+    v128_t part[MOST_SUMS], sums[MOST_ROWS];
+    clear_sums(part, R * C);
+    UNROLL for (int r = 0; r < R; r++) sums[r] = factors == Q4 ? sum_group(x[r]) : splat(0);
+    span = min_u32(SPAN, rest);
+    multiply_span(R, C, type, how, part, x, rows, span);
+    join(R, C, factors, total, part, sums, s, b);
+  }
+}
+
+// total = R rows by C streams, k columns without factors. The sum of all spans but the last is kept in memory.
+INLINE void multiply_plain(const int R, const int C, const enum weight_type type, const struct widening *how,
+                           v128_t *total, const float **x, const uint8_t **rows, uint32_t k) {
+  float spans[4 * MOST_SUMS], *kept = spans;
+  IN_ORDER(kept);
+  for (uint32_t rest = k, span;; rest -= span) {
+    clear_sums(total, R * C);
+    span = min_u32(SPAN, rest);
+    multiply_span(R, C, type, how, total, x, rows, span);
+    if (rest < k) {
+      UNROLL for (int j = 0; j < R * C; j++) total[j] = add(load(kept + 4 * j), total[j]);
+    }
+    if (rest == span) return;
+    UNROLL for (int j = 0; j < R * C; j++) store(kept + 4 * j, total[j]);
+  }
+}
+
+// R rows by C streams.
+INLINE void multiply_streams(const int R, const int C, const enum weight_type type, const enum weight_type factors,
+                             const struct widening *how, const struct few *few, const struct weights *w,
+                             const struct streams *s, uint32_t add_to) {
+  const float *x[MOST_ROWS];
+  const uint8_t *rows[MOST_STREAMS];
+  UNROLL for (int r = 0; r < R; r++) x[r] = few->x[r];
+  UNROLL for (int c = 0; c < C; c++) rows[c] = s->rows[c];
+  v128_t total[MOST_SUMS];
+  if (has_factors(factors)) {
+    clear_sums(total, R * C);
+    for (uint32_t b = 0, i = 0; i < w->k; b++, i += w->block_columns) {
+      multiply_block(R, C, type, factors, how, total, x, rows, min_u32(w->block_columns, w->k - i), s, b);
+    }
+  } else {
+    multiply_plain(R, C, type, how, total, x, rows, w->k);
+  }
+  finish(R, C, total, few, w->bias, s, add_to);
+}
+
+// R rows, C streams at a time. What describes them is copied: to the compiler all that is written might change it.
+INLINE void multiply_rows(const int R, const int C, const enum weight_type type, const enum weight_type factors,
+                          const float *const *x, float *const *y, const struct weights *weights, uint32_t begin,
+                          uint32_t end, uint32_t add_to) {
+  const struct weights w = *weights;
   const struct widening how = widening_of(type);
-  const uint32_t step = (end - begin) / ROW_STREAMS;
-  for (uint32_t n = begin; n < begin + step; n++) {
-    const struct streams s = streams_at(ROW_STREAMS, w, n, step);
-    multiply_streams(R, ROW_STREAMS, type, &how, x, y, &s, add_to);
+  struct few few;
+  UNROLL for (int r = 0; r < R; r++) {
+    few.x[r] = x[r];
+    few.y[r] = y[r];
   }
-  for (uint32_t n = begin + ROW_STREAMS * step; n < end; n++) {
-    const struct streams s = streams_at(1, w, n, 0);
-    multiply_streams(R, 1, type, &how, x, y, &s, add_to);
+  const uint32_t step = (end - begin) / C;
+  for (uint32_t n = begin; n < begin + step; n++) {
+    const struct streams s = streams_at(C, factors, &w, n, step);
+    multiply_streams(R, C, type, factors, &how, &few, &w, &s, add_to);
+  }
+  for (uint32_t n = begin + C * step; n < end; n++) {
+    const struct streams s = streams_at(1, factors, &w, n, 0);
+    multiply_streams(R, 1, type, factors, &how, &few, &w, &s, add_to);
   }
 }
 
-INLINE void multiply_few(const int R, const float *const *x, float *const *y, const struct weights *w, uint32_t begin,
-                         uint32_t end, uint32_t add_to) {
-  switch (w->type) {
-  case F32: return multiply_rows(R, F32, x, y, w, begin, end, add_to);
-  case BF16: return multiply_rows(R, BF16, x, y, w, begin, end, add_to);
-  case F16: return multiply_rows(R, F16, x, y, w, begin, end, add_to);
-  case F8_E4M3: return multiply_rows(R, F8_E4M3, x, y, w, begin, end, add_to);
-  case Q8: return multiply_rows(R, Q8, x, y, w, begin, end, add_to);
-  case Q4: return multiply_rows(R, Q4, x, y, w, begin, end, add_to);
+#define FEW_ROWS                                                                                                       \
+  uint32_t count, const float *const *x, float *const *y, const struct weights *w, uint32_t begin, uint32_t end,       \
+    uint32_t add_to
+
+// Values of a type with the factors of a type: a function of its own for each, so that few are compiled in earnest.
+#define MULTIPLY_FEW(TYPE, FACTORS)                                                                                    \
+  static __attribute__((noinline)) void multiply_few_##TYPE##_##FACTORS(FEW_ROWS) {                                    \
+    switch (count) {                                                                                                   \
+    case 1: return multiply_rows(1, 4, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
+    case 2: return multiply_rows(2, 4, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
+    case 3: return multiply_rows(3, 3, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
+    case 4: return multiply_rows(4, 2, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
+    case 5: return multiply_rows(5, 2, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
+    }                                                                                                                  \
+  }
+
+MULTIPLY_FEW(F32, F32)
+MULTIPLY_FEW(BF16, BF16)
+MULTIPLY_FEW(F16, F16)
+MULTIPLY_FEW(F8_E4M3, F8_E4M3)
+MULTIPLY_FEW(Q8, Q8)
+MULTIPLY_FEW(Q4, Q4)
+MULTIPLY_FEW(F32, F8_E4M3)
+MULTIPLY_FEW(F32, Q8)
+MULTIPLY_FEW(F32, Q4)
+
+// Up to MOST_ROWS rows. `packed`: values are f32, factors still those of the type.
+static void multiply_few(uint32_t count, const int packed, const float *const *x, float *const *y,
+                         const struct weights *w, uint32_t begin, uint32_t end, uint32_t add_to) {
+  switch (packed ? w->type + Q4 : w->type) {
+  case F32:
+  case F16 + Q4: return multiply_few_F32_F32(count, x, y, w, begin, end, add_to);
+  case BF16: return multiply_few_BF16_BF16(count, x, y, w, begin, end, add_to);
+  case F16: return multiply_few_F16_F16(count, x, y, w, begin, end, add_to);
+  case F8_E4M3: return multiply_few_F8_E4M3_F8_E4M3(count, x, y, w, begin, end, add_to);
+  case Q8: return multiply_few_Q8_Q8(count, x, y, w, begin, end, add_to);
+  case Q4: return multiply_few_Q4_Q4(count, x, y, w, begin, end, add_to);
+  case F8_E4M3 + Q4: return multiply_few_F32_F8_E4M3(count, x, y, w, begin, end, add_to);
+  case Q8 + Q4: return multiply_few_F32_Q8(count, x, y, w, begin, end, add_to);
+  case Q4 + Q4: return multiply_few_F32_Q4(count, x, y, w, begin, end, add_to);
   }
 }
 

@@ -1,17 +1,20 @@
-// Products of many rows: weights are widened and packed once for a block of rows, then multiplied tile by tile.
+// Products of any number of rows: some rows at a time, with some weights at a time, which stay in the cache meanwhile.
 #ifndef KERNELS_TILES_H
 #define KERNELS_TILES_H
 #include "kernels_streams.h"
 
-// Rows computed together, while they lie in the caches.
+// Rows computed with the same weights, one after the other.
 enum { ROW_BLOCK = 32 };
 
-// Rows and streams of one tile: eight sums in registers.
-enum { TILE_ROWS = 4, TILE_STREAMS = 2 };
+// Bytes of weights that stay in the cache while all rows of a block are multiplied with them.
+enum { CACHED_BYTES = 1 << 17 };
+
+// Weights that are widened once for all rows of a block, where that takes longer than to store and load them.
+enum { PACKED_ROWS = 36 };
 
 // Floats of scratch for k columns.
-#define PACKED(k) ((ROW_BLOCK + TILE_STREAMS) * (k))
-_Static_assert(PACKED(1) == 34, "scratch of kernels.h");
+#define PACKED(k) (PACKED_ROWS * (k))
+_Static_assert(PACKED(1) == 36, "scratch of kernels.h");
 
 // Rows of x and of y, anywhere.
 struct rows {
@@ -20,89 +23,59 @@ struct rows {
   uint32_t count;
 };
 
-// packed[k / 4, C, 4] from C streams
-INLINE void pack_streams(const int C, const enum weight_type type, float *packed, const struct streams *s) {
+INLINE void widen_rows(const enum weight_type type, float *y, const struct weights *w, uint32_t begin, uint32_t end) {
   const struct widening how = widening_of(type);
-  const uint32_t apart = s->step * s->weights->stride, k = s->weights->k;
-  for (uint32_t i = 0; i < k; i += 4) {
-    UNROLL for (int c = 0; c < C; c++) store(packed + i * C + 4 * c, load4(s->rows + c * apart, i, type, &how));
-  }
-}
-
-INLINE void pack(const int C, float *packed, const struct streams *s) {
-  switch (s->weights->type) {
-  case F32: return pack_streams(C, F32, packed, s);
-  case BF16: return pack_streams(C, BF16, packed, s);
-  case F16: return pack_streams(C, F16, packed, s);
-  case F8_E4M3: return pack_streams(C, F8_E4M3, packed, s);
-  case Q8: return pack_streams(C, Q8, packed, s);
-  case Q4: return pack_streams(C, Q4, packed, s);
-  }
-}
-
-// packed[tile, k / 4, TILE_ROWS, 4] from whole tiles of rows
-static void pack_rows(float *packed, const struct rows *rows, uint32_t tiled, uint32_t k) {
-  for (uint32_t r = 0; r < tiled; r += TILE_ROWS) {
-    for (uint32_t i = 0; i < k; i += 4) {
-      float *four = packed + r * k + TILE_ROWS * i;
-      UNROLL for (int j = 0; j < TILE_ROWS; j++) store(four + 4 * j, load(rows->x[r + j] + i));
+  const uint32_t k = w->k;
+  for (const uint8_t *row = w->values + begin * w->stride, *last = row + (end - begin) * w->stride; row < last;
+       row += w->stride) {
+    uint32_t i = 0;
+    for (; i + 8 <= k; i += 8, y += 8) {
+      const v128_t words = load8(row, i, type);
+      store(y, widen4(words, 0, type, &how));
+      store(y + 4, widen4(words, 1, type, &how));
+    }
+    if (i < k) {
+      store(y, load4(row, i, type, &how));
+      y += 4;
     }
   }
 }
 
-// TILE_ROWS rows by C streams, both packed; `type` tells how factors are stored.
-INLINE void multiply_tile(const int C, const enum weight_type type, const float *x, const float *packed,
-                          float *const *y, const struct streams *s, uint32_t add_to) {
-  enum { R = TILE_ROWS };
-  const struct weights *w = s->weights;
-  v128_t total[MOST];
-  UNROLL for (int j = 0; j < R * C; j++) total[j] = splat(0);
-  for (uint32_t b = 0, i = 0; b < w->blocks; b++) {
-    for (uint32_t block_end = min_u32(i + w->block_columns, w->k); i < block_end;) {
-      v128_t part[MOST], sums[MOST];
-      UNROLL for (int j = 0; j < R * C; j++) part[j] = splat(0);
-      UNROLL for (int r = 0; r < R; r++) sums[r] = type == Q4 ? sum_group(x + 4 * r, 4 * R) : splat(0);
-      for (const uint32_t end = min_u32(i + SPAN, block_end); i < end; i += 4, x += 4 * R, packed += 4 * C) {
-        v128_t ws[TILE_STREAMS];
-        UNROLL for (int c = 0; c < C; c++) ws[c] = load(packed + 4 * c);
-        UNROLL for (int r = 0; r < R; r++) {
-          const v128_t xs = load(x + 4 * r);
-          UNROLL for (int c = 0; c < C; c++) part[r * C + c] = add(part[r * C + c], mul(xs, ws[c]));
-        }
-      }
-      join(R, C, type, total, part, sums, s, b);
-    }
+// Rows begin ≤ n < end without their factors in scratch[PACKED(k)], as weights whose rows have the same numbers.
+static struct weights pack(const struct weights *w, uint32_t begin, uint32_t end, float *scratch) {
+  struct weights packed = *w;
+  packed.stride = 4 * w->k;
+  packed.values = (const uint8_t *)((uintptr_t)scratch - begin * packed.stride);
+  switch (w->type) {
+  case F16: widen_rows(F16, scratch, w, begin, end); break;
+  case F8_E4M3: widen_rows(F8_E4M3, scratch, w, begin, end); break;
+  case Q8: widen_rows(Q8, scratch, w, begin, end); break;
+  case Q4: widen_rows(Q4, scratch, w, begin, end); break;
   }
-  finish(R, C, total, y, s, add_to);
+  return packed;
 }
 
-INLINE void multiply_tiles(const int C, const struct rows *rows, uint32_t tiled, float *scratch,
-                           const struct streams *s, uint32_t add_to) {
-  const uint32_t k = s->weights->k;
-  float *packed = scratch + ROW_BLOCK * k;
-  pack(C, packed, s);
-  for (uint32_t r = 0; r < tiled; r += TILE_ROWS) {
-    const float *x = scratch + r * k;
-    switch (s->weights->type) {
-    case Q8: multiply_tile(C, Q8, x, packed, rows->y + r, s, add_to); break;
-    case Q4: multiply_tile(C, Q4, x, packed, rows->y + r, s, add_to); break;
-    default: multiply_tile(C, F32, x, packed, rows->y + r, s, add_to);
-    }
+// All rows, as few at a time as their number allows.
+INLINE void multiply_tiles(const struct rows *rows, const struct weights *w, const int packed, uint32_t begin,
+                           uint32_t end, uint32_t add_to) {
+  const uint32_t tiles = (rows->count + MOST_ROWS - 1) / MOST_ROWS;
+  for (uint32_t t = 0; t < tiles; t++) {
+    const uint32_t r = rows->count * t / tiles, count = rows->count * (t + 1) / tiles - r;
+    multiply_few(count, packed, rows->x + r, rows->y + r, w, begin, end, add_to);
   }
 }
 
-// The first `tiled` rows, a multiple of TILE_ROWS.
-static void multiply_tiled(const struct rows *rows, uint32_t tiled, const struct weights *w, uint32_t begin,
-                           uint32_t end, uint32_t add_to, float *scratch) {
-  const uint32_t step = (end - begin) / TILE_STREAMS;
-  pack_rows(scratch, rows, tiled, w->k);
-  for (uint32_t n = begin; n < begin + step; n++) {
-    const struct streams s = streams_at(TILE_STREAMS, w, n, step);
-    multiply_tiles(TILE_STREAMS, rows, tiled, scratch, &s, add_to);
-  }
-  for (uint32_t n = begin + TILE_STREAMS * step; n < end; n++) {
-    const struct streams s = streams_at(1, w, n, 0);
-    multiply_tiles(1, rows, tiled, scratch, &s, add_to);
+// y[r,n] = x[r] · W[n] + bias[n], or += with `add_to`, for all rows and begin ≤ n < end. scratch[PACKED(k)]
+static void multiply(const struct rows *rows, const struct weights *w, uint32_t begin, uint32_t end, uint32_t add_to,
+                     float *scratch) {
+  const int packs = w->type >= F16 && rows->count > MOST_ROWS;
+  const uint32_t most = rows->count <= MOST_ROWS ? end - begin
+                        : packs                  ? PACKED_ROWS
+                                                 : 12 * (CACHED_BYTES / 12 / w->stride + 1);
+  for (uint32_t n = begin, last; n < end; n = last) {
+    last = min_u32(n + most, end);
+    const struct weights packed = packs ? pack(w, n, last, scratch) : *w;
+    multiply_tiles(rows, &packed, packs, n, last, add_to);
   }
 }
 

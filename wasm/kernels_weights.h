@@ -8,6 +8,14 @@ enum weight_type { F32, BF16, F16, F8_E4M3, Q8, Q4 };
 // Columns of Q8 and Q4 that share their factors.
 enum { GROUP = 32 };
 
+// Whether weights of a type come with factors.
+INLINE int has_factors(const enum weight_type type) { return type >= F8_E4M3; }
+
+// What n elements take.
+INLINE uint32_t bytes_of(const enum weight_type type, uint32_t n) {
+  return type == F32 ? 4 * n : type == BF16 || type == F16 ? 2 * n : type == Q4 ? n / 2 : n;
+}
+
 // The words of `matrix` in kernels.h.
 struct matrix {
   const uint8_t *values;
@@ -109,10 +117,6 @@ INLINE v128_t decode(v128_t codes, const enum weight_type type, const struct wid
   }
 }
 
-struct eight {
-  v128_t low, high;
-};
-
 // Codes of Q8 or Q4, i … i + 7 or at least i … i + 3, as eight words.
 INLINE v128_t load_codes(const uint8_t *row, uint32_t i, const enum weight_type type, const int count) {
   if (type == Q8) {
@@ -127,18 +131,23 @@ INLINE v128_t load_codes(const uint8_t *row, uint32_t i, const enum weight_type 
 INLINE v128_t low_words(v128_t words) { return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(words)); }
 INLINE v128_t high_words(v128_t words) { return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(words)); }
 
-// Elements i … i + 7 of a row, without their factor.
-INLINE struct eight load8(const uint8_t *row, uint32_t i, const enum weight_type type, const struct widening *how) {
-  if (type == F32) return (struct eight){wasm_v128_load(row + 4 * i), wasm_v128_load(row + 4 * i + 16)};
-  if (type == Q8 || type == Q4) {
-    v128_t words = load_codes(row, i, type, 8);
-    return (struct eight){low_words(words), high_words(words)};
+// Elements i … i + 7 of a row of any type but F32, as words.
+INLINE v128_t load8(const uint8_t *row, uint32_t i, const enum weight_type type) {
+  switch (type) {
+  case F8_E4M3: return wasm_i16x8_shl(wasm_u16x8_load8x8(row + i), 8);
+  case Q8:
+  case Q4: return load_codes(row, i, type, 8);
+  default: return wasm_v128_load(row + 2 * i);
   }
+}
+
+// The first or the last four of them.
+INLINE v128_t widen4(v128_t words, const int last, const enum weight_type type, const struct widening *how) {
+  if (type == Q8 || type == Q4) return last ? high_words(words) : low_words(words);
   const v128_t zero = wasm_i32x4_splat(0);
-  v128_t codes = type == F8_E4M3 ? wasm_i16x8_shl(wasm_u16x8_load8x8(row + i), 8) : wasm_v128_load(row + 2 * i);
-  v128_t low = wasm_i16x8_shuffle(zero, codes, 0, 8, 1, 9, 2, 10, 3, 11);
-  v128_t high = wasm_i16x8_shuffle(zero, codes, 4, 12, 5, 13, 6, 14, 7, 15);
-  return (struct eight){decode(low, type, how), decode(high, type, how)};
+  return decode(last ? wasm_i16x8_shuffle(zero, words, 4, 12, 5, 13, 6, 14, 7, 15)
+                     : wasm_i16x8_shuffle(zero, words, 0, 8, 1, 9, 2, 10, 3, 11),
+                type, how);
 }
 
 // Elements i … i + 3 of a row, without their factor.

@@ -4,6 +4,7 @@ import type { Ops, StepInput } from "../../src/backend/backend.ts";
 import type { Weight, WeightType } from "../../src/backend/tensor.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
 import { type KernelsExports, url } from "../../wasm/kernels.ts";
+import { relaxedUrl } from "../../wasm/kernels_module.ts";
 import { Memory } from "../../wasm/memory.ts";
 import { cacheOf } from "./attention_cases.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
@@ -12,23 +13,32 @@ import { decode, ReferenceBackend } from "./reference_backend.ts";
 import { sequencesStep, smallModel, VOCABULARY } from "./small_model.ts";
 import { checkExponential } from "./wasm_exponential.ts";
 
-for (const opCase of CASES) {
-  Deno.test(`WasmBackend: ${opCase.name}`, async () => {
-    using backend = await WasmBackend.open();
-    await checkCase(backend, opCase);
+/** The builds of the kernels, of which a machine uses one. */
+const BUILDS = [["", url], [", relaxed", relaxedUrl]] as const;
+
+for (const [build, module] of BUILDS) {
+  for (const opCase of CASES) {
+    Deno.test(`WasmBackend${build}: ${opCase.name}`, async () => {
+      using backend = await openBuild(module);
+      await checkCase(backend, opCase);
+    });
+  }
+
+  Deno.test(`exponential()${build} is within 2e-7 of Math.exp from 0 to infinity`, async () => {
+    const memory = await Memory.load<KernelsExports>(module);
+    checkExponential(memory.kernels, memory);
   });
 }
 
-Deno.test("exponential() is within 2e-7 of Math.exp from 0 to infinity", async () => {
-  const memory = await Memory.load<KernelsExports>(url);
-  checkExponential(memory.kernels, memory);
-});
+async function openBuild(module: URL): Promise<WasmBackend> {
+  return new WasmBackend(await Memory.load<KernelsExports>(module));
+}
 
 type Segment = readonly [slot: number, start: number, rows: number];
 
 /** A backend that runs the small model by several plans over the same tensors. */
-async function smallModels(rows: number, slots: number) {
-  const backend = await WasmBackend.open();
+async function smallModels(module: URL, rows: number, slots: number) {
+  const backend = await openBuild(module);
   const make = new CaseMaker(backend, 3);
   const { build, logits } = smallModel(make, rows, slots);
   await make.written();
@@ -43,28 +53,30 @@ async function smallModels(rows: number, slots: number) {
   return { planOf, run };
 }
 
-Deno.test("run() gives a row the same bits alone and among the rows of any number of other sequences", async () => {
-  const slots = 11;
-  /** Prefill, single tokens, a long piece: what each sequence runs, in this order. */
-  const pieces = [[0, 4], [4, 1], [5, 1], [6, 6], [12, 33]] as const;
-  const { planOf, run } = await smallModels(slots * 33, slots);
-  const [one, many] = [planOf(33), planOf(slots * 33)];
-  const alone: Uint32Array[][] = [];
-  for (let slot = 0; slot < slots; slot++) {
-    alone.push([]);
-    for (const [start, rows] of pieces) alone[slot]!.push((await run(one, [[slot, start, rows]]))[0]!);
-  }
-  for (let count = 1; count <= slots; count++) {
-    const chosen = Array.from({ length: count }, (_, i) => (i * 7 + count) % slots);
-    for (const [at, [start, rows]] of pieces.entries()) {
-      const together = await run(many, chosen.map((slot) => [slot, start, rows]));
-      assert.deepEqual(together, chosen.map((slot) => alone[slot]![at]), `rows from ${start} of ${count} sequences`);
+for (const [build, module] of BUILDS) {
+  Deno.test(`run()${build} gives a row the same bits alone and among the rows of any number of other sequences`, async () => {
+    const slots = 11;
+    /** Prefill, single tokens, a long piece: what each sequence runs, in this order. */
+    const pieces = [[0, 4], [4, 1], [5, 1], [6, 6], [12, 33]] as const;
+    const { planOf, run } = await smallModels(module, slots * 33, slots);
+    const [one, many] = [planOf(33), planOf(slots * 33)];
+    const alone: Uint32Array[][] = [];
+    for (let slot = 0; slot < slots; slot++) {
+      alone.push([]);
+      for (const [start, rows] of pieces) alone[slot]!.push((await run(one, [[slot, start, rows]]))[0]!);
     }
-  }
-});
+    for (let count = 1; count <= slots; count++) {
+      const chosen = Array.from({ length: count }, (_, i) => (i * 7 + count) % slots);
+      for (const [at, [start, rows]] of pieces.entries()) {
+        const together = await run(many, chosen.map((slot) => [slot, start, rows]));
+        assert.deepEqual(together, chosen.map((slot) => alone[slot]![at]), `rows from ${start} of ${count} sequences`);
+      }
+    }
+  });
+}
 
 Deno.test("run() continues each of three slots at its own position, in steps of different kinds", async () => {
-  const { planOf, run } = await smallModels(16, 3);
+  const { planOf, run } = await smallModels(url, 16, 3);
   const plan = planOf(16);
   const ends = async (...segments: Segment[]) => (await run(plan, segments)).map((rows) => rows.slice(-VOCABULARY));
   const alone = [];
@@ -79,18 +91,23 @@ Deno.test("run() continues each of three slots at its own position, in steps of 
   assert.deepEqual([[first0, second0], [first1, second1], [first2, second2]], alone);
 });
 
-/** Every code of a type in a matrix of 12 columns, eight of which kernels read at once; the rest is 0. */
+/** Of which kernels read sixteen, eight or four at once. */
+const CODE_COLUMNS = 28;
+
+/** Every code of a type in a matrix of some columns; the rest is 0. */
 async function codeMatrix(
   backend: WasmBackend,
   type: "f16" | "bf16" | "f8_e4m3",
 ): Promise<[Weight, ArrayLike<number>]> {
   const codes = type === "f8_e4m3" ? 2 ** 8 : 2 ** 16;
-  const [all, matrix] = [codes, codes * 12].map((n) => codes === 2 ** 8 ? new Uint8Array(n) : new Uint16Array(n)) as [
+  const [all, matrix] = [codes, codes * CODE_COLUMNS].map((n) =>
+    codes === 2 ** 8 ? new Uint8Array(n) : new Uint16Array(n)
+  ) as [
     Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer>,
     Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer>,
   ];
-  for (let code = 0; code < codes; code++) all[code] = matrix[code * 12 + code % 12] = code;
-  const values = backend.tensor(type, type, [codes, 12]);
+  for (let code = 0; code < codes; code++) all[code] = matrix[code * CODE_COLUMNS + code % CODE_COLUMNS] = code;
+  const values = backend.tensor(type, type, [codes, CODE_COLUMNS]);
   await backend.write(values, 0, new Uint8Array(matrix.buffer));
   return [
     { values, scales: null },
@@ -101,27 +118,34 @@ async function codeMatrix(
 /** The reference decodes the NaN of FP8 as the 480 that their bits would be. */
 const isNaNCode = (type: WeightType, code: number) => type === "f8_e4m3" && (code & 0x7f) === 0x7f;
 
+/** Multiplies rows of ones with every code. */
+async function checkCodes(
+  backend: WasmBackend,
+  type: WeightType,
+  weight: Weight,
+  expected: ArrayLike<number>,
+  rows: number,
+): Promise<void> {
+  const x = backend.tensor("ones", "f32", [rows, CODE_COLUMNS]);
+  const y = backend.tensor("sums", "f32", [rows, expected.length]);
+  await backend.write(x, 0, new Uint8Array(new Float32Array(rows * CODE_COLUMNS).fill(1).buffer));
+  const build = (ops: Ops) => ops.projectAdd(y, x, { weight, bias: null });
+  const plan = backend.record({ rows, segments: 1, outputs: 0 }, build);
+  const reads = [{ tensor: y, elements: rows * expected.length }];
+  const [sums] = await backend.run(plan, hiddenStep(0, [[0, 0, rows]]), reads);
+  new Float32Array(sums!).forEach((sum, i) => {
+    const code = i % expected.length;
+    const value = isNaNCode(type, code) ? NaN : expected[code]! + 0; // 0 + -0 is 0
+    if (Object.is(sum, value)) return;
+    assert.fail(`code ${code} in row ${Math.floor(i / expected.length)} of ${rows} is ${sum}, not ${value}`);
+  });
+}
+
 for (const type of ["bf16", "f16", "f8_e4m3"] as const) {
   Deno.test(`every code of ${type} is widened exactly, subnormals, infinities and NaN included`, async () => {
     using backend = await WasmBackend.open();
     const [weight, expected] = await codeMatrix(backend, type);
-    const rows = 5; // a tile of four, and one
-    const [x, y] = [backend.tensor("ones", "f32", [rows, 12]), backend.tensor("sums", "f32", [rows, expected.length])];
-    await backend.write(x, 0, new Uint8Array(new Float32Array(rows * 12).fill(1).buffer));
-    const build = (ops: Ops) => ops.projectAdd(y, x, { weight, bias: null });
-    const plan = backend.record({ rows, segments: 1, outputs: 0 }, build);
-    const [sums] = await backend.run(plan, hiddenStep(0, [[0, 0, rows]]), [{
-      tensor: y,
-      elements: rows * expected.length,
-    }]);
-    new Float32Array(sums!).forEach((sum, i) => {
-      const code = i % expected.length;
-      const value = isNaNCode(type, code) ? NaN : expected[code]! + 0; // 0 + -0 is 0
-      assert.ok(
-        Object.is(sum, value),
-        `code ${code} in row ${Math.floor(i / expected.length)} is ${sum}, not ${value}`,
-      );
-    });
+    for (const rows of [1, 2, 3, 4, 5, 11]) await checkCodes(backend, type, weight, expected, rows);
   });
 }
 

@@ -8,7 +8,7 @@ import type { Scratch } from "./scratch.ts";
 import type { StepTables } from "./step_tables.ts";
 
 /** Rows that the matrix kernels pack at once, weights included; scratch of kernels.h. */
-const PACKED_ROWS = 34;
+const PACKED_ROWS = 36;
 
 /** What all plans of a backend share. */
 export interface Shared {

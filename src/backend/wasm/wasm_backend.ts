@@ -1,5 +1,6 @@
 /** The backend that computes on the CPU, in WASM SIMD. */
-import { type KernelsExports, url } from "../../../wasm/kernels.ts";
+import type { KernelsExports } from "../../../wasm/kernels.ts";
+import { fastestUrl } from "../../../wasm/kernels_module.ts";
 import { MAX_BYTES, Memory, type Ptr } from "../../../wasm/memory.ts";
 import {
   type Backend,
@@ -55,7 +56,7 @@ export class WasmBackend implements Backend {
   }
 
   static async open(): Promise<WasmBackend> {
-    return new WasmBackend(await Memory.load<KernelsExports>(url));
+    return new WasmBackend(await Memory.load<KernelsExports>(fastestUrl));
   }
 
   get bytes(): number {
