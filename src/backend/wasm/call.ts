@@ -63,6 +63,9 @@ export const LEAST_WORK = 1 << 15;
 /** Pieces for each thread where there is work enough, so that one that comes late or is held up takes fewer. */
 const PIECES_EACH = 4;
 
+/** Such pieces are larger than the least by this factor: smaller ones take longer to be handed out than they save. */
+const WORTH_MORE = 4;
+
 const countOf = (counts: Counts, what: Count | undefined): number =>
   what === undefined ? 1 : counts[COUNTS.indexOf(what)]!;
 
@@ -76,6 +79,7 @@ export function piecesOf(range: Range, counts: Counts, { threads, leastWork }: C
   if (threads === 1) return 1;
   const length = lengthOf(range, counts);
   const work = length * range.work * countOf(counts, range.times);
-  const most = Math.min(PIECES_EACH * threads, Math.floor(length / range.grain), Math.floor(work / leastWork));
-  return Math.max(1, most < threads ? most : most - most % threads);
+  const least = Math.min(threads, Math.floor(work / leastWork));
+  const more = Math.min(PIECES_EACH, Math.floor(work / (threads * WORTH_MORE * leastWork))) * threads;
+  return Math.max(1, Math.min(Math.max(least, more), Math.floor(length / range.grain)));
 }

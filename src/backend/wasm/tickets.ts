@@ -71,7 +71,11 @@ export class Tickets {
 
   /** Waits until all pieces below `number` are done; false if they never will be. */
   wait(number: number): boolean {
-    return this.#waitOn(DONE, () => !before(Atomics.load(this.#words, DONE), number));
+    return this.#reached(number) || this.#waitOn(DONE, () => this.#reached(number));
+  }
+
+  #reached(number: number): boolean {
+    return !before(Atomics.load(this.#words, DONE), number);
   }
 
   /** The run after the one that was number `last`, and its own number; null when there will be none. */
