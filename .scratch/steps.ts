@@ -1,6 +1,6 @@
 /** Milliseconds of steps by rows and threads: deno run -A .scratch/steps.ts MODEL THREADS ROWS [seconds] */
 import { openStage } from "../src/stage/open.ts";
-import { StartedThreads } from "../src/backend/wasm/threads.ts";
+import { StartedThreads } from "../src/backend/wasm/started_threads.ts";
 import { loadConfig, loadConfigFile } from "../src/model/load_config.ts";
 
 const [model = "models/ring-nano", threadList = "1,2", rowList = "1,16,256", seconds = "1", quantize = "none"] = Deno.args;

@@ -1,7 +1,7 @@
 /**
- * What many clients of one engine get: `deno run -A bench/serving.ts [--backend wasm|webgpu] [--requests 500] [--threads N]
- * [--only throughput|pauses|fairness]`. All streams against one, the
- * longest pause of a stream while a long prompt is read, and how long requests of all sizes wait that come at once.
+ * What many clients of one engine get: `deno run -A bench/serving.ts [--backend wasm|webgpu] [--threads N] [--requests 500]
+ * [--only throughput|pauses|fairness]`. All streams against one, the longest pause of a stream while a long prompt is read, and how long
+ * requests of all sizes wait that come at once.
  */
 import { parseArgs } from "node:util";
 import { digits, median } from "../src/cli/bench_figures.ts";

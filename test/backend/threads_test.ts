@@ -1,7 +1,7 @@
 /** Several threads of the WASM backend: the same bits as one, however many there are and whatever they share out; and how they fail and end. */
 import { strict as assert } from "node:assert";
 import { type Backend, DeviceLostError, type Ops } from "../../src/backend/backend.ts";
-import { StartedThreads } from "../../src/backend/wasm/threads.ts";
+import { StartedThreads } from "../../src/backend/wasm/started_threads.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
 import { type KernelsExports, url } from "../../wasm/kernels.ts";
 import { Memory } from "../../wasm/memory.ts";

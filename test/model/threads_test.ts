@@ -1,6 +1,6 @@
 /** Whole models by several threads: to the bit what one gives, and so what the reference program does (golden_test.ts). */
 import { strict as assert } from "node:assert";
-import { StartedThreads } from "../../src/backend/wasm/threads.ts";
+import { StartedThreads } from "../../src/backend/wasm/started_threads.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
 import { Stages } from "./stages.ts";
 import { openTiny, VARIANT_NAMES } from "./tiny.ts";

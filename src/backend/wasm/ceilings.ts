@@ -1,5 +1,5 @@
 /** What threads of the CPU can do at best. */
-import { StartedThreads } from "./threads.ts";
+import { StartedThreads } from "./started_threads.ts";
 import { WasmBackend } from "./wasm_backend.ts";
 
 /** More than caches hold. */

@@ -1,8 +1,7 @@
 /** The threads of a stage: they share its memory, get each plan once, and go through it together with the stage's own thread. */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Shared } from "../../../wasm/memory.ts";
-import type { OpenThread } from "../../pipeline/messages.ts";
 import { DeviceLostError } from "../backend.ts";
 import type { Counts, Cut, PlannedCall } from "./call.ts";
 import { BOARD_WORDS, Tickets } from "./tickets.ts";
@@ -94,27 +93,4 @@ function joined(memory: Memory<KernelsExports>, ports: readonly MessagePort[], c
     port.postMessage(joining);
   });
   return new Tickets(memory.view("i32", board, BOARD_WORDS));
-}
-
-/** Workers that compute for one backend after the other. */
-export class StartedThreads implements AsyncDisposable {
-  readonly #workers: readonly Worker[];
-
-  constructor(count: number) {
-    const entry = new URL("../../../workers/thread.ts", import.meta.url);
-    this.#workers = Array.from({ length: count }, () => new Worker(entry));
-  }
-
-  /** What leads to them, for one backend. */
-  ports(): MessagePort[] {
-    return this.#workers.map((worker) => {
-      const { port1, port2: port } = new MessageChannel();
-      worker.postMessage({ type: "open", port } satisfies OpenThread, [port]);
-      return port1;
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
-  }
 }

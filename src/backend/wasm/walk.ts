@@ -10,11 +10,11 @@ export interface Place extends Cut {
 }
 
 /** What only the stage's own thread does; null in the others. */
-type Own = (() => void) | null;
+type OwnWork = (() => void) | null;
 
 /** A call that is cut, or several that follow each other as one piece. */
 interface Task {
-  readonly calls: (BoundCall | Own)[];
+  readonly calls: (BoundCall | OwnWork)[];
   readonly pieces: number;
   /** The number of its first piece, counted from the run's first. */
   readonly first: number;
@@ -24,7 +24,7 @@ interface Task {
 
 /** A plan of one thread. */
 export class Walk {
-  readonly #calls: readonly { readonly call: BoundCall | Own; readonly beside: boolean }[];
+  readonly #calls: readonly { readonly call: BoundCall | OwnWork; readonly beside: boolean }[];
   readonly #place: Place;
   #tasks: Task[] = [];
   /** Gates behind which there is work for several threads, or for the stage's own. */
@@ -87,7 +87,7 @@ export class Walk {
   }
 
   /** Small calls that follow each other become one task: to hand over each would take longer. */
-  #add(call: BoundCall | Own, beside: boolean, counts: Counts): void {
+  #add(call: BoundCall | OwnWork, beside: boolean, counts: Counts): void {
     const pieces = call instanceof BoundCall ? call.set(counts, this.#place) : 1;
     const [last, first] = [this.#tasks.at(-1), this.#total];
     const parallel = beside && last?.calls.length === 1;
@@ -106,6 +106,6 @@ export class Walk {
 const isWhole = ({ calls, pieces, first, gate }: Task) =>
   pieces === 1 && first === gate && calls[0] instanceof BoundCall;
 
-function make(calls: readonly (BoundCall | Own)[], piece: number): void {
+function make(calls: readonly (BoundCall | OwnWork)[], piece: number): void {
   for (const call of calls) call instanceof BoundCall ? call.make(piece) : call!();
 }
