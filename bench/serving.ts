@@ -1,6 +1,7 @@
 /**
- * What many clients of one engine get: `deno run -A bench/serving.ts [--backend wasm|webgpu] [--requests 500]`. All streams against one, the
- * longest pause of a stream while a long prompt is read, and how long requests of all sizes wait that come at once.
+ * What many clients of one engine get: `deno run -A bench/serving.ts [--backend wasm|webgpu] [--threads N] [--requests 500]
+ * [--only throughput|pauses|fairness]`. All streams against one, the longest pause of a stream while a long prompt is read, and how long
+ * requests of all sizes wait that come at once.
  */
 import { parseArgs } from "node:util";
 import { digits, median } from "../src/cli/bench_figures.ts";
@@ -15,6 +16,8 @@ const { values } = parseArgs({
     streams: { type: "string", default: "16" },
     tokens: { type: "string", default: "100" },
     long: { type: "string", default: "6000" },
+    threads: { type: "string" },
+    only: { type: "string" },
   },
 });
 const streams = Number(values.streams);
@@ -25,6 +28,7 @@ await using engine = await openEngine({
   backend: values.backend as "wasm" | "webgpu",
   maxSequences: streams,
   maxContext: 8192,
+  ...(values.threads && { threads: Number(values.threads) }),
   onStep: (report) => steps.push(report),
 });
 
@@ -107,6 +111,5 @@ async function fairness(): Promise<void> {
   }
 }
 
-await throughput();
-await pauses();
-await fairness();
+const parts = { throughput, pauses, fairness };
+for (const [name, part] of Object.entries(parts)) if ((values.only ?? name) === name) await part();

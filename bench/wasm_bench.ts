@@ -19,7 +19,7 @@ const COLD_BYTES = 96 * 2 ** 20;
 /** Weights of a small model, which stay in the caches from token to token. */
 const WARM_BYTES = 2 ** 20;
 
-const memory = await Memory.load<KernelsExports>(fastestUrl);
+const memory = await Memory.load<KernelsExports>(fastestUrl, true);
 const { kernels } = memory;
 
 const piecesOf = (bytes: number, total: number) => Math.max(1, Math.round(total / bytes));
@@ -63,7 +63,7 @@ function linearAttention(T: number, [heads, D]: readonly [number, number]): Shap
     bytes: 2 * bytes,
     flops: T * heads * 5 * D * D,
     pieces,
-    call: (piece) => kernels.linear_attention(out, qkv, state, decays, segments[piece]!, 1, heads, D, 0, heads),
+    call: (piece) => kernels.linear_attention(out, qkv, state, decays, segments[piece]!, heads, D, 0, heads),
   };
 }
 
@@ -105,8 +105,9 @@ function attention(T: number, context: number, [heads, kvHeads, D]: readonly [nu
           kvHeads,
           D,
           scratch,
+          T,
           0,
-          kvHeads,
+          T * kvHeads,
         ] as const,
       ),
   };

@@ -60,6 +60,8 @@ export interface LoadOptions {
   readonly stages?: number;
   /** Their layers, `0-9,10-19`, instead of equal shares. */
   readonly layers?: string;
+  /** Threads of each stage that computes on the CPU; by default the processors, shared out to the stages, but no more than 16. */
+  readonly threads?: number;
   /** Positions that a sequence may have; the model's own, up to 131,072, by default. Memory is taken as sequences grow. */
   readonly maxContext?: number;
   /** Sequences in flight; others wait. 1 by default. */
@@ -140,7 +142,8 @@ export async function openEngine(settings: EngineSettings): Promise<EngineClient
 
 /** What the device that a model would be opened on can do at best; takes a second. */
 export async function measureDevice(options: LoadOptions): Promise<Ceilings> {
-  return await measure({ backend: await backendOf(options), gpu: options.gpu ?? "deno" });
+  const threads = threadsOf(options, options.stages ?? 1);
+  return await measure({ backend: await backendOf(options), gpu: options.gpu ?? "deno", threads });
 }
 
 /** What the steps of a model must move and compute. */
@@ -218,6 +221,7 @@ async function engineOptions(
     model,
     layers,
     backend,
+    threads: backend === "wasm" ? threadsOf(options, layers.length) : 1,
     ...(kernels && { kernels: kernels.chosen }),
     gpu: options.gpu ?? "deno",
     decay: options.decay ?? "serving",
@@ -237,6 +241,14 @@ async function engineOptions(
     profile: options.onStep !== undefined,
     ...(options.tokens && { tokens: options.tokens }),
   };
+}
+
+/** Threads of a stage by default at most: what more of them bring has not been measured, and each takes memory and time to start. */
+const MOST_THREADS = 16;
+
+/** Threads of each of so many stages. */
+function threadsOf({ threads }: LoadOptions, stages: number): number {
+  return threads ?? Math.min(MOST_THREADS, Math.max(1, Math.floor(navigator.hardwareConcurrency / stages)));
 }
 
 function layerRanges({ layers, stages }: LoadOptions, count: number): LayerRange[] {

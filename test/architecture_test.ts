@@ -18,6 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/pipeline/": [],
   "src/pipeline/messages.ts": [],
   "workers/": ["src/engine/", "src/pipeline/", "src/stage/"],
+  "workers/thread.ts": ["src/backend/wasm/thread.ts", "src/pipeline/messages.ts"],
   "src/stage/": ["src/model/", "src/formats/", "src/backend/", "src/pipeline/"],
   "src/model/": ["src/formats/", "src/backend/backend.ts", "src/backend/tensor.ts", "src/pipeline/messages.ts"],
   "src/formats/": [],

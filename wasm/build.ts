@@ -23,6 +23,13 @@ const LINK_FLAGS = [
 /** Modules whose vectors are written out and in order. What the compiler makes of neighbouring pointers is slower than what they were. */
 const IN_ORDER: readonly string[] = ["kernels"];
 
+/**
+ * Modules that several threads compute with, in one shared memory: what they are compiled and what they are linked with. The first instance
+ * writes the constants into it.
+ */
+const SHARED: readonly string[] = ["kernels"];
+const SHARED_FLAGS = [["-matomics", "-mbulk-memory"], ["-Wl,--shared-memory"]] as const;
+
 const path = (file: string) => fileURLToPath(new URL(file, import.meta.url));
 
 async function emcc(args: readonly string[]): Promise<void> {
@@ -34,7 +41,9 @@ async function emcc(args: readonly string[]): Promise<void> {
 export async function compile(name: string, exports: readonly string[], out: string, relaxed = false): Promise<void> {
   const exported = `-sEXPORTED_FUNCTIONS=${exports.map((e) => `_${e}`).join(",")}`;
   const inOrder = IN_ORDER.includes(name);
-  const flags = [...COMPILE_FLAGS, ...(inOrder ? ["-fno-slp-vectorize"] : []), ...(relaxed ? ["-mrelaxed-simd"] : [])];
+  const [sharing, linking] = SHARED.includes(name) ? SHARED_FLAGS : [[], []];
+  const ordering = inOrder ? ["-fno-slp-vectorize"] : [];
+  const flags = [...COMPILE_FLAGS, ...sharing, ...ordering, ...(relaxed ? ["-mrelaxed-simd"] : [])];
   const folder = await Deno.makeTempDir();
   const [bitcode, object] = [`${folder}/${name}.bc`, `${folder}/${name}.o`];
   if (inOrder) { // optimized twice: only the second time it sees that arrays fit into registers
@@ -44,7 +53,7 @@ export async function compile(name: string, exports: readonly string[], out: str
     await emcc([path(`./${name}.c`), "-std=c11", ...flags, "-o", object]);
   }
   // From -O2 on another optimizer goes over the module, which puts off sums until more values live than there are registers.
-  await emcc([object, ...LINK_FLAGS, inOrder ? "-O1" : "-O3", exported, "-o", out]);
+  await emcc([object, ...LINK_FLAGS, ...linking, inOrder ? "-O1" : "-O3", exported, "-o", out]);
   await Deno.remove(folder, { recursive: true });
   if (relaxed) await Deno.writeFile(out, standardCodes(await Deno.readFile(out)));
 }

@@ -38,24 +38,25 @@ void norm_rope(float *x, uint32_t stride, uint32_t heads, uint32_t d, const floa
 
 // out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into state[slot,heads,d(k),d(v)],
 // zero before position 0: qkv[t,3,heads,d], d ≤ 256; decays[heads,2,33]: exp(g i), then 1 - exp(g i), i = 0 … 32;
-// begin, end: of heads
+// begin, end: of [segments, heads]
 void linear_attention(float *out, const float *qkv, float *state, const float *decays, const uint32_t *segments,
-                      uint32_t count, uint32_t heads, uint32_t d, uint32_t begin, uint32_t end);
+                      uint32_t heads, uint32_t d, uint32_t begin, uint32_t end);
 
 // x[t,w] = weight[w] · x[t,w] / sqrt(mean(x²) + eps) · sigmoid(gate[t,w]), the mean over each of `groups` equal pieces
 void group_norm_gate(float *x, const float *gate, const float *weight, float eps, uint32_t w, uint32_t groups,
                      uint32_t begin, uint32_t end);
 
-// Writes the k and v of qkv[t, heads + 2 kv_heads, d] into the cache, in pages tables[s,most] of each segment
+// Writes the k and v of qkv[t, heads + 2 kv_heads, d] into the cache, in pages tables[s,most] of each segment;
+// begin, end: of kv heads
 void append(const uint32_t *cache, const uint32_t *tables, uint32_t most, const float *qkv, const uint32_t *segments,
-            uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d);
+            uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d, uint32_t begin, uint32_t end);
 
 // out[t,heads,d] = softmax(d^(-1/2) q · keys) @ values over the positions up to the row's own; q head h reads kv head
 // h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], d ≤ 256; keys and values in pages tables[s,most] of each
-// segment; scratch[64,d]; begin, end: of kv heads
+// segment; scratch[64,d]; begin, end: of [kv heads, t], with `rows` of t
 void attention(float *out, const float *qkv, const uint32_t *cache, const uint32_t *tables, uint32_t most,
                const uint32_t *segments, uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d, float *scratch,
-               uint32_t begin, uint32_t end);
+               uint32_t rows, uint32_t begin, uint32_t end);
 
 // x[i] = sigmoid(x[i])
 void sigmoid(float *x, uint32_t begin, uint32_t end);

@@ -61,7 +61,7 @@ export interface KernelsExports extends ModuleExports {
   /**
    * out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into state[slot,heads,d(k),d(v)],
    * zero before position 0: qkv[t,3,heads,d], d ≤ 256; decays[heads,2,33]: exp(g i), then 1 - exp(g i), i = 0 … 32;
-   * begin, end: of heads
+   * begin, end: of [segments, heads]
    */
   linear_attention(
     out: Ptr<"f32">,
@@ -69,7 +69,6 @@ export interface KernelsExports extends ModuleExports {
     state: Ptr<"f32">,
     decays: Ptr<"f32">,
     segments: Ptr<"u32">,
-    count: number,
     heads: number,
     d: number,
     begin: number,
@@ -91,7 +90,8 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
-   * Writes the k and v of qkv[t, heads + 2 kv_heads, d] into the cache, in pages tables[s,most] of each segment
+   * Writes the k and v of qkv[t, heads + 2 kv_heads, d] into the cache, in pages tables[s,most] of each segment;
+   * begin, end: of kv heads
    */
   append(
     cache: Ptr<"u32">,
@@ -103,12 +103,14 @@ export interface KernelsExports extends ModuleExports {
     heads: number,
     kvHeads: number,
     d: number,
+    begin: number,
+    end: number,
   ): void;
 
   /**
    * out[t,heads,d] = softmax(d^(-1/2) q · keys) @ values over the positions up to the row's own; q head h reads kv head
    * h / (heads / kv_heads): qkv[t, heads + 2 kv_heads, d], d ≤ 256; keys and values in pages tables[s,most] of each
-   * segment; scratch[64,d]; begin, end: of kv heads
+   * segment; scratch[64,d]; begin, end: of [kv heads, t], with `rows` of t
    */
   attention(
     out: Ptr<"f32">,
@@ -122,6 +124,7 @@ export interface KernelsExports extends ModuleExports {
     kvHeads: number,
     d: number,
     scratch: Ptr<"f32">,
+    rows: number,
     begin: number,
     end: number,
   ): void;

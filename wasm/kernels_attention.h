@@ -116,13 +116,13 @@ INLINE void store_cached(const struct weights *to, const float *x, uint32_t d) {
 }
 
 void append(const uint32_t *cache, const uint32_t *tables, uint32_t most, const float *qkv, const uint32_t *segments,
-            uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d) {
+            uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d, uint32_t begin, uint32_t end) {
   const struct cache *c = (const struct cache *)cache;
   for (uint32_t n = 0; n < count; n++) {
     const uint32_t start = segments[4 * n + 1], rows = segments[4 * n + 2], row = segments[4 * n + 3];
     for (uint32_t r = 0; r < rows; r++) {
       const float *k = qkv + ((row + r) * (heads + 2 * kv_heads) + heads) * d, *v = k + kv_heads * d;
-      for (uint32_t g = 0; g < kv_heads; g++) {
+      for (uint32_t g = begin; g < end; g++) {
         const struct weights key = cached(c, tables + n * most, start + r, 0, g, d);
         const struct weights value = cached(c, tables + n * most, start + r, 1, g, d);
         store_cached(&key, k + g * d, d);
@@ -162,24 +162,33 @@ static void attend(struct queries *qs, const struct cache *c, const uint32_t *ta
   write_out(qs, d);
 }
 
+// Rows begin … end - 1 of the step, as far as they are the segment's, and the queries of kv head g.
+static void attend_segment(struct queries *qs, float *out, const float *qkv, const struct cache *c,
+                           const uint32_t *table, const uint32_t *segment, uint32_t heads, uint32_t kv_heads, uint32_t d,
+                           float *scratch, uint32_t g, uint32_t begin, uint32_t end) {
+  const uint32_t group = heads / kv_heads, start = segment[1], row = segment[3];
+  const uint32_t low = begin > row ? begin : row, high = min_u32(end, row + segment[2]);
+  for (uint32_t first = low * group; first < high * group; first += QUERIES) {
+    qs->scores.count = min_u32(QUERIES, high * group - first);
+    for (uint32_t q = 0; q < qs->scores.count; q++) {
+      const uint32_t r = (first + q) / group, head = g * group + (first + q) % group;
+      qs->scores.x[q] = qkv + (r * (heads + 2 * kv_heads) + head) * d;
+      qs->out[q] = out + (r * heads + head) * d;
+      qs->position[q] = start + r - row;
+    }
+    attend(qs, c, table, g, d, scratch);
+  }
+}
+
 void attention(float *out, const float *qkv, const uint32_t *cache, const uint32_t *tables, uint32_t most,
                const uint32_t *segments, uint32_t count, uint32_t heads, uint32_t kv_heads, uint32_t d, float *scratch,
-               uint32_t begin, uint32_t end) {
-  const uint32_t group = heads / kv_heads;
+               uint32_t rows, uint32_t begin, uint32_t end) {
   struct queries qs;
-  for (uint32_t n = 0; n < count; n++) {
-    const uint32_t start = segments[4 * n + 1], rows = segments[4 * n + 2], row = segments[4 * n + 3];
-    for (uint32_t g = begin; g < end; g++) {
-      for (uint32_t first = 0; first < rows * group; first += QUERIES) {
-        qs.scores.count = min_u32(QUERIES, rows * group - first);
-        for (uint32_t q = 0; q < qs.scores.count; q++) {
-          const uint32_t r = (first + q) / group, head = g * group + (first + q) % group;
-          qs.scores.x[q] = qkv + ((row + r) * (heads + 2 * kv_heads) + head) * d;
-          qs.out[q] = out + ((row + r) * heads + head) * d;
-          qs.position[q] = start + r;
-        }
-        attend(&qs, (const struct cache *)cache, tables + n * most, g, d, scratch);
-      }
+  for (uint32_t g = begin / rows; g * rows < end; g++) {
+    const uint32_t low = begin > g * rows ? begin - g * rows : 0, high = min_u32(rows, end - g * rows);
+    for (uint32_t n = 0; n < count; n++) {
+      attend_segment(&qs, out, qkv, (const struct cache *)cache, tables + n * most, segments + 4 * n, heads, kv_heads,
+                     d, scratch, g, low, high);
     }
   }
 }

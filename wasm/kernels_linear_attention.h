@@ -105,24 +105,23 @@ static void chunk(const struct head *h, uint32_t n) {
 }
 
 void linear_attention(float *out, const float *qkv, float *state, const float *decays, const uint32_t *segments,
-                      uint32_t count, uint32_t heads, uint32_t d, uint32_t begin, uint32_t end) {
+                      uint32_t heads, uint32_t d, uint32_t begin, uint32_t end) {
   struct head h = {.stride = 3 * heads * d, .out_stride = heads * d, .d = d, .scale = 1 / __builtin_sqrtf((float)d)};
-  for (const uint32_t *s = segments; s < segments + 4 * count; s += 4) {
+  for (uint32_t unit = begin; unit < end; unit++) {
+    const uint32_t i = unit % heads, *s = segments + 4 * (unit / heads);
     const uint32_t slot = s[0], start = s[1], rows = s[2], first = s[3];
-    for (uint32_t i = begin; i < end; i++) {
-      h.decay = decays + i * 2 * (CHUNK + 1);
-      h.loss = h.decay + CHUNK + 1;
-      h.state = state + (slot * heads + i) * d * d;
-      for (uint32_t j = 0; start == 0 && j < d * d; j += 4) store(h.state + j, splat(0));
-      for (uint32_t r = 0; r < rows; r += CHUNK) {
-        const uint32_t n = min_u32(CHUNK, rows - r);
-        h.q = qkv + (first + r) * h.stride + i * d;
-        h.k = h.q + heads * d;
-        h.v = h.k + heads * d;
-        h.out = out + (first + r) * h.out_stride + i * d;
-        if (n == 1) step(&h);
-        else chunk(&h, n);
-      }
+    h.decay = decays + i * 2 * (CHUNK + 1);
+    h.loss = h.decay + CHUNK + 1;
+    h.state = state + (slot * heads + i) * d * d;
+    for (uint32_t j = 0; start == 0 && j < d * d; j += 4) store(h.state + j, splat(0));
+    for (uint32_t r = 0; r < rows; r += CHUNK) {
+      const uint32_t n = min_u32(CHUNK, rows - r);
+      h.q = qkv + (first + r) * h.stride + i * d;
+      h.k = h.q + heads * d;
+      h.v = h.k + heads * d;
+      h.out = out + (first + r) * h.out_stride + i * d;
+      if (n == 1) step(&h);
+      else chunk(&h, n);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** A WASM module's linear memory: a bump arena of aligned allocations, typed views and branded pointers. */
+/** A WASM module's linear memory: a bump arena of aligned allocations, typed views and branded pointers; and how threads share it. */
 
 /** Element types that a pointer in a C header may have. */
 export type Elem = "f32" | "f64" | "u8" | "i8" | "u16" | "i16" | "u32" | "i32";
@@ -31,25 +31,52 @@ const ALIGN = 16; // one SIMD register
 /** What every module built by `wasm/build.ts` exports besides its kernels. */
 export interface ModuleExports {
   readonly __heap_base: WebAssembly.Global;
+  /** Where the stack goes on, downwards. */
+  readonly stackRestore: (top: number) => void;
+}
+
+/** What another thread needs to compute in a shared memory: its module, and the top of a stack of its own. */
+export interface Shared {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly stackTop: number;
+}
+
+/** -sTOTAL_STACK of build.ts. */
+const STACK_BYTES = 262144;
+
+/** The functions of a module in another thread's memory. */
+export function join<X extends ModuleExports>({ module, memory, stackTop }: Shared): X {
+  const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as X;
+  exports.stackRestore(stackTop);
+  return exports;
 }
 
 /** Linear memory of one module. Allocations live as long as the arena; `mark` and `release` free in stack order. */
 export class Memory<X extends ModuleExports> {
   readonly kernels: X;
+  readonly #module: WebAssembly.Module;
   readonly #memory: WebAssembly.Memory;
   #top: number;
 
-  private constructor(memory: WebAssembly.Memory, kernels: X) {
+  private constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, kernels: X) {
+    this.#module = module;
     this.#memory = memory;
     this.kernels = kernels;
     this.#top = Number(kernels.__heap_base.value);
   }
 
-  /** Instantiates the module at `url`. */
-  static async load<X extends ModuleExports>(url: URL): Promise<Memory<X>> {
-    const memory = new WebAssembly.Memory({ initial: 32, maximum: MAX_PAGES });
-    const { instance } = await WebAssembly.instantiateStreaming(fetch(url), { env: { memory } });
-    return new Memory(memory, instance.exports as unknown as X);
+  /** Instantiates the module at `url`; `shared` is as it was built. */
+  static async load<X extends ModuleExports>(url: URL, shared = false): Promise<Memory<X>> {
+    const memory = new WebAssembly.Memory({ initial: 32, maximum: MAX_PAGES, shared });
+    const { module, instance } = await WebAssembly.instantiateStreaming(fetch(url), { env: { memory } });
+    return new Memory(module, memory, instance.exports as unknown as X);
+  }
+
+  /** For one more thread, with a stack that is allocated here. Only of a shared memory. */
+  share(): Shared {
+    const stackTop = this.alloc("u8", STACK_BYTES) + STACK_BYTES;
+    return { module: this.#module, memory: this.#memory, stackTop };
   }
 
   /** Bytes allocated so far, the module's own data included. */

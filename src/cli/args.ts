@@ -81,6 +81,10 @@ export function modelCommand(name: string) {
         .argParser(matching(/^\d+-\d+(,\d+-\d+)*$/, "ranges like 0-9,10-19")).helpGroup("Model:"),
     )
     .addOption(
+      new Option("--threads <n>", "threads of a WASM stage (default: the processors, shared out, up to 16)")
+        .argParser(integer(1)).helpGroup("Model:"),
+    )
+    .addOption(
       new Option("--quantize <kind>", "matrices in 8 bits (q8), or routed experts in 4 and the others in 8 (q4)")
         .choices(["none", "q8", "q4"] as const).default("none" as const).helpGroup("Model:"),
     )
@@ -152,6 +156,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     gpu,
     stages,
     layers,
+    threads,
     maxContext,
     decay,
     ropeScaling,
@@ -167,6 +172,7 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     gpu,
     stages,
     layers,
+    threads,
     maxContext,
     decay,
     ropeScaling,

@@ -36,7 +36,8 @@ export function devicesCommand(host: Host) {
         directory,
         given({ maxContext, maxSequences, quantize, kvCache, ropeScaling }),
       );
-      const cpu = { threads: navigator.hardwareConcurrency, availableBytes: Deno.systemMemoryInfo().available };
+      const threads = flags.threads === undefined ? navigator.hardwareConcurrency : flags.threads * (flags.stages ?? 1);
+      const cpu = { threads, availableBytes: Deno.systemMemoryInfo().available };
       const needs = size.weightBytes + size.stateBytes + size.cacheBytes + size.activationBytes;
       // Software adapters compute in the computer's own memory; WebGPU does not tell how much a hardware one has.
       const fitsMemory = needs <= cpu.availableBytes;

@@ -19,7 +19,7 @@ export interface EngineHooks {
   onProgress?(loadedBytes: number, totalBytes: number): void;
   /** Hears every step, if the options ask for a profile. */
   onStep?(report: StepReport): void;
-  /** Folder of the workers' entries, engine.ts and stage.ts. */
+  /** Folder of the workers' entries: engine.ts, stage.ts and thread.ts. */
   readonly workers?: URL;
   /** Gives up opening. */
   readonly signal?: AbortSignal;
@@ -67,7 +67,8 @@ export class EngineClient implements AsyncDisposable {
     const { signal, onProgress = () => {}, onStep = () => {} } = hooks;
     const folder = hooks.workers ?? new URL("../../workers/", import.meta.url);
     signal?.throwIfAborted();
-    const entries = { engine: new URL("engine.ts", folder), stage: new URL("stage.ts", folder) };
+    const [engine, stage, thread] = ["engine.ts", "stage.ts", "thread.ts"].map((name) => new URL(name, folder));
+    const entries = { engine: engine!, stage: stage!, thread: thread! };
     const workers = new EngineWorkers(options, entries, onProgress);
     const giveUp = () => workers[Symbol.asyncDispose]();
     signal?.addEventListener("abort", giveUp);

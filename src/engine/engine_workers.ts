@@ -1,13 +1,15 @@
-/** The workers of one engine, joined by ports: the first has the engine and the first stage, the others a stage each. */
+/** The workers of one engine, joined by ports: the first has the engine and the first stage, the others a stage each, and threads for each stage. */
 import { MessageChannel } from "node:worker_threads";
 import { type Link, portLink } from "../pipeline/link.ts";
-import type { EngineOptions, FromEngine, OpenEngine, StageInfo, ToEngine } from "../pipeline/messages.ts";
+import type { EngineOptions, FromEngine, OpenEngine, OpenStage, StageInfo, ToEngine } from "../pipeline/messages.ts";
 import { StageWorker } from "./stage_worker.ts";
+import { ThreadWorker } from "./thread_worker.ts";
 
-/** Entries of the two kinds of workers. */
+/** Entries of the three kinds of workers. */
 export interface WorkerEntries {
   readonly engine: URL;
   readonly stage: URL;
+  readonly thread: URL;
 }
 
 /**
@@ -24,20 +26,23 @@ export class EngineWorkers implements AsyncIterable<readonly FromEngine[]>, Asyn
     entries: WorkerEntries,
     onProgress: (loadedBytes: number, totalBytes: number) => void,
   ) {
-    const { layers } = options;
+    const { layers, threads: each = 1, ...shared } = options;
     const { port1, port2: port } = new MessageChannel();
     const channels = layers.length === 1 ? [] : layers.map(() => new MessageChannel()); // one out of each stage
     const [output, results] = [channels[0]?.port1, channels.at(-1)?.port2];
     const further = output && results ? { output, results } : null;
-    const engine: OpenEngine = { type: "open", options, port, sent: this.#sent.buffer, further };
+    const threads = layers.map(() => Array.from({ length: each - 1 }, () => new ThreadWorker(entries.thread)));
+    const [own, ...others] = threads.map((threads) => threads.map(({ port }) => port));
+    const engine: OpenEngine = { type: "open", options, threadPorts: own!, port, sent: this.#sent.buffer, further };
     const progress = totalProgress(layers.length, onProgress);
     this.#link = portLink(port1);
     this.#stages = [
-      new StageWorker(entries.engine, engine, [port, ...Object.values(further ?? {})], progress(0)),
+      new StageWorker(entries.engine, engine, [port, ...Object.values(further ?? {})], threads[0]!, progress(0)),
       ...channels.slice(1).map(({ port1: output }, i) => {
         const input = channels[i]!.port2;
-        const stage = { type: "open", options: { ...options, layers: layers[i + 1]! }, input, output } as const;
-        return new StageWorker(entries.stage, stage, [input, output], progress(i + 1));
+        const options = { ...shared, layers: layers[i + 1]!, threadPorts: others[i]! };
+        const stage: OpenStage = { type: "open", options, input, output };
+        return new StageWorker(entries.stage, stage, [input, output], threads[i + 1]!, progress(i + 1));
       }),
     ];
   }

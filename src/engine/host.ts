@@ -3,7 +3,6 @@ import { nextTick } from "node:process";
 import { setImmediate } from "node:timers/promises";
 import { type Link, localLinks, portLink } from "../pipeline/link.ts";
 import type {
-  EngineOptions,
   FromEngine,
   FromStage,
   OpenEngine,
@@ -30,7 +29,7 @@ export type StartStage = (
 
 /** Serves one process until it closes the engine or is gone. `report` hears what becomes of the engine and its stage. */
 export async function serveEngine(
-  { options, port, sent, further }: OpenEngine,
+  { options, threadPorts = [], port, sent, further }: OpenEngine,
   startStage: StartStage,
   report: (event: StageEvent) => void,
 ): Promise<void> {
@@ -41,7 +40,8 @@ export async function serveEngine(
     : localLinks<FromStage, never>();
   await using pipeline = new Pipeline(toFirst, results, options.layers.length);
   try {
-    const info = await openStage(startStage, options, [input, output], pipeline, report);
+    const stage = { ...options, layers: options.layers[0]!, threadPorts };
+    const info = await openStage(startStage, stage, [input, output], pipeline, report);
     if (!info) return;
     const limits = { ...options, vocabulary: info.vocabulary };
     const engine = new Engine(
@@ -60,13 +60,13 @@ export async function serveEngine(
 /** Starts the first stage and waits until it is open; null if it fails. Its failure, then or later, breaks the pipeline. */
 function openStage(
   startStage: StartStage,
-  options: EngineOptions,
+  options: StageOptions,
   links: readonly [input: Link<ToStage, never>, output: Link<never, ToStage | FromStage>],
   pipeline: Pipeline,
   report: (event: StageEvent) => void,
 ): Promise<StageInfo | null> {
   return new Promise((resolve) =>
-    startStage({ ...options, layers: options.layers[0]! }, ...links, (event) => {
+    startStage(options, ...links, (event) => {
       switch (event.type) {
         case "loading":
           return report(event);

@@ -1,6 +1,7 @@
-/** A worker that holds a stage, as the process sees it: opened, watched, ended. It never ends by itself unless it fails. */
+/** A worker that holds a stage, with the threads that compute for it, as the process sees them: opened, watched, ended. None ends by itself unless it fails. */
 import { type MessagePort, Worker } from "node:worker_threads";
 import type { OpenEngine, OpenStage, StageEvent, StageInfo } from "../pipeline/messages.ts";
+import type { ThreadWorker } from "./thread_worker.ts";
 
 /**
  * Deno says that a worker has exited before its thread has let go of the GPU. A process that ends within that time was seen
@@ -13,19 +14,23 @@ export class StageWorker implements AsyncDisposable {
   readonly #opened = Promise.withResolvers<StageInfo>();
   readonly #onGpu: boolean;
   readonly #ended = Promise.withResolvers<string>();
+  readonly #threads: readonly ThreadWorker[];
 
   constructor(
     entry: URL,
     message: OpenEngine | OpenStage,
     ports: readonly MessagePort[],
+    threads: readonly ThreadWorker[],
     onProgress: (loadedBytes: number, totalBytes: number) => void,
   ) {
     this.#onGpu = message.options.backend === "webgpu";
+    this.#threads = threads;
+    for (const { ended } of threads) ended.then((reason) => this.#end(reason));
     this.#worker = new Worker(entry);
     this.#worker.on("message", (event: StageEvent) => this.#hear(event, onProgress));
     this.#worker.on("error", (error) => this.#end(error.message));
     this.#worker.on("exit", () => this.#end("its worker ended without a word"));
-    this.#worker.postMessage(message, ports);
+    this.#worker.postMessage(message, [...ports, ...threads.map(({ port }) => port)]);
   }
 
   /** Rejects with the stage's reason if it cannot be opened. */
@@ -39,7 +44,7 @@ export class StageWorker implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#worker.terminate();
+    await Promise.all([this.#worker.terminate(), ...this.#threads.map((thread) => thread[Symbol.asyncDispose]())]);
     if (this.#onGpu) await new Promise((resolve) => setTimeout(resolve, GPU_RELEASE_MILLIS));
   }
 

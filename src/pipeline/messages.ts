@@ -142,6 +142,8 @@ export interface StageOptions {
   readonly randomWeights?: boolean;
   /** Measure the devices' time of every step, and report every step. */
   readonly profile?: boolean;
+  /** To the threads that share a WASM stage's work with its own; none if left out. */
+  readonly threadPorts?: readonly MessagePort[];
 }
 
 /** What a stage says of itself once it is open. */
@@ -165,6 +167,12 @@ export interface OpenStage {
   readonly options: StageOptions;
   readonly input: MessagePort;
   readonly output: MessagePort;
+}
+
+/** Process → a further thread of a stage, once: its end of one of the stage's `threadPorts`. */
+export interface OpenThread {
+  readonly type: "open";
+  readonly port: MessagePort;
 }
 
 /** Stage or engine worker → process. */
@@ -310,7 +318,9 @@ export interface PrefixCacheOptions {
   readonly snapshots: number;
 }
 
-export interface EngineOptions extends Omit<StageOptions, "layers"> {
+export interface EngineOptions extends Omit<StageOptions, "layers" | "threadPorts"> {
+  /** Threads of each WASM stage, its own among them; 1 if left out. */
+  readonly threads?: number;
   /** Most rows of a chunk of a prompt while other sequences decode, which wait for it; as many as a step may have if left out. */
   readonly rowsBeside?: number;
   /** Whether answers are the same, to the bit, whoever else is answered at the same time; then few sequences decode in one step. */
@@ -347,6 +357,8 @@ export interface EngineStatus {
 export interface OpenEngine {
   readonly type: "open";
   readonly options: EngineOptions;
+  /** The first stage's. */
+  readonly threadPorts?: readonly MessagePort[];
   /** Carries ToEngine one way, lists of FromEngine the other. */
   readonly port: MessagePort;
   /** One u32, how many messages the process has sent: who steps without rest sees here that one waits. */

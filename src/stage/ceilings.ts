@@ -15,10 +15,12 @@ export interface Ceilings {
 }
 
 /** Takes a second, and frees all that it took. */
-export function measureDevice({ backend, gpu }: Pick<StageOptions, "backend" | "gpu">): Promise<Ceilings> {
+export function measureDevice(
+  { backend, gpu, threads }: Pick<StageOptions, "backend" | "gpu"> & { readonly threads: number },
+): Promise<Ceilings> {
   switch (backend) {
     case "wasm":
-      return measureWasm();
+      return measureWasm(threads);
     case "webgpu":
       return measureWebGpu(gpu);
     default:

@@ -15,7 +15,7 @@ class SpoilingBackend extends WasmBackend {
   }
 
   static async spoiling(label: string | null): Promise<SpoilingBackend> {
-    return new SpoilingBackend(await Memory.load<KernelsExports>(url), label);
+    return new SpoilingBackend(await Memory.load<KernelsExports>(url, true), label);
   }
 
   override write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {

@@ -90,7 +90,7 @@ class FaultyBackend extends WasmBackend {
 }
 
 const faulty = (label: string, fault: "full" | "spoils") => async () =>
-  new FaultyBackend(await Memory.load<KernelsExports>(url), label, fault);
+  new FaultyBackend(await Memory.load<KernelsExports>(url, true), label, fault);
 
 for (
   const [label, change] of [

@@ -1,37 +1,40 @@
-/** What one thread of the CPU can do at best. */
+/** What threads of the CPU can do at best. */
+import { StartedThreads } from "./started_threads.ts";
 import { WasmBackend } from "./wasm_backend.ts";
 
 /** More than caches hold. */
 const READ_BYTES = 256 * 2 ** 20;
+
+/** Columns of the product that reads. */
+const READ_WIDTH = 4096;
 
 const LINE = 8; // f64 of a cache line
 
 /** Long enough for the modules to be compiled in earnest. */
 const MEASURE_MILLIS = 400;
 
-/** A product of this size and square stays in the caches. */
+/** A product of this size, and square for each thread, stays in the caches. */
 const SIDE = 512;
 const ROWS = 64;
 
-/** As `measureDevice` says; operations are those of this backend's own matrix product. */
-export async function measureWasm() {
+/**
+ * As `measureDevice` says, for so many threads. Operations are those of this backend's own product of many rows; bytes what one thread reads,
+ * or all of them by a product of one row if those are more.
+ */
+export async function measureWasm(threads: number) {
   const source = new Float64Array(READ_BYTES / 8).fill(1.5);
-  const readMillis = await best(() => Promise.resolve(readLines(source)));
-  using backend = await WasmBackend.open();
-  const [out, x] = ["out", "x"].map((label) => backend.tensor(label, "f32", [ROWS, SIDE]));
-  const weight = { values: backend.tensor("weight", "f32", [SIDE, SIDE]), scales: null };
-  for (const tensor of [x!, weight.values]) await backend.fill(tensor, { seed: 1, spread: 0.05, centre: 0 });
-  const plan = backend.record(
-    { rows: ROWS, segments: 1, outputs: 0 },
-    (ops) => ops.projectAdd(out!, x!, { weight, bias: null }),
-  );
-  const segments = [{ slot: 0, start: 0, rows: ROWS }];
-  const step = { segments, outputs: new Uint32Array(), rows: new Uint32Array() };
-  const productMillis = await best(() => backend.run(plan, step, []));
+  let readMillis = await best(() => Promise.resolve(readLines(source)));
+  await using others = new StartedThreads(threads - 1);
+  using backend = await WasmBackend.open(others.ports());
+  if (threads > 1) {
+    const readAll = await product(backend, 1, [READ_BYTES / 4 / READ_WIDTH, READ_WIDTH]);
+    readMillis = Math.min(readMillis, await best(readAll));
+  }
+  const productMillis = await best(await product(backend, ROWS, [threads * SIDE, SIDE]));
   return {
     device: backend.device,
     bandwidth: READ_BYTES / readMillis * 1e3,
-    flops: 2 * ROWS * SIDE * SIDE / productMillis * 1e3,
+    flops: 2 * ROWS * threads * SIDE * SIDE / productMillis * 1e3,
     dispatchMillis: null,
   };
 }
@@ -46,6 +49,19 @@ function readLines(source: Float64Array): number {
     d += source[i + 3 * LINE]!;
   }
   return a + b + c + d;
+}
+
+/** A run that adds x [rows, K] @ W^T to out [rows, N], with W [N, K] in f32. */
+async function product(backend: WasmBackend, rows: number, [N, K]: readonly [N: number, K: number]) {
+  const [out, x] = [backend.tensor("out", "f32", [rows, N]), backend.tensor("x", "f32", [rows, K])];
+  const weight = { values: backend.tensor("weight", "f32", [N, K]), scales: null };
+  for (const tensor of [x, weight.values]) await backend.fill(tensor, { seed: 1, spread: 0.05, centre: 0 });
+  const plan = backend.record(
+    { rows, segments: 1, outputs: 0 },
+    (ops) => ops.projectAdd(out, x, { weight, bias: null }),
+  );
+  const step = { segments: [{ slot: 0, start: 0, rows }], outputs: new Uint32Array(), rows: new Uint32Array() };
+  return () => backend.run(plan, step, []);
 }
 
 /** Milliseconds of the fastest of many runs. */

@@ -3,7 +3,7 @@ import type { Ptr } from "../../../wasm/memory.ts";
 import type { Norm, Router, Routing } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { f32, NONE, sides, u32 } from "./binding.ts";
-import type { Recording } from "./recording.ts";
+import { columns, elements, type Recording, rows } from "./recording.ts";
 
 /** Bound of arrays on the kernels' stack: kernels.h. */
 const MAX_EXPERTS = 1024;
@@ -14,23 +14,17 @@ export function recordRoute(
   [hidden, norm, map]: readonly [hidden: Tensor, norm: Norm, map: Weight],
   { score, groups, groupsKept, perToken, normalize, scale, bias }: Router,
 ): void {
-  const { calls, kernels, step } = recording;
   const [E] = sides(map);
   if (E > MAX_EXPERTS) {
     throw new RangeError(`Cannot route to ${E} experts: the WASM backend has at most ${MAX_EXPERTS}`);
   }
   const scores = recording.scratch.get("scores", "f32", recording.capacity.rows * E);
-  calls.push(recording.product(scores, recording.normed(hidden, norm), map));
-  calls.push(
-    score === "sigmoid"
-      ? () => kernels.sigmoid(scores, 0, step.rowCount * E)
-      : () => kernels.softmax(scores, E, 0, step.rowCount),
-  );
+  recording.product(scores, recording.normed(hidden, norm), map);
+  if (score === "sigmoid") recording.call("sigmoid", [scores, "begin", "end"], elements(E));
+  else recording.call("softmax", [scores, E, "begin", "end"], rows(24 * E));
   const [ids, weights, added] = [u32(routing.ids), f32(routing.weights), bias === null ? NONE : f32(bias)];
-  const divide = Number(normalize);
-  calls.push(() =>
-    kernels.choose(ids, weights, scores, added, E, groups, groupsKept, perToken, divide, scale, 0, step.rowCount)
-  );
+  const how = [E, groups, groupsKept, perToken, Number(normalize), scale] as const;
+  recording.call("choose", [ids, weights, scores, added, ...how, "begin", "end"], rows(32 * E * (4 + perToken)));
 }
 
 /** The pairs of a routing by expert, and where each expert's begin. */
@@ -39,12 +33,20 @@ interface Sorted {
   readonly starts: Ptr<"u32">;
 }
 
-function recordSort({ calls, kernels, step, capacity, scratch }: Recording, routing: Routing, E: number): Sorted {
+function recordSort(recording: Recording, routing: Routing, E: number): Sorted {
+  const { capacity, scratch } = recording;
   const [ids, K] = [u32(routing.ids), routing.ids.shape[1]!];
   const order = scratch.get("order", "u32", capacity.rows * K);
   const starts = scratch.get("starts", "u32", E + 1);
-  calls.push(() => kernels.sort_by_expert(order, starts, ids, step.rowCount * K, E));
+  recording.call("sort_by_expert", [order, starts, ids, "end", E], { ...elements(K), work: 0 });
   return { order, starts };
+}
+
+/** How many pairs each row has, and each row of what is multiplied. */
+interface Pairs {
+  readonly perToken: number;
+  readonly perInput: number;
+  readonly when?: "call" | "beside";
 }
 
 /** y[t, k] = x[t] @ W[e]^T, or x[t, k] @ W[e]^T where x has a row for each pair, e = ids[t, k] */
@@ -53,12 +55,14 @@ function recordExperts(
   [y, x]: readonly [y: Ptr<"f32">, x: Ptr<"f32">],
   { order, starts }: Sorted,
   weight: Weight,
-  rowsPerInput: number,
+  { perToken, perInput, when = "call" }: Pairs,
 ): void {
-  const { calls, kernels, bindings } = recording;
-  const [E, N] = weight.values.shape as [number, number, number];
-  const [matrix, packed] = [bindings.matrix(weight), recording.packed(weight)];
-  calls.push(() => kernels.experts_matmul(y, x, matrix, packed, order, starts, E, rowsPerInput, 0, N));
+  const [matrix, packed, E] = [recording.bindings.matrix(weight), recording.packed(weight), weight.values.shape[0]!];
+  recording[when](
+    "experts_matmul",
+    [y, x, matrix, packed, order, starts, E, perInput, "begin", "end"],
+    columns(sides(weight), "rowCount", perToken),
+  );
 }
 
 export function recordExpertsGateUp(
@@ -68,14 +72,14 @@ export function recordExpertsGateUp(
   routing: Routing,
   [gate, up]: readonly [gate: Weight, up: Weight],
 ): void {
-  const { calls, kernels, step, capacity } = recording;
+  const { capacity, scratch } = recording;
   const [, K, I] = out.shape as [number, number, number];
   const x = recording.normed(hidden, norm);
-  const [y, ups] = [f32(out), recording.scratch.get("ups", "f32", capacity.rows * K * I)];
-  const pairs = recordSort(recording, routing, gate.values.shape[0]!);
-  recordExperts(recording, [y, x], pairs, gate, K);
-  recordExperts(recording, [ups, x], pairs, up, K);
-  calls.push(() => kernels.swiglu(y, ups, 0, step.rowCount * K * I));
+  const [y, ups] = [f32(out), scratch.get("ups", "f32", capacity.rows * K * I)];
+  const sorted = recordSort(recording, routing, gate.values.shape[0]!);
+  recordExperts(recording, [y, x], sorted, gate, { perToken: K, perInput: K });
+  recordExperts(recording, [ups, x], sorted, up, { perToken: K, perInput: K, when: "beside" });
+  recording.call("swiglu", [y, ups, "begin", "end"], elements(K * I));
 }
 
 export function recordExpertsDownAdd(
@@ -84,11 +88,12 @@ export function recordExpertsDownAdd(
   routing: Routing,
   down: Weight,
 ): void {
-  const { kernels, step, capacity, scratch } = recording;
+  const { capacity, scratch } = recording;
   const K = x.shape[1]!;
   const [H] = sides(down);
   const downs = scratch.get("downs", "f32", capacity.rows * K * H);
-  recordExperts(recording, [downs, f32(x)], recordSort(recording, routing, down.values.shape[0]!), down, 1);
-  const [y, weights] = [f32(hidden), f32(routing.weights)];
-  recording.changing(() => kernels.combine(y, downs, weights, K, H, 0, step.rowCount));
+  const sorted = recordSort(recording, routing, down.values.shape[0]!);
+  recordExperts(recording, [downs, f32(x)], sorted, down, { perToken: K, perInput: 1 });
+  recording.changing();
+  recording.call("combine", [f32(hidden), downs, f32(routing.weights), K, H, "begin", "end"], rows(4 * K * H));
 }

@@ -1,4 +1,4 @@
-/** The operations as calls of kernels: pointers bound once, row counts read from the step that runs. */
+/** The operations as calls of kernels: pointers bound once, row counts named, to be read from the step that runs. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
 import type {
@@ -16,10 +16,10 @@ import type {
 } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { recordLinearAttention, recordSoftmaxAttention } from "./attention_ops.ts";
-import { f32, u32 } from "./binding.ts";
+import { f32, sides, u32 } from "./binding.ts";
 import { drawIndex } from "./draw.ts";
 import { recordExpertsDownAdd, recordExpertsGateUp, recordRoute } from "./expert_ops.ts";
-import type { Recording } from "./recording.ts";
+import { elements, type Recording, rows } from "./recording.ts";
 
 /** Records into `recording`. */
 export class Recorder implements Ops {
@@ -32,26 +32,33 @@ export class Recorder implements Ops {
   }
 
   embed(hidden: Tensor, table: Weight): void {
-    const { kernels, step, bindings } = this.#recording;
-    const [y, matrix, { tokens }] = [f32(hidden), bindings.matrix(table), step];
-    this.#recording.changing(() => kernels.embed(y, tokens, matrix, 0, step.rowCount));
+    const { step, bindings } = this.#recording;
+    this.#recording.changing();
+    this.#recording.call(
+      "embed",
+      [f32(hidden), step.tokens, bindings.matrix(table), "begin", "end"],
+      rows(sides(table)[1]),
+    );
   }
 
   receive(hidden: Tensor): void {
     const { step } = this.#recording;
     const y = f32(hidden);
-    this.#recording.changing(() => this.#memory.view("f32", y, step.received.length).set(step.received));
+    this.#recording.changing();
+    this.#recording.here(() => this.#memory.view("f32", y, step.received.length).set(step.received));
   }
 
   project(outs: readonly Tensor[], hidden: Tensor, norm: Norm, maps: readonly Linear[]): void {
     const x = this.#recording.normed(hidden, norm);
     maps.forEach(({ weight, bias }, i) => {
-      this.#recording.calls.push(this.#recording.product(f32(outs[i]!), x, weight, { bias }));
+      if (i === 0) this.#recording.product(f32(outs[i]!), x, weight, { bias });
+      else this.#recording.productBeside(f32(outs[i]!), x, weight, { bias });
     });
   }
 
   projectAdd(hidden: Tensor, x: Tensor, { weight, bias }: Linear): void {
-    this.#recording.changing(this.#recording.product(f32(hidden), f32(x), weight, { bias, add: true }));
+    this.#recording.changing();
+    this.#recording.product(f32(hidden), f32(x), weight, { bias, add: true });
   }
 
   linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void {
@@ -63,12 +70,13 @@ export class Recorder implements Ops {
   }
 
   gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void {
-    const { calls, kernels, step, capacity, scratch } = this.#recording;
+    const { capacity, scratch } = this.#recording;
     const I = out.shape[1]!;
     const x = this.#recording.normed(hidden, norm);
     const [y, ups] = [f32(out), scratch.get("ups", "f32", capacity.rows * I)];
-    calls.push(this.#recording.product(y, x, gate), this.#recording.product(ups, x, up));
-    calls.push(() => kernels.swiglu(y, ups, 0, step.rowCount * I));
+    this.#recording.product(y, x, gate);
+    this.#recording.productBeside(ups, x, up);
+    this.#recording.call("swiglu", [y, ups, "begin", "end"], elements(I));
   }
 
   route(routing: Routing, hidden: Tensor, norm: Norm, map: Weight, how: Router): void {
@@ -94,28 +102,26 @@ export class Recorder implements Ops {
   }
 
   head(logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void {
-    const { calls, kernels, step, capacity, scratch, bindings } = this.#recording;
-    const H = norm.weight.shape[0]!;
-    const rows = scratch.get("outputs", "f32", capacity.outputs * H);
-    const [all, { outputs }] = [bindings.matrix({ values: hidden, scales: null }), step];
-    calls.push(() => kernels.embed(rows, outputs, all, 0, step.outputCount));
-    const [weight, { eps }] = [f32(norm.weight), norm];
-    calls.push(() => kernels.rms_norm(rows, rows, weight, eps, H, 0, step.outputCount));
-    calls.push(this.#recording.product(f32(logits), rows, map, { rows: "outputCount" }));
+    const { step, capacity, scratch, bindings } = this.#recording;
+    const [weight, H] = [f32(norm.weight), norm.weight.shape[0]!];
+    const x = scratch.get("outputs", "f32", capacity.outputs * H);
+    const all = bindings.matrix({ values: hidden, scales: null });
+    this.#recording.call("embed", [x, step.outputs, all, "begin", "end"], rows(4 * H, "outputCount"));
+    this.#recording.call("rms_norm", [x, x, weight, norm.eps, H, "begin", "end"], rows(4 * H, "outputCount"));
+    this.#recording.product(f32(logits), x, map, { rows: "outputCount" });
   }
 
   candidates({ ids, logits, logSumExp }: CandidateTensors, all: Tensor): void {
-    const { calls, kernels, step } = this.#recording;
     const [K, V] = [ids.shape[1]!, all.shape[1]!];
     const [i, y, sum, x] = [u32(ids), f32(logits), f32(logSumExp), f32(all)];
-    calls.push(() => kernels.candidates(i, y, sum, x, V, K, 0, step.outputCount));
+    this.#recording.call("candidates", [i, y, sum, x, V, K, "begin", "end"], rows(32 * V, "outputCount"));
   }
 
   draw(trail: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
-    const { calls, step } = this.#recording;
+    const { step } = this.#recording;
     const K = ids.shape[1]!;
     const view = <E extends "u32" | "f32">(type: E, at: Ptr<E>, count: number) => this.#memory.view(type, at, count);
-    calls.push(() => {
+    this.#recording.here(() => {
       const R = step.outputCount;
       const first = step.number * R;
       const [words, values] = [(first + R) * (2 * K + 2), R * K];

@@ -1,9 +1,9 @@
 /** The calls of one plan while they are collected, with what several operations share: norms and products. */
-import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Ptr } from "../../../wasm/memory.ts";
 import type { Capacity, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { type Bindings, f32, sides } from "./binding.ts";
+import type { Arguments, Call, Count, KernelName, Own, PlannedCall, Range } from "./call.ts";
 import type { Scratch } from "./scratch.ts";
 import type { StepTables } from "./step_tables.ts";
 
@@ -12,7 +12,6 @@ const PACKED_ROWS = 36;
 
 /** What all plans of a backend share. */
 export interface Shared {
-  readonly kernels: KernelsExports;
   readonly bindings: Bindings;
   readonly scratch: Scratch;
 }
@@ -20,24 +19,61 @@ export interface Shared {
 /** Which rows a product is taken of. */
 export type RowCount = "rowCount" | "outputCount";
 
+/** What differs from product to product. */
+interface Product {
+  readonly bias?: Tensor | null;
+  /** Adds to what is there. */
+  readonly add?: boolean;
+  readonly rows?: RowCount;
+}
+
+/** Outputs of a product that pieces have together at least: as many as kernels read side by side. */
+export const COLUMNS = 8;
+
+/** The rows of a step, of so much work each. */
+export const rows = (work: number, each: Count = "rowCount"): Range => ({ size: 1, each, work, grain: 1 });
+
+/** Elements, so many for each row; an exponential and a division of each take as long as many multiplications. */
+export const elements = (width: number): Range => ({ size: width, each: "rowCount", work: 24, grain: 16 });
+
+/** The N outputs of a product over K columns, `perRow` times for every row. */
+export const columns = ([N, K]: readonly [N: number, K: number], times: Count, perRow = 1): Range => ({
+  ...{ size: N, work: K * perRow, times, grain: COLUMNS },
+});
+
 export class Recording {
-  readonly calls: (() => void)[] = [];
-  readonly kernels: KernelsExports;
+  readonly calls: PlannedCall[] = [];
+  /** What calls without a kernel do, in their order. */
+  readonly own: (() => void)[] = [];
   readonly bindings: Bindings;
   readonly scratch: Scratch;
   /** The norm whose result `normed` is in the scratch, while hidden stays as it is. */
   #current: { readonly hidden: Tensor; readonly norm: Norm } | null = null;
 
-  constructor({ kernels, bindings, scratch }: Shared, readonly capacity: Capacity, readonly step: StepTables) {
-    this.kernels = kernels;
+  constructor({ bindings, scratch }: Shared, readonly capacity: Capacity, readonly step: StepTables) {
     this.bindings = bindings;
     this.scratch = scratch;
   }
 
-  /** Adds a call that changes hidden, so that norms are taken anew. */
-  changing(call: () => void): void {
+  /** Adds a call of a kernel over a range, that comes when all calls before are over. */
+  call<K extends KernelName>(kernel: K, args: Arguments<K>, range: Range): void {
+    this.calls.push({ kernel, args, range, beside: false } satisfies Call);
+  }
+
+  /** The same for a call that neither reads nor writes what the call before writes: it comes when that one may. */
+  beside<K extends KernelName>(kernel: K, args: Arguments<K>, range: Range): void {
+    this.calls.push({ kernel, args, range, beside: true } satisfies Call);
+  }
+
+  /** Adds what only this thread does. */
+  here(run: () => void): void {
+    this.calls.push({ kernel: null, beside: false });
+    this.own.push(run);
+  }
+
+  /** What comes next changes hidden, so that norms are taken anew. */
+  changing(): void {
     this.#current = null;
-    this.calls.push(call);
   }
 
   /** norm(hidden), computed only if the last one was another: [rows, H] */
@@ -46,27 +82,32 @@ export class Recording {
     const y = this.scratch.get("normed", "f32", this.capacity.rows * H);
     if (this.#current?.hidden === hidden && this.#current.norm === norm) return y;
     this.#current = { hidden, norm };
-    const { kernels, step } = this;
-    const [x, weight, eps] = [f32(hidden), f32(norm.weight), norm.eps];
-    this.calls.push(() => kernels.rms_norm(y, x, weight, eps, H, 0, step.rowCount));
+    this.call("rms_norm", [y, f32(hidden), f32(norm.weight), norm.eps, H, "begin", "end"], rows(4 * H));
     return y;
   }
 
-  /** The call for y = x @ W^T + bias, or y += with `add`, over all rows or all outputs of a step. */
-  product(
+  /** y = x @ W^T + bias, or y += with `add`, over all rows or all outputs of a step. */
+  product(y: Ptr<"f32">, x: Ptr<"f32">, weight: Weight, how: Product = {}): void {
+    this.call("matmul", ...this.#product(y, x, weight, how));
+  }
+
+  /** The same beside the call before. */
+  productBeside(y: Ptr<"f32">, x: Ptr<"f32">, weight: Weight, how: Product = {}): void {
+    this.beside("matmul", ...this.#product(y, x, weight, how));
+  }
+
+  #product(
     y: Ptr<"f32">,
     x: Ptr<"f32">,
     weight: Weight,
-    { bias = null, add = false, rows = "rowCount" }: { bias?: Tensor | null; add?: boolean; rows?: RowCount } = {},
-  ): () => void {
-    const { kernels, step } = this;
-    const [N] = sides(weight);
-    const [matrix, packed, mode] = [this.bindings.matrix(weight, bias), this.packed(weight), Number(add)];
-    return () => kernels.matmul(y, x, matrix, packed, step[rows], mode, 0, N);
+    { bias = null, add = false, rows = "rowCount" }: Product,
+  ): [Arguments<"matmul">, Range] {
+    const [matrix, packed] = [this.bindings.matrix(weight, bias), this.packed(weight)];
+    return [[y, x, matrix, packed, rows, Number(add), "begin", "end"], columns(sides(weight), rows)];
   }
 
   /** Where the matrix kernels pack rows and weights. */
-  packed(weight: Weight): Ptr<"f32"> {
-    return this.scratch.get("packed", "f32", PACKED_ROWS * sides(weight)[1]);
+  packed(weight: Weight): Own<"f32"> {
+    return this.scratch.own("packed", "f32", PACKED_ROWS * sides(weight)[1]);
   }
 }

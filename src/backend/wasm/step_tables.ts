@@ -3,6 +3,7 @@ import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
 import type { Draw } from "../../pipeline/messages.ts";
 import type { Capacity, StepInput } from "../backend.ts";
+import type { Counts } from "./call.ts";
 
 /** Words of a segment: slot, position of the first row, rows, index of the first row. */
 const SEGMENT_WORDS = 4;
@@ -55,6 +56,11 @@ export class StepTables {
     this.#memory.view("u32", this.outputs, outputs.length).set(outputs);
     if (rows instanceof Float32Array) this.received = rows;
     else this.#memory.view("u32", this.tokens, rows.length).set(rows);
+  }
+
+  /** In the order of COUNTS. */
+  get counts(): Counts {
+    return [this.rowCount, this.segmentCount, this.outputCount];
   }
 
   /** How the token of output `r` is drawn, if it is. */

@@ -1,4 +1,5 @@
 /** The backend that computes on the CPU, in WASM SIMD. */
+import type { MessagePort } from "node:worker_threads";
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import { fastestUrl } from "../../../wasm/kernels_module.ts";
 import { MAX_BYTES, Memory, type Ptr } from "../../../wasm/memory.ts";
@@ -25,38 +26,54 @@ import {
   type TensorShape,
 } from "../tensor.ts";
 import { Bindings, pointer, WasmTensor } from "./binding.ts";
+import { LEAST_WORK } from "./call.ts";
 import { fill } from "./fill.ts";
 import { Recorder } from "./recorder.ts";
 import { Recording, type Shared } from "./recording.ts";
 import { Scratch } from "./scratch.ts";
 import { StepTables } from "./step_tables.ts";
+import { Threads, type ThreadsPlan } from "./threads.ts";
 
 /** Tensors begin at multiples of so many bytes. */
 const ALIGN = 16;
 
 class WasmPlan implements Plan {
-  constructor(readonly capacity: Capacity, readonly calls: readonly (() => void)[], readonly step: StepTables) {}
+  constructor(readonly capacity: Capacity, readonly plan: ThreadsPlan, readonly step: StepTables) {}
 }
 
-/** One linear memory with all tensors, at most 4 GiB, and one thread. */
+/** One linear memory with all tensors, at most 4 GiB, and one thread or several that share the work. */
 export class WasmBackend implements Backend {
-  readonly device = "CPU (WASM SIMD)";
+  readonly device: string;
   readonly maxBytes = MAX_BYTES;
   readonly onHost = true;
   readonly gpuMillis = null;
   readonly pieceBytes = MAX_BYTES;
   readonly #memory: Memory<KernelsExports>;
   readonly #shared: Shared;
+  readonly #threads: Threads;
   #bytes = 0;
 
-  /** Computes in `memory` with `kernels`, which are those of its module. */
-  constructor(memory: Memory<KernelsExports>, kernels: KernelsExports = memory.kernels) {
+  /**
+   * Computes in `memory` with `kernels`, which are those of its module, and with the threads behind `ports`, in pieces of at least
+   * `leastWork` multiplications.
+   */
+  constructor(
+    memory: Memory<KernelsExports>,
+    kernels: KernelsExports = memory.kernels,
+    ports: readonly MessagePort[] = [],
+    leastWork: number = LEAST_WORK,
+  ) {
     this.#memory = memory;
-    this.#shared = { kernels, bindings: new Bindings(memory), scratch: new Scratch(memory) };
+    this.#threads = new Threads(memory, kernels, ports, leastWork);
+    const { count } = this.#threads;
+    this.#shared = { bindings: new Bindings(memory), scratch: new Scratch(memory, count) };
+    this.device = count === 1 ? "CPU (WASM SIMD)" : `CPU (WASM SIMD, ${count} threads)`;
   }
 
-  static async open(): Promise<WasmBackend> {
-    return new WasmBackend(await Memory.load<KernelsExports>(fastestUrl));
+  /** `ports` lead to the threads that work besides this one. */
+  static async open(ports: readonly MessagePort[] = [], leastWork: number = LEAST_WORK): Promise<WasmBackend> {
+    const memory = await Memory.load<KernelsExports>(fastestUrl, true);
+    return new WasmBackend(memory, memory.kernels, ports, leastWork);
   }
 
   get bytes(): number {
@@ -113,15 +130,15 @@ export class WasmBackend implements Backend {
     const step = new StepTables(this.#memory, capacity);
     const recording = new Recording(this.#shared, capacity, step);
     build(new Recorder(recording, this.#memory));
-    return new WasmPlan(capacity, recording.calls, step);
+    return new WasmPlan(capacity, this.#threads.plan(recording.calls, recording.own), step);
   }
 
   async run(plan: Plan, input: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
     await rest();
-    const { calls, step } = plan as WasmPlan;
+    const { plan: calls, step } = plan as WasmPlan;
     step.set(input);
     this.#copy(input.before);
-    for (let i = 0; i <= (input.draws?.length ?? 0); i++) for (const call of calls) call();
+    for (let i = 0; i <= (input.draws?.length ?? 0); i++) this.#threads.run(calls, step.counts);
     this.#copy(input.after);
     return await this.read(reads);
   }
@@ -141,6 +158,8 @@ export class WasmBackend implements Backend {
     }));
   }
 
-  /** The memory goes with the last reference to the backend and its plans. */
-  [Symbol.dispose](): void {}
+  /** Lets the threads go. The memory goes with the last reference to the backend and its plans. */
+  [Symbol.dispose](): void {
+    this.#threads[Symbol.dispose]();
+  }
 }

@@ -1,0 +1,169 @@
+/** Several threads of the WASM backend: the same bits as one, however many there are and whatever they share out; and how they fail and end. */
+import { strict as assert } from "node:assert";
+import { type Backend, DeviceLostError, type Ops } from "../../src/backend/backend.ts";
+import { StartedThreads } from "../../src/backend/wasm/started_threads.ts";
+import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
+import { type KernelsExports, url } from "../../wasm/kernels.ts";
+import { Memory } from "../../wasm/memory.ts";
+import { CaseMaker, hiddenStep, random } from "./case_maker.ts";
+import { CASES, runCase } from "./cases.ts";
+import { sequencesStep, smallModel, VOCABULARY } from "./small_model.ts";
+
+/** Pieces as small as they can be. */
+const LEAST_WORK = 1;
+
+Deno.test("2 and 4 threads give every case the bits of one", async () => {
+  await using one = new StartedThreads(1);
+  await using three = new StartedThreads(3);
+  for (const opCase of CASES) {
+    using alone = await WasmBackend.open();
+    const expected = await runCase(alone, opCase);
+    for (const further of [one, three]) {
+      using together = await WasmBackend.open(further.ports(), LEAST_WORK);
+      assert.deepEqual(await runCase(together, opCase), expected, opCase.name);
+    }
+  }
+});
+
+/** Runs one small model over sequences in several slots by two plans, and tells the logits' bits. */
+async function sequences(backend: Backend, slots: number, mostRows: number) {
+  const make = new CaseMaker(backend, 3);
+  const { build, logits } = smallModel(make, mostRows, slots);
+  await make.written();
+  const plans = [slots, mostRows].map((rows) =>
+    backend.record({ rows, segments: slots, outputs: rows, pages: 1 }, build)
+  );
+  return async (segments: readonly (readonly [slot: number, start: number, rows: number])[]) => {
+    const step = sequencesStep(segments, slots);
+    const rows = step.outputs.length;
+    const [bits] = await backend.run(plans[rows <= slots ? 0 : 1]!, step, [
+      { tensor: logits, elements: rows * VOCABULARY },
+    ]);
+    return new Uint32Array(bits!);
+  };
+}
+
+/** Steps over `slots` sequences that go on, some of them each time, by one row or several, and begin anew. */
+function* randomSteps(slots: number, count: number) {
+  const next = random(11);
+  const nat = (below: number) => Math.floor((next() + 1) / 2 * below);
+  const ends = Array.from({ length: slots }, () => 0);
+  for (let step = 0; step < count; step++) {
+    const chosen = ends.flatMap((end, slot) => slot === step % slots || nat(2) === 0 ? [[slot, end] as const] : []);
+    yield chosen.map(([slot, end]) => {
+      const rows = nat(3) === 0 ? 1 + nat(10) : 1;
+      const start = end + rows > 60 ? 0 : end;
+      ends[slot] = start + rows;
+      return [slot, start, rows] as const;
+    });
+  }
+}
+
+for (const further of [1, 2, 3, 8]) {
+  Deno.test(`${further + 1} threads give the bits of one over steps of all kinds that follow each other`, async () => {
+    const slots = 6;
+    await using threads = new StartedThreads(further);
+    using alone = await WasmBackend.open();
+    using together = await WasmBackend.open(threads.ports(), LEAST_WORK);
+    const [expected, actual] = [await sequences(alone, slots, 64), await sequences(together, slots, 64)];
+    for (const segments of randomSteps(slots, 200)) assert.deepEqual(await actual(segments), await expected(segments));
+  });
+}
+
+/** A backend that adds products [4, 64] · [N, 64] to y, of which its own thread's are as `own` says. */
+async function product(
+  threads: StartedThreads,
+  N: number,
+  own: (kernels: KernelsExports) => Partial<KernelsExports> = () => ({}),
+) {
+  const memory = await Memory.load<KernelsExports>(url, true);
+  const backend = new WasmBackend(memory, { ...memory.kernels, ...own(memory.kernels) }, threads.ports(), LEAST_WORK);
+  const make = new CaseMaker(backend, 5);
+  const [x, y, map] = [make.vector("x", [4, 64]), make.empty("y", [4, N]), make.linear("bf16", [N, 64])];
+  await make.written();
+  const plan = backend.record({ rows: 4, segments: 1, outputs: 0 }, (ops: Ops) => ops.projectAdd(y, x, map));
+  const run = async () => {
+    await backend.write(y, 0, new Uint8Array(4 * 4 * N));
+    const [sums] = await backend.run(plan, hiddenStep(64, [[0, 0, 4]]), [{ tensor: y, elements: 4 * N }]);
+    return new Uint32Array(sums!);
+  };
+  return { backend, run };
+}
+
+/** Runs again and again, for threads may be late, until `isOver`. */
+async function until(isOver: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + 30_000;
+  while (!await isOver()) assert.ok(performance.now() < end, "the further threads take no part");
+}
+
+Deno.test("further threads take part, and the memory that is added while they run is theirs, too", async () => {
+  await using threads = new StartedThreads(2);
+  let columns = 0;
+  const own = ({ matmul }: KernelsExports) => ({
+    matmul: (...args: Parameters<KernelsExports["matmul"]>) => {
+      columns += args[7] - args[6];
+      matmul(...args);
+    },
+  });
+  const { backend, run } = await product(threads, 4096, own);
+  using _backend = backend;
+  const first = await run();
+  const shared = async () => {
+    columns = 0;
+    assert.deepEqual(await run(), first);
+    return 0 < columns && columns < 4096;
+  };
+  await until(shared);
+  const far = backend.tensor("far", "f32", [2 ** 26]);
+  const make = new CaseMaker(backend, 6);
+  const [x, map] = [make.vector("x", [4, 64]), make.linear("f32", [4096, 64])];
+  const y = make.empty("y", [4, 4096]);
+  await make.written();
+  const plan = backend.record({ rows: 4, segments: 1, outputs: 0 }, (ops) => ops.projectAdd(y, x, map));
+  const sums = async () => {
+    await backend.write(y, 0, new Uint8Array(4 * 4 * 4096));
+    return new Uint32Array(
+      (await backend.run(plan, hiddenStep(64, [[0, 0, 4]]), [{ tensor: y, elements: 4 * 4096 }]))[0]!,
+    );
+  };
+  const behind = await sums();
+  await until(async () => {
+    columns = 0;
+    assert.deepEqual(await sums(), behind);
+    return 0 < columns && columns < 4096;
+  });
+  assert.equal(far.shape[0], 2 ** 26);
+});
+
+/** A step over a token that no memory holds. */
+const WILD = {
+  segments: [{ slot: 0, start: 0, rows: 64 }],
+  outputs: new Uint32Array(),
+  rows: new Uint32Array(64).fill(2 ** 24),
+};
+
+Deno.test("a thread that traps fails the step with its reason and all steps after it, and serves the next backend", async () => {
+  await using threads = new StartedThreads(1);
+  for (const who of ["the stage's own thread", "the further thread"]) {
+    const memory = await Memory.load<KernelsExports>(url, true);
+    const kernels = who === "the further thread" ? { ...memory.kernels, embed: () => {} } : memory.kernels;
+    using backend = new WasmBackend(memory, kernels, threads.ports(), LEAST_WORK);
+    const make = new CaseMaker(backend, 5);
+    const [hidden, table] = [make.empty("hidden", [64, 64]), make.weight("bf16", [16, 64])];
+    await make.written();
+    const plan = backend.record({ rows: 64, segments: 1, outputs: 0 }, (ops) => ops.embed(hidden, table));
+    let failure: unknown = null;
+    await until(() =>
+      backend.run(plan, WILD, []).then(() => false, (error) => {
+        failure = error;
+        return true;
+      })
+    );
+    assert.ok(failure instanceof DeviceLostError, who);
+    assert.equal(failure.message, "A thread of the CPU failed: memory access out of bounds", who);
+    await assert.rejects(() => backend.run(plan, WILD, []), { name: "DeviceLostError" });
+  }
+  const { backend, run } = await product(threads, 64);
+  using _backend = backend;
+  assert.equal((await run()).length, 4 * 64);
+});
