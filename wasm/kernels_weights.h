@@ -61,29 +61,26 @@ INLINE const uint8_t *row_factors(const struct weights *w, uint32_t n) {
   return w->factors ? w->factors + n / w->block_rows * w->factor_stride : (const uint8_t *)&ONE;
 }
 
-// Of finite values only, as factors are.
-INLINE float widen_half(const uint8_t *at) {
-  const uint32_t half = *(const uint16_t *)at;
-  union {
-    uint32_t bits;
-    float value;
-  } f = {(half & 0x7fff) << 13};
-  f.value *= 0x1p112f;
-  f.bits |= (half & 0x8000) << 16;
-  return f.value;
+// An f16 in four lanes as f32; of finite values only, as factors are.
+INLINE v128_t widen_half(const uint8_t *at) {
+  static const uint32_t CONSTANTS[] = {0x8fffffff, 239u << 23}; // sign, exponent and mantissa; 2^112
+  const float *c = (const float *)CONSTANTS;
+  IN_ORDER(c);
+  const v128_t moved = wasm_i32x4_shr(wasm_i32x4_shl(wasm_v128_load16_splat(at), 16), 3);
+  return mul(wasm_v128_and(moved, load_splat(c)), load_splat(c + 1));
 }
 
 // What the codes of block b are multiplied by.
 INLINE v128_t factor_of(const enum weight_type type, const uint8_t *factors, uint32_t b) {
   switch (type) {
-  case Q8: return splat(widen_half(factors + 2 * b));
-  case Q4: return splat(widen_half(factors + 4 * b));
+  case Q8: return widen_half(factors + 2 * b);
+  case Q4: return widen_half(factors + 4 * b);
   default: return load_splat((const float *)factors + b);
   }
 }
 
 // What is added to the products of Q4.
-INLINE v128_t minimum_of(const uint8_t *factors, uint32_t b) { return splat(widen_half(factors + 4 * b + 2)); }
+INLINE v128_t minimum_of(const uint8_t *factors, uint32_t b) { return widen_half(factors + 4 * b + 2); }
 
 // What turns small floats into f32. `keep`: the bits of sign, exponent and mantissa; `scale` mends the exponent's bias,
 // by 2^112 or 2^120; `odd`: the bits that are all set in infinities and NaN, or in NaN; `special`: those in f32.
@@ -128,8 +125,14 @@ INLINE v128_t load_codes(const uint8_t *row, uint32_t i, const enum weight_type 
   return wasm_u16x8_extend_low_u8x16(codes);
 }
 
-INLINE v128_t low_words(v128_t words) { return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(words)); }
-INLINE v128_t high_words(v128_t words) { return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_high_i16x8(words)); }
+// As f32. Where the compiler sees the integers become wider first, it converts them one by one.
+INLINE v128_t convert(v128_t integers) {
+  IN_ORDER(integers);
+  return wasm_f32x4_convert_i32x4(integers);
+}
+
+INLINE v128_t low_words(v128_t words) { return convert(wasm_i32x4_extend_low_i16x8(words)); }
+INLINE v128_t high_words(v128_t words) { return convert(wasm_i32x4_extend_high_i16x8(words)); }
 
 // Elements i … i + 7 of a row of any type but F32, as words.
 INLINE v128_t load8(const uint8_t *row, uint32_t i, const enum weight_type type) {
