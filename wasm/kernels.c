@@ -10,5 +10,6 @@
 #include "kernels_norm.h"
 #include "kernels_simd.h"
 #include "kernels_streams.h"
+#include "kernels_sums.h"
 #include "kernels_tiles.h"
 #include "kernels_weights.h"

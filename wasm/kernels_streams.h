@@ -1,17 +1,11 @@
 // Products of up to five rows with weights, straight from where these lie; and what all products share.
 #ifndef KERNELS_STREAMS_H
 #define KERNELS_STREAMS_H
-#include "kernels_weights.h"
+#include "kernels_sums.h"
 
 // A sum over k is taken in four lanes over SPAN columns, these sums are added up, and the lanes last. Two levels keep
 // the rounding small; and as the order is the same on every path, a row's result does not depend on the rows beside it.
 enum { SPAN = 256 };
-
-// Columns of one turn of the innermost loop.
-enum { STEP = 16 };
-
-// Most rows and streams, and most sums of these, that are held at once: with weights and inputs in 15 registers.
-enum { MOST_ROWS = 5, MOST_STREAMS = 4, MOST_SUMS = 10 };
 
 // Rows of x and y, anywhere.
 struct few {
@@ -37,13 +31,6 @@ INLINE struct streams streams_at(const int C, const enum weight_type factors, co
   return s;
 }
 
-// n sums of nothing. A zero that the compiler sees makes it fill memory instead of registers.
-INLINE void clear_sums(v128_t *sums, const int n) {
-  v128_t zero = splat(0);
-  IN_ORDER(zero);
-  UNROLL for (int j = 0; j < n; j++) sums[j] = zero;
-}
-
 // The sum over a group of x in four lanes.
 INLINE v128_t sum_group(const float *x) {
   v128_t sum = load(x);
@@ -66,7 +53,7 @@ INLINE void join(const int R, const int C, const enum weight_type type, v128_t *
 // Adds up the lanes, and writes or adds the sums to y.
 INLINE void finish(const int R, const int C, const v128_t *total, const struct few *rows, const float *bias,
                    const struct streams *s, uint32_t add_to) {
-  float sums[MOST_SUMS + 3];
+  float sums[MOST_SUMS];
   UNROLL for (int j = 0; j + 4 <= R * C; j += 4) {
     const v128_t four = sum_lanes_of_four(total + j);
     sums[j] = wasm_f32x4_extract_lane(four, 0);
@@ -86,75 +73,6 @@ INLINE void finish(const int R, const int C, const v128_t *total, const struct f
     } else {
       UNROLL for (int r = 0; r < R; r++) rows->y[r][n] = sums[c * R + r];
     }
-  }
-}
-
-// part += R rows by C streams, four columns: a row's columns at a time.
-INLINE void multiply_by_rows(const int R, const int C, v128_t *part, const float **x, uint32_t i, const v128_t *ws) {
-  UNROLL for (int r = 0; r < R; r++) {
-    IN_ORDER(x[r]);
-    const v128_t xs = load(x[r] + i);
-    UNROLL for (int c = 0; c < C; c++) part[c * R + r] = madd(xs, ws[c], part[c * R + r]);
-    UNROLL for (int c = 0; c < C; c++) IN_ORDER(part[c * R + r]);
-  }
-}
-
-// part += R rows by C streams, four columns.
-INLINE void multiply4(const int R, const int C, const enum weight_type type, const struct widening *how, v128_t *part,
-                      const float **x, const uint8_t *const *rows, uint32_t i) {
-  v128_t ws[MOST_STREAMS];
-  UNROLL for (int c = 0; c < C; c++) ws[c] = load4(rows[c], i, type, how);
-  multiply_by_rows(R, C, part, x, i, ws);
-}
-
-// part += R ≤ 2 rows by C streams, eight columns: a stream's at a time.
-INLINE void multiply8_by_streams(const int R, const int C, const enum weight_type type, const struct widening *how,
-                                 v128_t *part, const float **x, const uint8_t **rows, uint32_t i) {
-  v128_t first[2], last[2];
-  UNROLL for (int r = 0; r < R; r++) {
-    first[r] = load(x[r] + i);
-    last[r] = load(x[r] + i + 4);
-  }
-  UNROLL for (int c = 0; c < C; c++) {
-    IN_ORDER(rows[c]);
-    v128_t words = load8(rows[c], i, type), ws = widen4(words, 0, type, how);
-    UNROLL for (int r = 0; r < R; r++) part[c * R + r] = madd(first[r], ws, part[c * R + r]);
-    ws = widen4(words, 1, type, how);
-    UNROLL for (int r = 0; r < R; r++) part[c * R + r] = madd(last[r], ws, part[c * R + r]);
-    UNROLL for (int r = 0; r < R; r++) IN_ORDER(part[c * R + r]);
-  }
-}
-
-// part += R rows by C streams, eight columns.
-INLINE void multiply8(const int R, const int C, const enum weight_type type, const struct widening *how, v128_t *part,
-                      const float **x, const uint8_t **rows, uint32_t i) {
-  if (type == F32 || ((R == 3 || R == 5) && type <= F16)) { // there is no register for more words
-    multiply4(R, C, type, how, part, x, rows, i);
-    multiply4(R, C, type, how, part, x, rows, i + 4);
-  } else if (R <= 2) {
-    multiply8_by_streams(R, C, type, how, part, x, rows, i);
-  } else {
-    v128_t words[MOST_STREAMS], ws[MOST_STREAMS];
-    UNROLL for (int c = 0; c < C; c++) words[c] = load8(rows[c], i, type);
-    UNROLL for (int c = 0; c < C; c++) ws[c] = widen4(words[c], 0, type, how);
-    multiply_by_rows(R, C, part, x, i, ws);
-    UNROLL for (int c = 0; c < C; c++) ws[c] = widen4(words[c], 1, type, how);
-    multiply_by_rows(R, C, part, x, i + 4, ws);
-  }
-}
-
-// part += R rows by C streams, n columns, a multiple of 4; all go on to the next column.
-INLINE void multiply_span(const int R, const int C, const enum weight_type type, const struct widening *how,
-                          v128_t *part, const float **x, const uint8_t **rows, uint32_t n) {
-  for (; n >= STEP; n -= STEP) {
-    UNROLL for (int i = 0; i < STEP; i += 8) multiply8(R, C, type, how, part, x, rows, i);
-    UNROLL for (int c = 0; c < C; c++) rows[c] += bytes_of(type, STEP);
-    UNROLL for (int r = 0; r < R; r++) x[r] += STEP;
-  }
-  for (; n > 0; n -= 4) {
-    multiply4(R, C, type, how, part, x, rows, 0);
-    UNROLL for (int c = 0; c < C; c++) rows[c] += bytes_of(type, 4);
-    UNROLL for (int r = 0; r < R; r++) x[r] += 4;
   }
 }
 
@@ -260,17 +178,21 @@ MULTIPLY_FEW(F32, Q4)
 // Up to MOST_ROWS rows. `packed`: values are f32, factors still those of the type.
 static void multiply_few(uint32_t count, const int packed, const float *const *x, float *const *y,
                          const struct weights *w, uint32_t begin, uint32_t end, uint32_t add_to) {
-  switch (packed ? w->type + Q4 : w->type) {
-  case F32:
-  case F16 + Q4: return multiply_few_F32_F32(count, x, y, w, begin, end, add_to);
+  switch (w->type) {
+  case F32: return multiply_few_F32_F32(count, x, y, w, begin, end, add_to);
   case BF16: return multiply_few_BF16_BF16(count, x, y, w, begin, end, add_to);
-  case F16: return multiply_few_F16_F16(count, x, y, w, begin, end, add_to);
-  case F8_E4M3: return multiply_few_F8_E4M3_F8_E4M3(count, x, y, w, begin, end, add_to);
-  case Q8: return multiply_few_Q8_Q8(count, x, y, w, begin, end, add_to);
-  case Q4: return multiply_few_Q4_Q4(count, x, y, w, begin, end, add_to);
-  case F8_E4M3 + Q4: return multiply_few_F32_F8_E4M3(count, x, y, w, begin, end, add_to);
-  case Q8 + Q4: return multiply_few_F32_Q8(count, x, y, w, begin, end, add_to);
-  case Q4 + Q4: return multiply_few_F32_Q4(count, x, y, w, begin, end, add_to);
+  case F16:
+    if (packed) return multiply_few_F32_F32(count, x, y, w, begin, end, add_to);
+    return multiply_few_F16_F16(count, x, y, w, begin, end, add_to);
+  case F8_E4M3:
+    if (packed) return multiply_few_F32_F8_E4M3(count, x, y, w, begin, end, add_to);
+    return multiply_few_F8_E4M3_F8_E4M3(count, x, y, w, begin, end, add_to);
+  case Q8:
+    if (packed) return multiply_few_F32_Q8(count, x, y, w, begin, end, add_to);
+    return multiply_few_Q8_Q8(count, x, y, w, begin, end, add_to);
+  case Q4:
+    if (packed) return multiply_few_F32_Q4(count, x, y, w, begin, end, add_to);
+    return multiply_few_Q4_Q4(count, x, y, w, begin, end, add_to);
   }
 }
 
