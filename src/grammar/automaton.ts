@@ -1,5 +1,6 @@
 /** A grammar as an automaton over bytes, made while it is walked: a state is a set of stacks, equal ones are the same object. */
 import type { Expression, Grammar } from "../pipeline/messages.ts";
+import { GrammarError } from "./grammar_error.ts";
 
 /** What is left of a rule: an expression and what follows it. */
 export interface Rest {
@@ -69,7 +70,10 @@ export class Automaton {
     return this.#close([this.#stack(this.#rest(this.#rules[0]!, null), null)]);
   }
 
-  /** The state after one byte more; null if it cannot follow. */
+  /**
+   * The state after one byte more; null if it cannot follow.
+   * @throws GrammarError if it could be read in too many ways.
+   */
   step(state: State, byte: number): State | null {
     const known = state.next[byte];
     if (known !== undefined) return known;
@@ -115,7 +119,7 @@ export class Automaton {
         else this.#open(stack, open);
       }
       if (reading.length > MOST_STACKS || ++this.#work > MOST_WORK) {
-        throw new RangeError(
+        throw new GrammarError(
           "Cannot follow the answer's grammar in so many ways at once: use a schema with fewer choices",
         );
       }
