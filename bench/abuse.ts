@@ -161,15 +161,35 @@ export async function storm(port: number, perSecond: number, seconds: number): P
   }
 }
 
+/** Prompts that all but fill the context, so many at once, again and again, each another. */
+export async function longPrompts(port: number, atOnce: number, times: number): Promise<Tally> {
+  const tally: Tally = {};
+  for (let time = 0; time < times; time++) {
+    await Promise.all(Array.from({ length: atOnce }, async (_, i) => {
+      const draw = random(time * atOnce + i);
+      const prompt = Array.from({ length: 8000 }, () => Math.floor(draw() * 4000));
+      const response = await postJson(port, "/v1/completions", {
+        prompt,
+        max_tokens: 190,
+        logit_bias: endless.logit_bias,
+      });
+      await response.body?.cancel();
+      note(tally, `${response.status}`);
+    }));
+  }
+  return tally;
+}
+
 /** One request as it should be, whose client reads to the end; its status. */
 export async function ask(port: number): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ ...question, stream: true }),
-  });
+  const response = await postJson(port, "/v1/chat/completions", { ...question, stream: true });
   const text = await response.text();
   return response.status === 200 && !text.includes("[DONE]") ? 0 : response.status;
+}
+
+function postJson(port: number, path: string, body: object): Promise<Response> {
+  const headers = { "content-type": "application/json" };
+  return fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
 }
 
 async function send(port: number, bytes: string | Uint8Array): Promise<Deno.TcpConn> {
