@@ -6,7 +6,8 @@ import { ATTENTION_CASES } from "./attention_cases.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
 import { DRAW_CASES } from "./draw_cases.ts";
 import { EDGE_CASES } from "./edge_cases.ts";
-import { decode, ReferenceBackend } from "./reference_backend.ts";
+import { ReferenceBackend } from "./reference_backend.ts";
+import { decode } from "./reference_tensor.ts";
 import { ROW_CASES } from "./row_cases.ts";
 
 /** Operations on seeded tensors, and the steps to run them for. */
