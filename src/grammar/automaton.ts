@@ -28,6 +28,8 @@ export interface State {
   readonly accepting: boolean;
   /** By byte, as far as they were asked for; null where the byte cannot follow. */
   readonly next: (State | null | undefined)[];
+  /** By the stacks that take the byte: most bytes of a text are taken by the same. */
+  readonly after: Map<string, State | null>;
 }
 
 /** Stacks of a state: so many ways to read one text show an ambiguity without bounds. */
@@ -77,11 +79,14 @@ export class Automaton {
   step(state: State, byte: number): State | null {
     const known = state.next[byte];
     if (known !== undefined) return known;
-    const stacks: (Stack | null)[] = [];
-    for (const { rest, below } of state.stacks) {
-      if (rest.takes![byte]) stacks.push(this.#pop(rest.next, below));
+    const taking = state.stacks.filter(({ rest }) => rest.takes![byte]);
+    const key = taking.map(({ id }) => id).join();
+    let after = state.after.get(key);
+    if (after === undefined) {
+      after = taking.length === 0 ? null : this.#close(taking.map(({ rest, below }) => this.#pop(rest.next, below)));
+      state.after.set(key, after);
     }
-    return state.next[byte] = stacks.length === 0 ? null : this.#close(stacks);
+    return state.next[byte] = after;
   }
 
   /** Where what lies below these rests begins again once they are over. */
@@ -126,7 +131,8 @@ export class Automaton {
     }
     reading.sort((a, b) => a.id - b.id);
     const key = `${accepting}${reading.map(({ id }) => id).join()}`;
-    return this.#once(this.#states, key, STATE, () => ({ stacks: reading, accepting, next: new Array(256) }));
+    const make = () => ({ stacks: reading, accepting, next: new Array(256), after: new Map() });
+    return this.#once(this.#states, key, STATE, make);
   }
 
   /** Puts what a stack may go on with into `open`. */
