@@ -5,7 +5,7 @@ import { Vocabulary } from "../grammar/vocabulary.ts";
 import type { Grammar, TokenBytes } from "../pipeline/messages.ts";
 
 /** Bytes that all grammars may take before those asked for longest ago go. Most take 1 or 2 MB, one of thousands of choices up to some 70. */
-const MOST_BYTES = 128 << 20;
+const MOST_BYTES = 64 << 20;
 
 export class Grammars {
   readonly #vocabulary: Vocabulary;
