@@ -28,12 +28,11 @@ export class Grammars {
     const masks = this.#masks.get(grammar.key) ?? new TokenMasks(grammar, this.#vocabulary);
     this.#masks.delete(grammar.key);
     this.#masks.set(grammar.key, masks);
-    this.#giveUp();
     return new Matcher(masks, stopTokens);
   }
 
-  /** Those asked for longest ago, as long as all together take too much; the last one stays. */
-  #giveUp(): void {
+  /** Gives up those asked for longest ago, as long as all together take too much by now; the last one stays. */
+  giveUp(): void {
     let bytes = this.bytes;
     for (const [key, masks] of this.#masks) {
       if (bytes <= this.#most || this.#masks.size === 1) return;

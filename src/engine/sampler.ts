@@ -45,6 +45,7 @@ export class Sampler {
     stopTokens: readonly number[] = [],
   ): SequenceSampler {
     checkSampling(params, this.#memory.vocabulary);
+    this.#grammars?.giveUp(); // they have grown with the answers before
     if (grammar && !this.#grammars) {
       throw new RangeError("Cannot hold an answer to a grammar without the tokens' bytes");
     }
