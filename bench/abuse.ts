@@ -176,22 +176,17 @@ export async function storm(port: number, perSecond: number, seconds: number): P
   }
 }
 
-/** Prompts that all but fill the context, so many at once, again and again, each another. */
-export async function longPrompts(port: number, atOnce: number, times: number): Promise<Tally> {
+/** So many prompts at once that all but fill the context. */
+export async function longPrompts(port: number, count: number): Promise<Tally> {
   const tally: Tally = {};
-  for (let time = 0; time < times; time++) {
-    await Promise.all(Array.from({ length: atOnce }, async (_, i) => {
-      const draw = random(time * atOnce + i);
-      const prompt = Array.from({ length: 8000 }, () => Math.floor(draw() * 4000));
-      const response = await postJson(port, "/v1/completions", {
-        prompt,
-        max_tokens: 190,
-        logit_bias: endless.logit_bias,
-      });
-      await response.body?.cancel();
-      note(tally, `${response.status}`);
-    }));
-  }
+  await Promise.all(Array.from({ length: count }, async (_, i) => {
+    const draw = random(i);
+    const prompt = Array.from({ length: 8000 }, () => Math.floor(draw() * 4000));
+    const body = { prompt, max_tokens: 190, logit_bias: endless.logit_bias };
+    const response = await postJson(port, "/v1/completions", body);
+    await response.body?.cancel();
+    note(tally, `${response.status}`);
+  }));
   return tally;
 }
 
