@@ -57,6 +57,19 @@ const bomb = (schema: object) =>
 const toolBomb = (parameters: object) =>
   JSON.stringify({ ...question, tools: [{ type: "function", function: { name: "b", parameters } }] });
 
+/** Held to a schema from its first token on. */
+const heldAtOnce = (schema: object) =>
+  JSON.stringify({
+    ...JSON.parse(bomb(schema)),
+    ...{ max_tokens: 200, chat_template_kwargs: { enable_thinking: false } },
+  });
+/** Can be read in more ways with each letter. */
+const ambiguous = { type: "string", pattern: "^(a{1,1000}){500,1000}$" };
+/** Takes some 50 MB to follow, and is another one each time. */
+const wide = (draw: () => number) => ({
+  anyOf: Array.from({ length: 2000 }, (_, i) => ({ const: "x".repeat(i % 97) + draw() })),
+});
+
 /** Makers of one malformed request each. */
 const makers: readonly ((draw: () => number) => string | Uint8Array)[] = [
   (draw) => Uint8Array.from({ length: 1 + draw() * 2000 }, () => draw() * 256),
@@ -85,6 +98,8 @@ const makers: readonly ((draw: () => number) => string | Uint8Array)[] = [
   () => post(JSON.stringify({ messages: Array(20_000).fill({ role: "robot", content: 1 }) })),
   (draw) => post(bomb(bombs[Math.floor(draw() * bombs.length)]!)),
   (draw) => post(toolBomb(bombs[Math.floor(draw() * bombs.length)]!)),
+  () => post(heldAtOnce(ambiguous)),
+  (draw) => post(heldAtOnce(wide(draw))),
   () => `${CHAT}${JSON_HEADERS}transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n`,
   () => `${CHAT}${JSON_HEADERS}transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n`,
   () => post("{}").replace("application/json", "multipart/form-data"),
@@ -161,15 +176,30 @@ export async function storm(port: number, perSecond: number, seconds: number): P
   }
 }
 
+/** So many prompts at once that all but fill the context. */
+export async function longPrompts(port: number, count: number): Promise<Tally> {
+  const tally: Tally = {};
+  await Promise.all(Array.from({ length: count }, async (_, i) => {
+    const draw = random(i);
+    const prompt = Array.from({ length: 8000 }, () => Math.floor(draw() * 4000));
+    const body = { prompt, max_tokens: 190, logit_bias: endless.logit_bias };
+    const response = await postJson(port, "/v1/completions", body);
+    await response.body?.cancel();
+    note(tally, `${response.status}`);
+  }));
+  return tally;
+}
+
 /** One request as it should be, whose client reads to the end; its status. */
 export async function ask(port: number): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ ...question, stream: true }),
-  });
+  const response = await postJson(port, "/v1/chat/completions", { ...question, stream: true });
   const text = await response.text();
   return response.status === 200 && !text.includes("[DONE]") ? 0 : response.status;
+}
+
+function postJson(port: number, path: string, body: object): Promise<Response> {
+  const headers = { "content-type": "application/json" };
+  return fetch(`http://127.0.0.1:${port}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
 }
 
 async function send(port: number, bytes: string | Uint8Array): Promise<Deno.TcpConn> {

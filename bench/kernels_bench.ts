@@ -11,7 +11,8 @@ import { digits, median, operations } from "../src/cli/bench_figures.ts";
 import { processTerminal } from "../src/cli/terminal.ts";
 import { type Ceilings, measureDevice } from "../src/mod.ts";
 import { CaseMaker } from "../test/backend/case_maker.ts";
-import { capacityOf, CASES, type OpCase } from "../test/backend/cases.ts";
+import { capacityOf, CASES } from "../test/backend/cases.ts";
+import type { OpCase } from "../test/backend/op_case.ts";
 import { FULL_SIZE_CASES, type KernelCase, Maker, type Timed } from "./full_size_cases.ts";
 
 /** Runs that are timed, at least, and the time that a case may take. */

@@ -20,7 +20,8 @@ export function answerGrammar(
   { responseFormat, tools = [], toolChoice = "auto" }: Wishes,
   thinking: boolean,
 ): Grammar | null {
-  const free = (responseFormat?.type ?? "text") === "text";
+  const field = grammarField(responseFormat);
+  const free = field === "tools";
   const anyStrict = tools.some((tool) => tool.function.strict);
   if (free && toolChoice === "auto" && !anyStrict) return null;
   const rules = new Rules();
@@ -35,7 +36,12 @@ export function answerGrammar(
     : choice(format(), called());
   const key = JSON.stringify([thinking, responseFormat, toolChoice, tools.map((tool) => tool.function)]);
   const thought = thinking ? sequence(upTo(rules, THOUGHT_END), repeat(literal("\n"), 0, 2)) : EMPTY;
-  return inField(free ? "tools" : "responseFormat", "", () => rules.grammar(key, sequence(thought, answer)));
+  return inField(field, "", () => rules.grammar(key, sequence(thought, answer)));
+}
+
+/** What of a request is to blame where an answer cannot be held to its grammar. */
+export function grammarField(format: ChatRequest["responseFormat"]): "responseFormat" | "tools" {
+  return (format?.type ?? "text") === "text" ? "tools" : "responseFormat";
 }
 
 function formatted(rules: Rules, format: NonNullable<ChatRequest["responseFormat"]>): Expression {

@@ -10,14 +10,14 @@ import type {
   ScoreRequest,
   ScoreRows,
 } from "../pipeline/messages.ts";
-import { answerGrammar } from "./answer_grammar.ts";
+import { answerGrammar, grammarField } from "./answer_grammar.ts";
 import { DeltaWriter } from "./delta_writer.ts";
 import { echoPrompt } from "./echo.ts";
 import type { ChatRequest, CompletionRequest, Delta, FinishReason, GenerationOptions } from "./messages.ts";
 import { checkOptions, fillSampling } from "./options.ts";
 import { OutputParser, THOUGHT_END } from "./output_parser.ts";
 import { encodePrompt, type Prompt } from "./prompt.ts";
-import { RequestError } from "./request_error.ts";
+import { EngineGrammarError, RequestError } from "./request_error.ts";
 import type { ChatTemplate } from "./template.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -53,6 +53,8 @@ interface Generation {
   readonly stop: readonly string[];
   /** End behind the first call. */
   readonly oneCall?: boolean;
+  /** What is to blame where an answer cannot be held to its grammar. */
+  readonly blame?: RequestError["field"];
   readonly signal: AbortSignal | undefined;
 }
 
@@ -90,7 +92,7 @@ export class Chat implements AsyncDisposable {
   /**
    * The answer to a conversation. Ending the iteration early, or the signal, ends the generation.
    *
-   * @throws {RequestError} before anything is generated.
+   * @throws {RequestError} before anything is generated; in the iteration, where it turns out that the answer cannot be held to its form.
    */
   stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {
     const { tokens, thinking } = this.#encode(request);
@@ -109,6 +111,7 @@ export class Chat implements AsyncDisposable {
       parser,
       stop: request.stop ?? [],
       oneCall: request.parallelCalls === false,
+      ...(grammar && { blame: grammarField(request.responseFormat) }),
       signal,
     });
   }
@@ -235,14 +238,14 @@ export class Chat implements AsyncDisposable {
   }
 
   /** @param before Characters that are written before the answer. */
-  async *#run({ request, parser, stop, oneCall, signal }: Generation, before = 0): AsyncGenerator<Delta> {
+  async *#run({ request, parser, stop, oneCall, blame, signal }: Generation, before = 0): AsyncGenerator<Delta> {
     const { engine } = this.#parts;
     const tokenizer = this.#tokenizer("prompt");
     const writer = new DeltaWriter(tokenizer, parser, stop, before);
     const generation = engine.generate(request, signal);
     const enough = () => writer.stopped || (oneCall === true && parser?.behindCall === true);
     let generated = 0;
-    for await (const token of generation) {
+    for await (const token of blame ? blaming(generation, blame) : generation) {
       generated++;
       if (request.stopTokens.includes(token.id)) continue;
       yield* writer.push(token);
@@ -264,6 +267,15 @@ export class Chat implements AsyncDisposable {
       },
       timings: { prefillMillis: stats.prefillMillis, decodeMillis: stats.decodeMillis },
     };
+  }
+}
+
+/** The tokens of an answer; where it cannot be held to its grammar, that is the request's fault. */
+async function* blaming(tokens: AsyncIterable<GeneratedToken>, field: RequestError["field"]) {
+  try {
+    yield* tokens;
+  } catch (error) {
+    throw error instanceof EngineGrammarError ? new RequestError(error.message, field) : error;
   }
 }
 

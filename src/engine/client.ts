@@ -11,7 +11,7 @@ import type {
   StepReport,
   ToEngine,
 } from "../pipeline/messages.ts";
-import { EngineBusyError, EngineError } from "./engine_error.ts";
+import { EngineBusyError, EngineError, EngineGrammarError } from "./engine_error.ts";
 import { EngineWorkers } from "./engine_workers.ts";
 import { Exchange, type GenerateResult } from "./exchange.ts";
 
@@ -182,7 +182,7 @@ export class EngineClient implements AsyncDisposable {
         break;
       case "failed":
         if (message.id === null) this.#failSoon(message.reason);
-        else this.#take(message.id)?.fail(new EngineError(message.reason));
+        else this.#take(message.id)?.fail(new (message.grammar ? EngineGrammarError : EngineError)(message.reason));
         break;
       default:
         message satisfies never;

@@ -8,6 +8,7 @@ import type {
   ScoreRequest,
   ScoreRows,
 } from "../pipeline/messages.ts";
+import { GrammarError } from "../grammar/grammar_error.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
@@ -189,7 +190,7 @@ export class Engine {
       if (finish) this.#finish(id, finish);
       this.#wake();
     } catch (error) {
-      this.#emit({ type: "failed", id, reason: (error as Error).message });
+      this.#emit(failed(id, error));
     }
   }
 
@@ -211,7 +212,7 @@ export class Engine {
     for (const sequence of sequences) {
       if (!this.#taskOf(sequence)) continue;
       this.#remove(sequence);
-      this.#emit({ type: "failed", id: sequence.id, reason: error instanceof Error ? error.message : String(error) });
+      this.#emit(failed(sequence.id, error));
     }
   }
 
@@ -234,4 +235,9 @@ export class Engine {
   #report(message: Extract<FromEngine, { type: "token" | "scored" }>): void {
     if (this.#tasks.has(message.id)) this.#emit(message);
   }
+}
+
+function failed(id: number, error: unknown): FromEngine {
+  const reason = error instanceof Error ? error.message : String(error);
+  return { type: "failed", id, reason, ...(error instanceof GrammarError && { grammar: true }) };
 }

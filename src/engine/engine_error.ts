@@ -9,3 +9,8 @@ export class EngineError extends Error {
 export class EngineBusyError extends EngineError {
   override readonly name = "EngineBusyError";
 }
+
+/** The answer could not be held to the request's grammar. */
+export class EngineGrammarError extends EngineError {
+  override readonly name = "EngineGrammarError";
+}

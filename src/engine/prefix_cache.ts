@@ -74,16 +74,19 @@ export class PrefixCache {
    */
   keep(tokens: readonly number[], position: number): number | null {
     const { count, pages } = this.#room;
-    if (count === 0 || position / this.alignment > pages) return null;
-    const piece = this.#pieceAt(tokens, position / this.alignment);
-    piece.used = ++this.#clock;
-    if (piece.snapshot !== null) return null;
-    while (this.#free.length === 0 || this.#pages + piece.depth > pages) this.#evict();
+    const depth = position / this.alignment;
+    if (count === 0 || depth > pages) return null;
+    const known = this.#pieceAt(tokens, depth);
+    known.used = ++this.#clock;
+    if (known.snapshot !== null) return null;
+    while (this.#free.length === 0 || this.#pages + depth > pages) this.#evict();
+    const piece = this.#pieceAt(tokens, depth); // made anew if all behind it went
+    piece.used = this.#clock;
     const snapshot = this.#free.shift()!;
     piece.snapshot = snapshot;
     this.#dropped = this.#dropped.filter((dropped) => dropped !== snapshot); // keeping it anew gives up what it had
     this.#kept.add(piece);
-    this.#pages += piece.depth;
+    this.#pages += depth;
     return piece.snapshot;
   }
 

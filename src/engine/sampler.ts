@@ -1,4 +1,5 @@
 /** Chooses each next token from its logits, by the candidates where they suffice and by the whole row where not. */
+import { GrammarError } from "../grammar/grammar_error.ts";
 import { countBits, type Matcher } from "../grammar/matcher.ts";
 import type { Draw, GeneratedToken, Grammar, SamplingParams, TokenBytes } from "../pipeline/messages.ts";
 import { drawFromCandidates, type RowCandidates } from "./candidate_draw.ts";
@@ -44,6 +45,7 @@ export class Sampler {
     stopTokens: readonly number[] = [],
   ): SequenceSampler {
     checkSampling(params, this.#memory.vocabulary);
+    this.#grammars?.giveUp(); // they have grown with the answers before
     if (grammar && !this.#grammars) {
       throw new RangeError("Cannot hold an answer to a grammar without the tokens' bytes");
     }
@@ -93,7 +95,8 @@ export class SequenceSampler {
    * Samples the next token and notes it, at once unless the whole row must be read. `logprobs` is how many alternatives to report with it, null for no report; log-probabilities are the
    * model's own, before penalties, biases and temperature.
    * Null, and nothing noted, if the whole row must be read and is gone.
-   * Throws RangeError if the row has no distribution: a NaN or an infinite log-sum-exp.
+   * Throws RangeError if the row has no distribution: a NaN or an infinite log-sum-exp; GrammarError if the grammar leaves nothing to
+   * go on with, or too many ways.
    */
   sample(source: WholeRowSource, logprobs: number | null): GeneratedToken | Promise<GeneratedToken>;
   sample(source: RowSource, logprobs: number | null): GeneratedToken | Promise<GeneratedToken> | null;
@@ -167,7 +170,7 @@ export class SequenceSampler {
     }
     const allowed = this.#matcher?.allowed;
     if (allowed?.count === 0) {
-      throw new RangeError("Cannot go on within the answer's grammar: no token of the vocabulary fits it here");
+      throw new GrammarError("Cannot go on within the answer's grammar: no token of the vocabulary fits it here");
     }
     const mask = allowed?.bits ?? null;
     const { max } = this.#memory.load(row, this.#terms.all(), this.#terms, this.#temperature, mask);

@@ -21,6 +21,8 @@ interface Within {
 const MOST_BYTES = 16 << 20;
 /** About what a state takes by itself. */
 const STATE_BYTES = 4096;
+/** About what a grammar's rules take, by the characters of its key. */
+const RULE_BYTES = 10;
 
 export class TokenMasks {
   readonly vocabulary: Vocabulary;
@@ -29,6 +31,7 @@ export class TokenMasks {
   readonly #transitions: Transitions;
   readonly #path: Int32Array; // numbers of states by depth
   readonly #found: Uint32Array; // tokens
+  readonly #ruleBytes: number;
   #keptBytes = 0;
 
   constructor(grammar: Grammar, vocabulary: Vocabulary) {
@@ -38,6 +41,13 @@ export class TokenMasks {
     this.#transitions = new Transitions(this.#automaton);
     this.#path = new Int32Array(1 + Math.max(...vocabulary.tries.map(({ longest }) => longest)));
     this.#found = new Uint32Array(vocabulary.size);
+    this.#ruleBytes = grammar.key.length * RULE_BYTES;
+  }
+
+  /** About what all of it takes, which grows as answers are followed. */
+  get bytes(): number {
+    const worked = this.#automaton.bytes + this.#transitions.bytes + this.#keptBytes;
+    return this.#ruleBytes + this.#path.byteLength + this.#found.byteLength + worked;
   }
 
   /** The work for another token begins, which has a limit. */

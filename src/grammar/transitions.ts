@@ -17,6 +17,10 @@ export class Transitions {
     this.#automaton = automaton;
   }
 
+  get bytes(): number {
+    return this.#table.byteLength;
+  }
+
   /** The number of a state from which a walk begins. Numbers hold until the next call. */
   begin(state: State): number {
     if (this.#states.length > MOST) {

@@ -384,4 +384,10 @@ export type FromEngine =
   | { readonly type: "step"; readonly report: StepReport }
   | { readonly type: "finished"; readonly id: number; readonly finish: EngineFinish; readonly stats: GenerateStats }
   /** id null: the engine itself is broken and every request with it. */
-  | { readonly type: "failed"; readonly id: number | null; readonly reason: string };
+  | {
+    readonly type: "failed";
+    readonly id: number | null;
+    readonly reason: string;
+    /** It is the request's grammar that is to blame. */
+    readonly grammar?: true;
+  };

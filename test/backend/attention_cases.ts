@@ -2,7 +2,7 @@
 import type { CacheBlock, Heads, LinearAttention, Ops, StepInput } from "../../src/backend/backend.ts";
 import type { Tensor } from "../../src/backend/tensor.ts";
 import { type CaseMaker, hiddenStep } from "./case_maker.ts";
-import type { OpCase } from "./cases.ts";
+import type { OpCase } from "./op_case.ts";
 
 const rowsIn = (step: StepInput) => step.segments.reduce((sum, segment) => sum + segment.rows, 0);
 const most = (counts: readonly number[]) => Math.max(...counts);

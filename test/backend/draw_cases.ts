@@ -1,7 +1,7 @@
 /** Cases of drawing from candidates, and of going on with what was drawn. */
 import type { StepInput } from "../../src/backend/backend.ts";
 import type { Draw } from "../../src/pipeline/messages.ts";
-import type { OpCase } from "./cases.ts";
+import type { OpCase } from "./op_case.ts";
 
 const PLAIN: Draw = { temperature: 1, topK: 1000, topP: 1, minP: 0, u: 0.5 };
 

@@ -2,7 +2,7 @@
 import type { Ops } from "../../src/backend/backend.ts";
 import type { Weight } from "../../src/backend/tensor.ts";
 import { type CaseMaker, hiddenStep } from "./case_maker.ts";
-import type { OpCase } from "./cases.ts";
+import type { OpCase } from "./op_case.ts";
 
 const WIDTH = 32;
 

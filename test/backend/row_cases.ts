@@ -2,7 +2,7 @@
 import type { LinearAttention, Ops, Router } from "../../src/backend/backend.ts";
 import type { WeightType } from "../../src/backend/tensor.ts";
 import { type CaseMaker, hiddenStep } from "./case_maker.ts";
-import type { OpCase } from "./cases.ts";
+import type { OpCase } from "./op_case.ts";
 
 interface MlpDims extends Partial<Omit<Router, "bias">> {
   readonly T: number;

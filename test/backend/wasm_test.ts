@@ -9,7 +9,8 @@ import { Memory } from "../../wasm/memory.ts";
 import { cacheOf } from "./attention_cases.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
 import { CASES, checkCase } from "./cases.ts";
-import { decode, ReferenceBackend } from "./reference_backend.ts";
+import { ReferenceBackend } from "./reference_backend.ts";
+import { decode } from "./reference_tensor.ts";
 import { sequencesStep, smallModel, VOCABULARY } from "./small_model.ts";
 import { checkExponential } from "./wasm_exponential.ts";
 

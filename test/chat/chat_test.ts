@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { Chat, type ChatParts, type TokenGenerator } from "../../src/chat/chat.ts";
 import { fold } from "../../src/chat/fold.ts";
 import type { ChatRequest, CompletionRequest, Delta } from "../../src/chat/messages.ts";
-import { RequestError } from "../../src/chat/request_error.ts";
+import { EngineGrammarError, RequestError } from "../../src/chat/request_error.ts";
 import type {
   EngineFinish,
   GeneratedToken,
@@ -414,4 +414,18 @@ Deno.test("without parallel calls the answer ends behind the first", async () =>
   assert.deepEqual([reply.toolCalls.length, reply.reason, one.engine.ended], [1, "tool_calls", "abort"]);
   const text = await fold(chatWith(ids("</think>\n\nhi")).chat.stream({ ...weather, parallelCalls: false }));
   assert.deepEqual([text.content, text.reason], ["hi", "length"]);
+});
+
+Deno.test("stream() blames the field whose form the engine could not hold the answer to", async () => {
+  const failure = new EngineGrammarError("Cannot follow the answer's grammar");
+  const { chat, engine } = chatWith(ids("Add"), { failure });
+  const blames = (field: string) => (error: unknown) =>
+    error instanceof RequestError && error.field === field && error.message === failure.message;
+  await assert.rejects(
+    fold(chat.stream({ ...question, responseFormat: { type: "json_object" } })),
+    blames("responseFormat"),
+  );
+  await assert.rejects(fold(chat.stream({ ...weather, toolChoice: "required" })), blames("tools"));
+  assert.equal(engine.ended, "failed");
+  await assert.rejects(fold(chat.stream(question)), failure, "nothing was asked for");
 });

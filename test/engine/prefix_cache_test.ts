@@ -43,6 +43,18 @@ Deno.test("PrefixCache gives up what was used longest ago, for snapshots and for
   assert.equal(cacheOf(0).keep(a, 4), null);
 });
 
+Deno.test("PrefixCache finds what is kept in place of the last that was kept behind it", () => {
+  const cache = cacheOf(1);
+  const tokens = text(1, 13);
+  assert.equal(cache.keep(tokens, 12), 2);
+  assert.equal(cache.keep(tokens, 8), 2);
+  assert.deepEqual(cache.find(tokens), { position: 8, snapshot: 2 });
+  assert.equal(cache.keep(tokens, 4), 2);
+  assert.equal(cache.keep(text(2, 13), 4), 2);
+  assert.equal(cache.keep(tokens, 12), 2);
+  assert.deepEqual(cache.find(tokens), { position: 12, snapshot: 2 });
+});
+
 Deno.test("PrefixCache forgets what was not kept after all", () => {
   const cache = cacheOf(1);
   const tokens = text(1, 9);

@@ -114,7 +114,7 @@ Deno.test("a grammar is refused where the tokens' bytes are not known, and fails
   const source = new CountedRow(new Float32Array(SIZE), 4);
   await assert.rejects(
     async () => await sequence.sample(source, null),
-    /^RangeError: Cannot go on within the answer's grammar/,
+    /^GrammarError: Cannot go on within the answer's grammar/,
   );
 });
 

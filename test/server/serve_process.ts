@@ -11,9 +11,9 @@ export interface ServeProcess extends AsyncDisposable {
   readonly said: () => string;
 }
 
-/** Starts it with WASM on a free port, and waits until its model is warm. */
-export async function startServe(flags: readonly string[]): Promise<ServeProcess> {
-  const args = ["run", "-A", "src/main.ts", "serve", "--port", "0", "--backend", "wasm", ...flags];
+/** Starts it with WASM on a free port, and waits until its model is warm. `runFlags` are Deno's own. */
+export async function startServe(flags: readonly string[], runFlags: readonly string[] = []): Promise<ServeProcess> {
+  const args = ["run", "-A", ...runFlags, "src/main.ts", "serve", "--port", "0", "--backend", "wasm", ...flags];
   const process = new Deno.Command(Deno.execPath(), { args, cwd: fileURLToPath(ROOT), stderr: "piped" }).spawn();
   let said = "";
   const ready = Promise.withResolvers<void>();

@@ -158,5 +158,29 @@ Deno.test("the openai client gets what it asks for in form", async (t) => {
       );
     }
   });
+
+  await t.step(
+    "a form that is too ambiguous to follow is refused when that shows, in the stream if it has begun",
+    async () => {
+      const pattern = "^(a{1,1000}){500,1000}$";
+      const ambiguous = {
+        type: "json_schema" as const,
+        json_schema: { name: "x", schema: { type: "string", pattern } },
+      };
+      const body = { model, messages: sum, response_format: ambiguous, ...noThought };
+      const refused = (status: number | undefined) => (error: unknown) =>
+        error instanceof OpenAI.APIError && error.status === status && error.param === "response_format" &&
+        error.type === "invalid_request_error" && /Cannot follow the answer's grammar/.test(error.message);
+      await assert.rejects(completions.create(body), refused(400));
+      let text = "";
+      await assert.rejects(async () => {
+        for await (const { choices: [choice] } of await completions.create({ ...body, stream: true })) {
+          text += choice?.delta.content ?? "";
+        }
+      }, refused(undefined));
+      assert.match(text, /^"a{20,}$/);
+      assert.equal((await completions.create({ model, messages: sum })).choices[0]?.finish_reason, "stop");
+    },
+  );
   await server.shutdown();
 });
