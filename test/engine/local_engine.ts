@@ -54,6 +54,7 @@ interface LocalOptions {
   /** Sequences that the device may go on with. */
   readonly snapshots?: number;
   readonly prefixCache?: { readonly alignment: number; readonly snapshots: number; readonly pages: number };
+  readonly pages?: number;
   readonly context?: number;
   readonly maxRows?: number;
   readonly behaviour?: FakeBehaviour;
@@ -71,7 +72,7 @@ export class LocalEngine implements AsyncDisposable {
   private constructor(sampler: Sampler, options: LocalOptions) {
     const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
     const { pipeline } = joinFakes({ stages, joint, slots, behaviour });
-    const { pages, ...prefixCache } = options.prefixCache ?? { alignment: 1, snapshots: 0, pages: 0 };
+    const { prefixCache = { alignment: 1, snapshots: 0, pages: 0 } } = options;
     const kept = (options.snapshots ?? 0) + prefixCache.snapshots;
     const limits = {
       slots,
@@ -80,7 +81,7 @@ export class LocalEngine implements AsyncDisposable {
       vocabulary: VOCABULARY,
       snapshots: kept,
       prefixCache,
-      cachedPages: pages,
+      ...(options.pages !== undefined && { pages: options.pages }),
     };
     this.pipeline = pipeline;
     this.engine = new Engine(pipeline, sampler, limits, (message) => this.#hear(message));

@@ -18,6 +18,8 @@ export interface ModelEngineOptions {
   readonly context?: number;
   /** Of the prefix cache. */
   readonly snapshots?: number;
+  readonly cachedPages?: number;
+  /** Of all; as many as may be wanted by default. */
   readonly pages?: number;
   readonly deterministic?: boolean;
 }
@@ -34,6 +36,7 @@ interface Asked {
 
 export class ModelEngine implements AsyncDisposable {
   readonly #asked = new Map<number, Asked>();
+  #preemptions = 0;
   readonly #engine: Engine;
   readonly #end: () => Promise<void>;
   #id = 0;
@@ -49,15 +52,16 @@ export class ModelEngine implements AsyncDisposable {
   }
 
   static async open(backend: TestedBackend, options: ModelEngineOptions): Promise<ModelEngine> {
-    const { stages = 1, slots = 1, context = 2048, pages: cachedPages = 0, deterministic = false } = options;
+    const { stages = 1, slots = 1, context = 2048, cachedPages = 0, deterministic = false } = options;
+    const { pages = slots * Math.ceil(context / PAGE) + cachedPages } = options;
     const { folder } = await openTiny("base");
     const kept = options.snapshots ?? 0;
     const snapshots = kept + (stages === 1 ? Math.min(slots, 8) : 0);
-    const sizes = { slots, context, maxRows: 512, snapshots, cachedPages };
+    const sizes = { slots, context, maxRows: 512, snapshots, pages };
     const models = await Stages.open(folder, backend.open, { layers: cut(6, stages), ...sizes });
     const { pipeline } = joinStages(models.models, "local");
     const sampler = await Sampler.create(VOCABULARY);
-    const prefixCache = { alignment: PAGE, snapshots: kept };
+    const prefixCache = { alignment: PAGE, snapshots: kept, pages: cachedPages };
     const limits = { ...sizes, vocabulary: VOCABULARY, prefixCache, deterministic };
     return new ModelEngine((hear) => new Engine(pipeline, sampler, limits, hear), async () => {
       await pipeline[Symbol.asyncDispose]();

@@ -15,7 +15,7 @@ async function compare(backend: TestedBackend, trees: number, stages: number): P
   const asked = (prompt: readonly number[], seed: number) =>
     request(prompt, { maxTokens: 4, logprobs: 3, sampling: { ...SAMPLING, seed } });
   await using plain = await ModelEngine.open(backend, { stages });
-  await using cached = await ModelEngine.open(backend, { stages, snapshots: 5, pages: 12 });
+  await using cached = await ModelEngine.open(backend, { stages, snapshots: 5, cachedPages: 12 });
   let found = 0;
   for (let tree = 0; tree < trees; tree++) {
     const texts = [words(nat(900) + 1)];

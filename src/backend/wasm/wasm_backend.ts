@@ -33,6 +33,9 @@ import { StepTables } from "./step_tables.ts";
 /** Tensors begin at multiples of so many bytes. */
 const ALIGN = 16;
 
+/** Bytes that tensors which are made while steps run leave for the tables of plans. */
+const RESERVE = 2 ** 26;
+
 class WasmPlan implements Plan {
   constructor(readonly capacity: Capacity, readonly calls: readonly (() => void)[], readonly step: StepTables) {}
 }
@@ -81,13 +84,19 @@ export class WasmBackend implements Backend {
     const [mark, used] = [this.#memory.mark(), this.#bytes];
     return Promise.try(() => {
       try {
-        return wanted.map(({ label, dtype, shape }) => this.tensor(label, dtype, shape));
+        const tensors = wanted.map(({ label, dtype, shape }) => this.tensor(label, dtype, shape));
+        this.#checkReserve(wanted[0]!.label, this.#bytes - used);
+        return tensors;
       } catch (error) {
         this.#memory.release(mark);
         this.#bytes = used;
         throw error;
       }
     });
+  }
+
+  #checkReserve(label: string, bytes: number): void {
+    if (this.#memory.mark() + RESERVE > MAX_BYTES) throw new OutOfMemoryError(label, bytes, this.device, this.#bytes);
   }
 
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {

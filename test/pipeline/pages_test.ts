@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { Pages } from "../../src/model/pages.ts";
+import { Pages } from "../../src/pipeline/pages.ts";
 
 const segment = (slot: number, start: number, rows: number) => ({ slot, start, rows });
 

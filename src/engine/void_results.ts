@@ -1,0 +1,28 @@
+/** What a step that failed leaves behind: later ones, which were under way, went on from states that are not what they should be. */
+import type { Batch, Share } from "./scheduler.ts";
+
+export class VoidResults {
+  readonly #runs = new WeakSet<object>();
+  readonly #snapshots = new Set<number>();
+
+  /** Whether nothing counts that was computed for this part of a step. */
+  has({ run }: Share): boolean {
+    return this.#runs.has(run);
+  }
+
+  /**
+   * Looks at a step whose results have come, in the order of steps. Returns the snapshots that it was to keep and that are not what they
+   * should be: of all its sequences if it failed, else of those that went on from something void.
+   */
+  note({ step, shares }: Batch, failed: boolean): number[] {
+    return step.segments.flatMap(({ from, keep }, i) => {
+      const { run } = shares[i]!;
+      if (failed || (from !== undefined && this.#snapshots.has(from))) this.#runs.add(run);
+      if (keep === undefined) return [];
+      const isVoid = this.#runs.has(run);
+      if (isVoid) this.#snapshots.add(keep);
+      else this.#snapshots.delete(keep);
+      return isVoid ? [keep] : [];
+    });
+  }
+}
