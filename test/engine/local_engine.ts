@@ -4,6 +4,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
 import type {
   EngineFinish,
+  EngineStatus,
   FromEngine,
   GenerateRequest,
   GenerateStats,
@@ -54,6 +55,7 @@ interface LocalOptions {
   /** Sequences that the device may go on with. */
   readonly snapshots?: number;
   readonly prefixCache?: { readonly alignment: number; readonly snapshots: number; readonly pages: number };
+  /** That the engine may count on. */
   readonly pages?: number;
   readonly context?: number;
   readonly maxRows?: number;
@@ -65,13 +67,16 @@ export class LocalEngine implements AsyncDisposable {
   readonly #outcomes = new Map<number, Outcome>();
   readonly #stopped: Promise<void>;
   readonly pipeline;
+  readonly models;
   readonly engine: Engine;
+  /** What it says of itself when it is asked. */
+  status: EngineStatus | null = null;
   /** Why the whole engine failed. */
   failure: string | null = null;
 
   private constructor(sampler: Sampler, options: LocalOptions) {
     const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
-    const { pipeline } = joinFakes({ stages, joint, slots, behaviour });
+    const { pipeline, models } = joinFakes({ stages, joint, slots, behaviour });
     const { prefixCache = { alignment: 1, snapshots: 0, pages: 0 } } = options;
     const kept = (options.snapshots ?? 0) + prefixCache.snapshots;
     const limits = {
@@ -84,6 +89,7 @@ export class LocalEngine implements AsyncDisposable {
       ...(options.pages !== undefined && { pages: options.pages }),
     };
     this.pipeline = pipeline;
+    this.models = models;
     this.engine = new Engine(pipeline, sampler, limits, (message) => this.#hear(message));
     this.#stopped = this.engine.run(() => setImmediate());
   }
@@ -115,6 +121,9 @@ export class LocalEngine implements AsyncDisposable {
         break;
       case "scored":
         this.outcome(message.id).rows.push(message.rows);
+        break;
+      case "status":
+        this.status = message.status;
         break;
       case "finished":
         this.outcome(message.id).finish = message.finish;
