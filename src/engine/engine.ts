@@ -34,6 +34,7 @@ export class Engine {
   readonly #lookahead: Lookahead;
   readonly #room: Room;
   readonly #void = new VoidResults();
+  #learnt = 0; // steps that were made before it was known how many pages there are
   readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
   #wake = () => {};
   #stopped = false;
@@ -121,10 +122,9 @@ export class Engine {
   async #run(batch: Batch): Promise<void> {
     try {
       const candidates = await this.#pipeline.run(batch.step, batch.tokens);
-      this.#note(batch, false);
+      this.#note(batch);
       await this.#sample(batch, candidates);
     } catch (error) {
-      this.#note(batch, true);
       this.#failStep(batch, error);
     }
   }
@@ -228,19 +228,24 @@ export class Engine {
   }
 
   /** Forgets what a step was to keep and could not. Who went on from what is void begins anew. */
-  #note(batch: Batch, failed: boolean): void {
-    for (const snapshot of this.#void.note(batch, failed)) this.#room.forget(snapshot);
-    if (!failed) this.#preempt(batch.shares.filter((share) => this.#void.has(share)));
+  #note(batch: Batch): void {
+    for (const snapshot of this.#void.note(batch, false)) this.#room.forget(snapshot);
+    this.#preempt(batch.shares.filter((share) => this.#void.has(share)));
   }
 
-  /** Where pages were wanting there will be no more of them, and its sequences begin anew; for other reasons they fail. */
-  #failStep({ shares }: Batch, error: unknown): void {
-    const waiting = shares.filter((share) => this.#counts(share));
-    if (!(error instanceof StepError) || error.pages === null) {
-      return this.#failAll(waiting.map(({ sequence }) => sequence), error);
-    }
-    this.#room.lower(error.pages);
-    this.#preempt(waiting);
+  /** Its sequences begin anew, if pages were wanting, of which there will be no more, or others had failed before them. Else they fail. */
+  #failStep(batch: Batch, error: unknown): void {
+    const followed = this.#void.reaches(batch);
+    for (const snapshot of this.#void.note(batch, true)) this.#room.forget(snapshot);
+    const pages = error instanceof StepError ? error.pages : null;
+    if (followed || (pages !== null && this.#learn(pages, batch.step.id))) return this.#preempt(batch.shares);
+    this.#failAll(batch.shares.filter((share) => this.#counts(share)).map(({ sequence }) => sequence), error);
+  }
+
+  /** Notes that there are only so many pages; false if that was known already when the step was made. */
+  #learn(pages: number, step: number): boolean {
+    if (this.#room.lower(pages)) this.#learnt = this.#scheduler.steps;
+    return step < this.#learnt;
   }
 
   #preempt(shares: readonly Share[]): void {

@@ -36,9 +36,11 @@ export class Room {
     return this.#most * this.#pages.size;
   }
 
-  /** Notes that a stage has only so many pages. */
-  lower(pages: number): void {
-    this.#most = Math.min(this.#most, pages);
+  /** Notes that a stage has only so many pages; false if it was known that there are no more. */
+  lower(pages: number): boolean {
+    const lower = pages < this.#most;
+    if (lower) this.#most = pages;
+    return lower;
   }
 
   /** The longest kept beginning of a prompt. */

@@ -85,6 +85,11 @@ export class Scheduler {
     return this.#waiting.length;
   }
 
+  /** Steps that were made. */
+  get steps(): number {
+    return this.#steps;
+  }
+
   /** How often a sequence had to give its slot and pages to others. */
   get preemptions(): number {
     return this.#preemptions;

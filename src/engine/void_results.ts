@@ -1,4 +1,5 @@
 /** What a step that failed leaves behind: later ones, which were under way, went on from states that are not what they should be. */
+import type { Segment } from "../pipeline/messages.ts";
 import type { Batch, Share } from "./scheduler.ts";
 
 export class VoidResults {
@@ -10,19 +11,28 @@ export class VoidResults {
     return this.#runs.has(run);
   }
 
+  /** Whether any part of a step went on from something void; to be asked before the step is noted. */
+  reaches({ step, shares }: Batch): boolean {
+    return shares.some((share, i) => this.has(share) || this.#beginsVoid(step.segments[i]!));
+  }
+
   /**
    * Looks at a step whose results have come, in the order of steps. Returns the snapshots that it was to keep and that are not what they
    * should be: of all its sequences if it failed, else of those that went on from something void.
    */
   note({ step, shares }: Batch, failed: boolean): number[] {
-    return step.segments.flatMap(({ from, keep }, i) => {
+    return step.segments.flatMap((segment, i) => {
       const { run } = shares[i]!;
-      if (failed || (from !== undefined && this.#snapshots.has(from))) this.#runs.add(run);
-      if (keep === undefined) return [];
+      if (failed || this.#beginsVoid(segment)) this.#runs.add(run);
+      if (segment.keep === undefined) return [];
       const isVoid = this.#runs.has(run);
-      if (isVoid) this.#snapshots.add(keep);
-      else this.#snapshots.delete(keep);
-      return isVoid ? [keep] : [];
+      if (isVoid) this.#snapshots.add(segment.keep);
+      else this.#snapshots.delete(segment.keep);
+      return isVoid ? [segment.keep] : [];
     });
+  }
+
+  #beginsVoid({ from }: Segment): boolean {
+    return from !== undefined && this.#snapshots.has(from);
   }
 }

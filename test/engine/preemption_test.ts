@@ -48,11 +48,11 @@ const scene = fc.record({
   tasks: fc.array(task, { minLength: 2, maxLength: 12 }),
   stages: fc.integer({ min: 1, max: 3 }),
   joint: fc.constantFrom("local" as const, "port" as const),
-  slots: fc.integer({ min: 2, max: 5 }),
-  maxRows: fc.integer({ min: 5, max: 12 }),
+  slots: fc.integer({ min: 3, max: 6 }),
+  maxRows: fc.integer({ min: 6, max: 12 }),
   count: fc.integer({ min: 0, max: 4 }),
   cachedPages: fc.integer({ min: 1, max: 30 }),
-  pages: fc.integer({ min: 25, max: 45 }),
+  pages: fc.integer({ min: 25, max: 35 }),
   limited: fc.nat(2),
   ahead: fc.nat(2),
 });
@@ -111,8 +111,8 @@ for (const known of [true, false]) {
       }),
       { numRuns: 150, endOnFailure: true },
     );
-    assert.ok(preempted > 100, `${preempted} preemptions`);
-    assert.ok(known ? refused === 0 : refused > 50, `${refused} steps without pages`);
+    assert.ok(preempted > 40, `${preempted} preemptions`);
+    assert.ok(known ? refused === 0 : refused > 20, `${refused} steps without pages`);
     assert.ok(found > 100, `${found} tokens were found`);
   });
 }
