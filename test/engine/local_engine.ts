@@ -60,6 +60,8 @@ interface LocalOptions {
   readonly context?: number;
   readonly maxRows?: number;
   readonly behaviour?: FakeBehaviour;
+  /** Steps between two turns of the event loop; with several stages as many as these are under way together. 1 by default. */
+  readonly stepsPerTurn?: number;
 }
 
 /** An engine of three layers; disposing ends its loop and its stages. */
@@ -91,7 +93,10 @@ export class LocalEngine implements AsyncDisposable {
     this.pipeline = pipeline;
     this.models = models;
     this.engine = new Engine(pipeline, sampler, limits, (message) => this.#hear(message));
-    this.#stopped = this.engine.run(() => setImmediate());
+    let steps = 0;
+    this.#stopped = this.engine.run(async () => {
+      if (++steps % (options.stepsPerTurn ?? 1) === 0) await setImmediate();
+    });
   }
 
   static async open(options: LocalOptions = {}): Promise<LocalEngine> {

@@ -47,7 +47,7 @@ const task: fc.Arbitrary<Task> = fc.record({
 const scene = fc.record({
   tasks: fc.array(task, { minLength: 2, maxLength: 12 }),
   stages: fc.integer({ min: 1, max: 3 }),
-  joint: fc.constantFrom("local" as const, "port" as const),
+  stepsPerTurn: fc.integer({ min: 1, max: 5 }),
   slots: fc.integer({ min: 3, max: 6 }),
   maxRows: fc.integer({ min: 6, max: 12 }),
   count: fc.integer({ min: 0, max: 4 }),
@@ -109,7 +109,7 @@ for (const known of [true, false]) {
         preempted += preemptions(local);
         refused += wanting();
       }),
-      { numRuns: 150, endOnFailure: true },
+      { numRuns: 300, endOnFailure: true },
     );
     assert.ok(preempted > 40, `${preempted} preemptions`);
     assert.ok(known ? refused === 0 : refused > 20, `${refused} steps without pages`);
@@ -150,7 +150,14 @@ Deno.test("Engine says what to change when one sequence is longer than all pages
 Deno.test("Engine forgets what later steps kept of a sequence of which a step failed", async () => {
   const behaviour = { at: { layer: 2, position: 5, act: "throw" } } as const;
   const prefixCache = { alignment: SIZE, snapshots: 8, pages: 50 };
-  await using local = await LocalEngine.open({ stages: 3, slots: 2, maxRows: 4, prefixCache, behaviour });
+  await using local = await LocalEngine.open({
+    stages: 3,
+    slots: 2,
+    maxRows: 4,
+    prefixCache,
+    behaviour,
+    stepsPerTurn: 9,
+  });
   local.engine.generate(0, request(text(0, 30))); // its later chunks are under way when the second fails
   assert.equal((await local.end(0)).reason, "the fake threw");
   local.engine.generate(1, request(text(0, 30)));
