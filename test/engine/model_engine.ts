@@ -19,8 +19,10 @@ export interface ModelEngineOptions {
   /** Of the prefix cache. */
   readonly snapshots?: number;
   readonly cachedPages?: number;
-  /** Of all; as many as may be wanted by default. */
+  /** Of all that the stages have; as many as may be wanted by default. */
   readonly pages?: number;
+  /** Whether the engine knows how many. */
+  readonly known?: boolean;
   readonly deterministic?: boolean;
 }
 
@@ -63,10 +65,17 @@ export class ModelEngine implements AsyncDisposable {
     const sampler = await Sampler.create(VOCABULARY);
     const prefixCache = { alignment: PAGE, snapshots: kept, pages: cachedPages };
     const limits = { ...sizes, vocabulary: VOCABULARY, prefixCache, deterministic };
+    if (options.known === false) limits.pages = Infinity;
     return new ModelEngine((hear) => new Engine(pipeline, sampler, limits, hear), async () => {
       await pipeline[Symbol.asyncDispose]();
       models[Symbol.dispose]();
     });
+  }
+
+  /** How often a sequence gave its pages to others. */
+  get preemptions(): number {
+    this.#engine.tellStatus();
+    return this.#preemptions;
   }
 
   /** Asks; with `aborts` the request is left soon. */
@@ -83,6 +92,7 @@ export class ModelEngine implements AsyncDisposable {
   }
 
   #hear(message: FromEngine): void {
+    if (message.type === "status") this.#preemptions = message.status.preemptions;
     if (message.type === "scored" || message.type === "step" || message.type === "status") return;
     const { tokens, ended } = this.#asked.get(message.id!)!;
     if (message.type === "token") tokens.push(message.token);
