@@ -2,7 +2,15 @@
 import { DeviceLostError, rest } from "../../src/backend/backend.ts";
 import { drawIndex } from "../../src/backend/wasm/draw.ts";
 import { OutOfPagesError } from "../../src/model/kv_cache.ts";
-import type { Candidates, Draw, Released, Segment, StageInfo, StageOptions, Step } from "../../src/pipeline/messages.ts";
+import type {
+  Candidates,
+  Draw,
+  Released,
+  Segment,
+  StageInfo,
+  StageOptions,
+  Step,
+} from "../../src/pipeline/messages.ts";
 import { Pages } from "../../src/pipeline/pages.ts";
 import { type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
 
