@@ -51,6 +51,7 @@ Deno.test("GET /metrics tells what the engine does, as far as there is one", asy
   assert.equal(figure(text, "ringlet_sequences_waiting"), 0);
   assert.equal(figure(text, "ringlet_engine_steps_total"), 5);
   assert.equal(figure(text, "ringlet_engine_rows_total"), 12);
+  assert.equal(figure(text, "ringlet_preemptions_total"), 3);
   assert.equal(figure(text, 'ringlet_device_memory_bytes{stage="0",kind="weights"}'), 1);
   const again = await (await fetch(`${server.url}/metrics`)).text();
   assert.equal(figure(again, "ringlet_engine_steps_total"), 5);
