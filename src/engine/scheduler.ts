@@ -51,6 +51,7 @@ export class Scheduler {
   readonly #admitted = new WeakMap<Sequence, number>(); // the step before which it was
   readonly #decoded = new WeakMap<Sequence, number>(); // the step in which it was last
   readonly #tooLong: Sequence[] = [];
+  #lackedPages: Sequence | null = null; // the first that waits, since one left
   #steps = 0;
   #preemptions = 0;
   #prefilled = false; // whether the last step was a prefill chunk
@@ -106,6 +107,7 @@ export class Scheduler {
       if (index >= 0) list.splice(index, 1);
     }
     if (sequence.slot === null) return;
+    this.#lackedPages = null;
     this.#free.push(sequence.slot);
     this.#room.leave(sequence.slot);
     sequence.slot = null;
@@ -179,12 +181,19 @@ export class Scheduler {
         this.#dismiss(sequence);
         continue;
       }
-      if (this.#running.length > 0 && !this.#room.admits(sequence, this.#running)) return;
+      if (this.#running.length > 0 && !this.#mayJoin(sequence)) return;
       this.#waiting.shift();
       sequence.slot = this.#free.shift()!;
       this.#running.push(sequence);
       if (!this.#admitted.has(sequence)) this.#admitted.set(sequence, this.#steps);
     }
+  }
+
+  /** Whether there are pages for it beside those that run; not looked at again before one of them has left. */
+  #mayJoin(sequence: Sequence): boolean {
+    if (sequence !== this.#lackedPages && this.#room.admits(sequence, this.#running)) return true;
+    this.#lackedPages = sequence;
+    return false;
   }
 
   /** Takes pages for the next rows of sequences, the oldest first, for which the youngest of all give theirs; what those read that have some. */

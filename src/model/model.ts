@@ -80,6 +80,7 @@ export class Model implements Disposable {
     const step = { segments, pages, outputs: Uint32Array.of(0), rows };
     const read = { tensor: this.#activations.hidden, elements: 1 };
     for (const most of [1, this.#options.maxRows]) await this.#backend.run(this.#plan(most, 1), step, [read]);
+    this.release({ slots: [0], snapshots: [] });
   }
 
   /** Milliseconds that the device worked on the last step; null unless it was opened to measure them. */
