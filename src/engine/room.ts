@@ -114,6 +114,7 @@ export class Room {
   }
 
   #assign(segments: readonly Segment[]): void {
+    if (this.#pages.wanted(segments) === 0) return; // as in nearly all steps that decode
     const missing = this.#pages.missing(segments);
     if (missing > 0) this.#pages.addBlock(Math.max(missing, this.#pages.count)); // a number of them is no memory
     this.#pages.assign(segments);
