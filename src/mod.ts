@@ -30,7 +30,7 @@ export { fold } from "./chat/fold.ts";
 export type * from "./chat/messages.ts";
 export { RequestError } from "./chat/request_error.ts";
 export { EngineClient } from "./engine/client.ts";
-export { EngineBusyError, EngineError } from "./engine/engine_error.ts";
+export { EngineBusyError, EngineError, TooLongError } from "./engine/engine_error.ts";
 export type {
   DecayConvention,
   EngineInfo,

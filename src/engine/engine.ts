@@ -111,7 +111,7 @@ export class Engine {
   /** Schedule, run, sample. A step without outputs is not waited for, so that the next can follow it through the stages. */
   async step(): Promise<void> {
     const scheduled = this.#scheduler.schedule();
-    this.#failAll(this.#scheduler.takeTooLong(), new RangeError(this.#tooLong));
+    this.#failTooLong();
     if (!scheduled) return;
     const batch = this.#lookingAhead(scheduled);
     if (batch.released) this.#pipeline.release(batch.released);
@@ -129,9 +129,12 @@ export class Engine {
     }
   }
 
-  get #tooLong(): string {
-    return `Cannot go on: there is memory for the keys and values of ${this.#room.positions} tokens only; ` +
+  #failTooLong(): void {
+    const reason = `Cannot go on: there is memory for the keys and values of ${this.#room.positions} tokens only; ` +
       "send less, or use --kv-cache f16, --quantize q4 or more --stages";
+    for (const { id } of this.#scheduler.takeTooLong()) {
+      if (this.#tasks.delete(id)) this.#emit({ type: "tooLong", id, reason });
+    }
   }
 
   /** Lets the device go on by itself behind a step in which all sequences decode from the states that they have. */

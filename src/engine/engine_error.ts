@@ -9,3 +9,8 @@ export class EngineError extends Error {
 export class EngineBusyError extends EngineError {
   override readonly name = "EngineBusyError";
 }
+
+/** A text is longer than there is memory for, even with nothing beside it; others run on. */
+export class TooLongError extends EngineError {
+  override readonly name = "TooLongError";
+}

@@ -390,4 +390,6 @@ export type FromEngine =
   | { readonly type: "step"; readonly report: StepReport }
   | { readonly type: "finished"; readonly id: number; readonly finish: EngineFinish; readonly stats: GenerateStats }
   /** id null: the engine itself is broken and every request with it. */
-  | { readonly type: "failed"; readonly id: number | null; readonly reason: string };
+  | { readonly type: "failed"; readonly id: number | null; readonly reason: string }
+  /** As `failed`: there is not memory enough for this request alone. */
+  | { readonly type: "tooLong"; readonly id: number; readonly reason: string };

@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { pathToFileURL } from "node:url";
 import { EngineClient, type EngineHooks } from "../../src/engine/client.ts";
-import { EngineBusyError, EngineError } from "../../src/engine/engine_error.ts";
+import { EngineBusyError, EngineError, TooLongError } from "../../src/engine/engine_error.ts";
 import type { EngineOptions, GeneratedToken } from "../../src/pipeline/messages.ts";
 import { partition } from "../../src/pipeline/partition.ts";
 import { expectedTokens, type FakeBehaviour, STAGE_OPTIONS } from "../stage/fake_stage.ts";
@@ -76,6 +76,11 @@ Deno.test("EngineClient answers more than there are pages for, as each is answer
   );
   const answers = await Promise.all(prompts.map((prompt) => ids(client.generate(request(prompt, { maxTokens: 60 })))));
   for (const [id, prompt] of prompts.entries()) assert.deepEqual(answers[id], expectedTokens(DEPTH, prompt, 60));
+  const tooLong = new TooLongError(
+    "Cannot go on: there is memory for the keys and values of 160 tokens only; " +
+      "send less, or use --kv-cache f16, --quantize q4 or more --stages",
+  );
+  await assert.rejects(ids(client.generate(request(Array.from({ length: 161 }, () => 1)))), tooLong);
   const { preemptions, running } = await client.status();
   assert.ok(preemptions > 8 && running === 0, `${preemptions} preemptions`);
 });

@@ -135,6 +135,10 @@ export class LocalEngine implements AsyncDisposable {
         this.outcome(message.id).stats = message.stats;
         this.outcome(message.id).ended.resolve();
         break;
+      case "tooLong":
+        this.outcome(message.id).reason = message.reason;
+        this.outcome(message.id).ended.resolve();
+        break;
       case "failed":
         if (message.id === null) {
           this.failure = message.reason;

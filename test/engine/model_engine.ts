@@ -97,7 +97,7 @@ export class ModelEngine implements AsyncDisposable {
     const { tokens, ended } = this.#asked.get(message.id!)!;
     if (message.type === "token") tokens.push(message.token);
     if (message.type === "finished") ended.resolve({ tokens, stats: message.stats });
-    if (message.type === "failed") ended.reject(new Error(message.reason));
+    if (message.type === "failed" || message.type === "tooLong") ended.reject(new Error(message.reason));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
