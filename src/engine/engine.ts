@@ -12,7 +12,6 @@ import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
 import { Lookahead } from "./lookahead.ts";
-import { PrefixCache } from "./prefix_cache.ts";
 import type { Sampler } from "./sampler.ts";
 import { Room } from "./room.ts";
 import { type Batch, Scheduler, type Share } from "./scheduler.ts";
@@ -48,14 +47,12 @@ export class Engine {
     this.#sampler = sampler;
     this.#limits = limits;
     this.#emit = emit;
-    const { slots, maxRows, snapshots = 0, pages = Infinity, prefixCache, rowsBeside = maxRows } = limits;
-    const { alignment = 1, snapshots: count = 0, pages: kept = 0 } = prefixCache ?? {};
-    const first = snapshots - count; // the others are of sequences that the device goes on with
-    const cache = count > 0 ? new PrefixCache({ alignment, first, count, pages: kept }) : null;
+    const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows } = limits;
+    const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
     const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
-    this.#room = new Room({ slots, size: alignment, pages, cache });
+    this.#room = Room.of(limits);
     this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding });
-    this.#lookahead = new Lookahead(first);
+    this.#lookahead = new Lookahead(snapshots - cached);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }
 

@@ -1,7 +1,8 @@
 /** How much room there is for keys and values, and who has it: in pages, counted exactly as the stages have them. */
 import type { Released, Segment } from "../pipeline/messages.ts";
 import { Pages } from "../pipeline/pages.ts";
-import type { Hit, PrefixCache } from "./prefix_cache.ts";
+import type { EngineLimits } from "./limits.ts";
+import { type Hit, PrefixCache } from "./prefix_cache.ts";
 import type { Sequence } from "./sequence.ts";
 
 export interface RoomOptions {
@@ -24,6 +25,13 @@ export class Room {
     this.#pages = new Pages(slots, size);
     this.#cache = cache;
     this.#most = pages;
+  }
+
+  /** That of an engine, of whose snapshots the last ones are for what prompts begin with. */
+  static of({ slots, pages, snapshots = 0, prefixCache }: EngineLimits): Room {
+    const { alignment = 1, snapshots: count = 0, pages: kept = 0 } = prefixCache ?? {};
+    const cache = count > 0 ? new PrefixCache({ alignment, first: snapshots - count, count, pages: kept }) : null;
+    return new Room({ slots, size: alignment, cache, ...(pages !== undefined && { pages }) });
   }
 
   /** Whether what prompts begin with is kept. */
