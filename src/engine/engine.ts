@@ -157,6 +157,7 @@ export class Engine {
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
   async #sample(batch: Batch, candidates: Candidates): Promise<void> {
     const outputs = new StepOutputs(this.#pipeline, batch.step, candidates);
+    if (batch.step.draws && outputs.further === 0) this.#room.giveBackAhead(batch.step.segments);
     let row = 0;
     for (const share of batch.shares) {
       try {

@@ -87,6 +87,11 @@ export class Room {
     return true;
   }
 
+  /** The stage had no pages for those further rows, which it alone could know. */
+  giveBackAhead(segments: readonly Segment[]): void {
+    this.#pages.cut(segments);
+  }
+
   /** A sequence leaves its slot. */
   leave(slot: number): void {
     this.#pages.release({ slots: [slot], snapshots: [] });

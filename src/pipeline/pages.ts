@@ -81,6 +81,11 @@ export class Pages {
     for (const snapshot of snapshots) this.drop(snapshot);
   }
 
+  /** Takes back the pages of slots behind their segments. */
+  cut(segments: readonly Segment[]): void {
+    for (const segment of segments) this.#takeBack(this.#tables[segment.slot]!.splice(this.#reach(segment)));
+  }
+
   /** A snapshot keeps no pages any more. */
   drop(snapshot: number): void {
     this.#takeBack(this.#kept.get(snapshot) ?? []);

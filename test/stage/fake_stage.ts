@@ -128,10 +128,10 @@ export class FakeStage implements StageModel, Disposable {
   }
 
   #grow(segments: readonly Segment[]): boolean {
+    const left = this.#behaviour.pages!.count - this.#pages!.count;
     const missing = this.#pages!.missing(segments);
-    const found = this.#pages!.count + missing <= this.#behaviour.pages!.count;
-    if (found && missing > 0) this.#pages!.addBlock(missing);
-    return found;
+    if (Math.min(missing, left) > 0) this.#pages!.addBlock(Math.min(missing, left));
+    return missing <= left;
   }
 
   release(released: Released): void {
