@@ -79,6 +79,8 @@ class TimedStage implements StageModel, Disposable {
     return candidates;
   }
 
+  release(): void {}
+
   logits(): Promise<never> {
     return Promise.reject(new Error("Cannot read whole rows: there are none"));
   }

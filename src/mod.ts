@@ -30,7 +30,7 @@ export { fold } from "./chat/fold.ts";
 export type * from "./chat/messages.ts";
 export { RequestError } from "./chat/request_error.ts";
 export { EngineClient } from "./engine/client.ts";
-export { EngineBusyError, EngineError } from "./engine/engine_error.ts";
+export { EngineBusyError, EngineError, TooLongError } from "./engine/engine_error.ts";
 export type {
   DecayConvention,
   EngineInfo,
@@ -216,7 +216,7 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
-  const { pages, ...prefixCache } = prefixCacheRoom(config, { context: maxContext, kvCache }, options.prefixCache ?? 0);
+  const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, options.prefixCache ?? 0);
   return {
     model,
     layers,
@@ -230,7 +230,7 @@ async function engineOptions(
     kvCache,
     slots,
     snapshots: snapshotsFor(slots, layers.length) + prefixCache.snapshots,
-    cachedPages: pages,
+    pages: slots * Math.ceil(maxContext / prefixCache.alignment) + prefixCache.pages,
     prefixCache,
     deterministic: options.deterministic ?? false,
     ...(options.maxWaiting === undefined ? {} : { maxWaiting: options.maxWaiting }),

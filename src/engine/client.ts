@@ -11,7 +11,7 @@ import type {
   StepReport,
   ToEngine,
 } from "../pipeline/messages.ts";
-import { EngineBusyError, EngineError, EngineGrammarError } from "./engine_error.ts";
+import { EngineBusyError, EngineError, EngineGrammarError, TooLongError } from "./engine_error.ts";
 import { EngineWorkers } from "./engine_workers.ts";
 import { Exchange, type GenerateResult } from "./exchange.ts";
 
@@ -179,6 +179,9 @@ export class EngineClient implements AsyncDisposable {
         break;
       case "finished":
         this.#take(message.id)?.finish({ finish: message.finish, stats: message.stats });
+        break;
+      case "tooLong":
+        this.#take(message.id)?.fail(new TooLongError(message.reason));
         break;
       case "failed":
         if (message.id === null) this.#failSoon(message.reason);

@@ -9,16 +9,17 @@ import type {
   ScoreRows,
 } from "../pipeline/messages.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
-import type { Pipeline } from "../pipeline/pipeline.ts";
+import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
 import { Lookahead } from "./lookahead.ts";
-import { PrefixCache } from "./prefix_cache.ts";
 import type { Sampler } from "./sampler.ts";
-import { type Batch, Scheduler } from "./scheduler.ts";
+import { Room } from "./room.ts";
+import { type Batch, Scheduler, type Share } from "./scheduler.ts";
 import { ScoreTask } from "./score_task.ts";
 import type { Sequence } from "./sequence.ts";
 import { StepOutputs } from "./step_outputs.ts";
+import { VoidResults } from "./void_results.ts";
 
 /** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
 const ALIKE_ROWS = 8;
@@ -31,7 +32,9 @@ export class Engine {
   readonly #emit: (message: FromEngine) => void;
   readonly #scheduler: Scheduler;
   readonly #lookahead: Lookahead;
-  readonly #cache: PrefixCache | null;
+  readonly #room: Room;
+  readonly #void = new VoidResults();
+  #learnt = 0; // steps that were made before it was known how many pages there are
   readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
   #wake = () => {};
   #stopped = false;
@@ -45,14 +48,12 @@ export class Engine {
     this.#sampler = sampler;
     this.#limits = limits;
     this.#emit = emit;
-    const { slots, maxRows, snapshots = 0, cachedPages: pages = 0, prefixCache } = limits;
-    const { alignment = 1, snapshots: count = 0 } = prefixCache ?? {};
-    const first = snapshots - count; // the others are of sequences that the device goes on with
-    this.#cache = count > 0 ? new PrefixCache({ alignment, first, count, pages }) : null;
+    const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows } = limits;
+    const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
     const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
-    const { rowsBeside = maxRows } = limits;
-    this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, cache: this.#cache, mostDecoding });
-    this.#lookahead = new Lookahead(first);
+    this.#room = Room.of(limits);
+    this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding });
+    this.#lookahead = new Lookahead(snapshots - cached);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }
 
@@ -73,8 +74,9 @@ export class Engine {
 
   /** Tells what it does at the moment, and what it has done so far. */
   tellStatus(): void {
-    const { running, waiting } = this.#scheduler;
-    this.#emit({ type: "status", status: { running, waiting, steps: this.#steps, rows: this.#rows } });
+    const { running, waiting, preemptions } = this.#scheduler;
+    const status = { running, waiting, preemptions, steps: this.#steps, rows: this.#rows };
+    this.#emit({ type: "status", status });
   }
 
   /** Its slot is free at once; a step of it that is under way ends unheard. */
@@ -107,21 +109,41 @@ export class Engine {
   /** Schedule, run, sample. A step without outputs is not waited for, so that the next can follow it through the stages. */
   async step(): Promise<void> {
     const scheduled = this.#scheduler.schedule();
+    this.#failTooLong();
     if (!scheduled) return;
     const batch = this.#lookingAhead(scheduled);
-    const sampled = this.#pipeline.run(batch.step, batch.tokens)
-      .then((candidates) => this.#sample(batch, candidates))
-      .catch((error) => this.#failStep(batch, error));
-    await (batch.step.outputs.length > 0 ? sampled : this.#pipeline.ready());
+    if (batch.released) this.#pipeline.release(batch.released);
+    const done = this.#run(batch);
+    await (batch.step.outputs.length > 0 ? done : this.#pipeline.ready());
+  }
+
+  async #run(batch: Batch): Promise<void> {
+    try {
+      const candidates = await this.#pipeline.run(batch.step, batch.tokens);
+      this.#note(batch);
+      await this.#sample(batch, candidates);
+    } catch (error) {
+      this.#failStep(batch, error);
+    }
+  }
+
+  #failTooLong(): void {
+    const reason = `Cannot go on: there is memory for the keys and values of ${this.#room.positions} tokens only; ` +
+      "send less, or use --kv-cache f16, --quantize q4 or more --stages";
+    for (const { id } of this.#scheduler.takeTooLong()) {
+      if (this.#tasks.delete(id)) this.#emit({ type: "tooLong", id, reason });
+    }
   }
 
   /** Lets the device go on by itself behind a step in which all sequences decode from the states that they have. */
   #lookingAhead(batch: Batch): Batch {
     const { step, shares, decodesAll } = batch;
-    if (!decodesAll || step.segments.some(({ from }) => from !== undefined)) return batch;
+    if (!decodesAll || step.outputs.length < shares.length) return batch; // some are still behind
+    if (step.segments.some(({ from }) => from !== undefined)) return batch;
     const tasks = shares.map(({ sequence }) => this.#taskOf(sequence)).filter((task) => task instanceof GenerateTask);
     const draws = this.#lookahead.draws(tasks, this.#stepMillis);
-    return draws.length > 0 ? { ...batch, step: { ...step, draws } } : batch;
+    const goesOn = draws.length > 0 && this.#scheduler.goesOn(batch, draws);
+    return goesOn ? { ...batch, step: { ...step, draws } } : batch;
   }
 
   /** Of steps that the device went through by itself, each is reported. */
@@ -136,14 +158,15 @@ export class Engine {
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
   async #sample(batch: Batch, candidates: Candidates): Promise<void> {
     const outputs = new StepOutputs(this.#pipeline, batch.step, candidates);
+    if (batch.step.draws && outputs.further === 0) this.#room.giveBackAhead(batch.step.segments);
     let row = 0;
-    for (const { sequence, outputs: rows } of batch.shares) {
+    for (const share of batch.shares) {
       try {
-        if (rows > 0) await this.#advance(sequence, outputs, row);
+        if (share.outputs > 0 && this.#counts(share)) await this.#advance(share.sequence, outputs, row);
       } catch (error) {
-        this.#failAll([sequence], error);
+        this.#failAll([share.sequence], error);
       }
-      row += rows;
+      row += share.outputs;
     }
     this.#timeSteps(batch, outputs.further + 1, candidates.gpuMillis ?? null);
   }
@@ -201,10 +224,35 @@ export class Engine {
     this.#emit({ type: "finished", id, finish, stats: task.stats });
   }
 
-  /** What the step was to keep is not kept. */
-  #failStep({ step, shares }: Batch, error: unknown): void {
-    for (const { keep } of step.segments) if (keep !== undefined) this.#cache?.forget(keep);
-    this.#failAll(shares.map(({ sequence }) => sequence), error);
+  /** Whether a sequence still waits for its part of a step. */
+  #counts({ sequence, run }: Share): boolean {
+    return sequence.run === run && this.#taskOf(sequence) !== undefined;
+  }
+
+  /** Forgets what a step was to keep and could not. Who went on from what is void begins anew. */
+  #note(batch: Batch): void {
+    for (const snapshot of this.#void.note(batch, false)) this.#room.forget(snapshot);
+    this.#preempt(batch.shares.filter((share) => this.#void.has(share)));
+  }
+
+  /** Its sequences begin anew, if pages were wanting, of which there will be no more, or others had failed before them. Else they fail. */
+  #failStep(batch: Batch, error: unknown): void {
+    const followed = this.#void.reaches(batch);
+    for (const snapshot of this.#void.note(batch, true)) this.#room.forget(snapshot);
+    const pages = error instanceof StepError ? error.pages : null;
+    if (followed || (pages !== null && this.#learn(pages, batch.step.id))) return this.#preempt(batch.shares);
+    this.#failAll(batch.shares.filter((share) => this.#counts(share)).map(({ sequence }) => sequence), error);
+  }
+
+  /** Notes that there are only so many pages; false if that was known already when the step was made. */
+  #learn(pages: number, step: number): boolean {
+    if (this.#room.lower(pages)) this.#learnt = this.#scheduler.steps;
+    return step < this.#learnt;
+  }
+
+  #preempt(shares: readonly Share[]): void {
+    const sequences = shares.filter((share) => this.#counts(share)).map(({ sequence }) => sequence);
+    this.#scheduler.preempt(sequences);
   }
 
   #failAll(sequences: readonly Sequence[], error: unknown): void {

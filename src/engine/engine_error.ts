@@ -14,3 +14,8 @@ export class EngineBusyError extends EngineError {
 export class EngineGrammarError extends EngineError {
   override readonly name = "EngineGrammarError";
 }
+
+/** A text is longer than there is memory for, even with nothing beside it; others run on. */
+export class TooLongError extends EngineError {
+  override readonly name = "TooLongError";
+}

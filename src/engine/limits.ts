@@ -12,8 +12,8 @@ export interface EngineLimits {
   readonly vocabulary: number;
   /** Snapshots that the stages keep, those of the prefix cache behind others; none by default. */
   readonly snapshots?: number;
-  /** Pages that these may have. */
-  readonly cachedPages?: number;
+  /** Pages of keys and values that the stages may have; any number by default. */
+  readonly pages?: number;
   readonly prefixCache?: PrefixCacheOptions;
   /** Rows of a chunk while others decode. */
   readonly rowsBeside?: number;

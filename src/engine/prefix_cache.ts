@@ -7,11 +7,11 @@ export interface CacheRoom {
   /** The snapshots to keep them in, `count` from `first` on. */
   readonly first: number;
   readonly count: number;
-  /** Pages that they may hold together. */
+  /** Pages that they may keep together; those that several have are counted once. */
   readonly pages: number;
 }
 
-/** One aligned piece of a text behind those before it. */
+/** One aligned piece of a text behind those before it, whose keys and values are a page. */
 class Piece {
   readonly next = new Map<string, Piece>();
   /** Where the states behind it are kept. */
@@ -37,7 +37,7 @@ export class PrefixCache {
   readonly #kept = new Set<Piece>();
   readonly #free: number[];
   #dropped: number[] = [];
-  #pages = 0; // counted as if nothing were shared
+  #pieces = 0;
   #clock = 0;
 
   constructor(room: CacheRoom) {
@@ -76,18 +76,27 @@ export class PrefixCache {
     const { count, pages } = this.#room;
     const depth = position / this.alignment;
     if (count === 0 || depth > pages) return null;
-    const known = this.#pieceAt(tokens, depth);
-    known.used = ++this.#clock;
-    if (known.snapshot !== null) return null;
-    while (this.#free.length === 0 || this.#pages + depth > pages) this.#evict();
-    const piece = this.#pieceAt(tokens, depth); // made anew if all behind it went
-    piece.used = this.#clock;
+    const known = this.#use(tokens, depth);
+    if (known.depth === depth && known.snapshot !== null) return null;
+    while (this.#free.length === 0 || this.#pieces + depth - this.#use(tokens, depth).depth > pages) this.evict();
+    const piece = this.#pieceAt(tokens, depth);
     const snapshot = this.#free.shift()!;
     piece.snapshot = snapshot;
+    piece.used = ++this.#clock;
     this.#dropped = this.#dropped.filter((dropped) => dropped !== snapshot); // keeping it anew gives up what it had
     this.#kept.add(piece);
-    this.#pages += depth;
-    return piece.snapshot;
+    return snapshot;
+  }
+
+  /** Gives up what was used longest ago, but none of some snapshots; false if there is nothing else. */
+  evict(but: ReadonlySet<number> = new Set()): boolean {
+    let oldest: Piece | null = null;
+    for (const piece of this.#kept) {
+      if (but.has(piece.snapshot!)) continue;
+      if (oldest === null || piece.used < oldest.used) oldest = piece;
+    }
+    if (oldest !== null) this.#give(oldest);
+    return oldest !== null;
   }
 
   /** A snapshot that was to be kept is not, as its step failed. */
@@ -100,12 +109,26 @@ export class PrefixCache {
     return this.#dropped.splice(0);
   }
 
-  #pieceAt(tokens: readonly number[], depth: number): Piece {
+  /** The last piece of a text that is there, at most at this depth; all before it are in use as well. */
+  #use(tokens: readonly number[], depth: number): Piece {
     let piece = this.#root;
-    for (let n = 0; n < depth; n++) {
-      const key = this.#key(tokens, n);
-      const next: Piece = piece.next.get(key) ?? new Piece(piece, key, n + 1);
+    while (piece.depth < depth) {
+      const next = piece.next.get(this.#key(tokens, piece.depth));
+      if (next === undefined) break;
+      next.used = ++this.#clock;
+      piece = next;
+    }
+    return piece;
+  }
+
+  /** The piece at a depth, made with those before it where they are wanting. */
+  #pieceAt(tokens: readonly number[], depth: number): Piece {
+    let piece = this.#use(tokens, depth);
+    while (piece.depth < depth) {
+      const key = this.#key(tokens, piece.depth);
+      const next = new Piece(piece, key, piece.depth + 1);
       piece.next.set(key, next);
+      this.#pieces++;
       piece = next;
     }
     return piece;
@@ -115,18 +138,11 @@ export class PrefixCache {
     return tokens.slice(n * this.alignment, (n + 1) * this.alignment).join();
   }
 
-  #evict(): void {
-    let oldest: Piece | null = null;
-    for (const piece of this.#kept) if (oldest === null || piece.used < oldest.used) oldest = piece;
-    this.#give(oldest!);
-  }
-
   #give(piece: Piece): void {
     this.#dropped.push(piece.snapshot!);
     this.#free.push(piece.snapshot!);
     piece.snapshot = null;
     this.#kept.delete(piece);
-    this.#pages -= piece.depth;
     this.#prune(piece);
   }
 
@@ -135,6 +151,7 @@ export class PrefixCache {
     let leaf: Piece | null = piece;
     while (leaf?.parent && leaf.snapshot === null && leaf.next.size === 0) {
       leaf.parent.next.delete(leaf.key);
+      this.#pieces--;
       leaf = leaf.parent;
     }
   }

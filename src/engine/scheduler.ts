@@ -1,16 +1,27 @@
-/** Decides which sequences have a slot and what the next step computes: first come, first served. */
-import type { Segment, Step } from "../pipeline/messages.ts";
+/** Decides which sequences have a slot and pages, and what the next step computes: first come, first served. */
+import type { Draw, Released, Segment, Step } from "../pipeline/messages.ts";
 import { chunkRows, keptPositions } from "./chunks.ts";
-import type { PrefixCache } from "./prefix_cache.ts";
+import { Room } from "./room.ts";
 import type { Sequence } from "./sequence.ts";
+
+/** A sequence's part of a step. */
+export interface Share {
+  readonly sequence: Sequence;
+  /** That of the sequence when the step was made. */
+  readonly run: object;
+  /** How many of the step's outputs are its. */
+  readonly outputs: number;
+}
 
 /** A step, its tokens and whose they are. */
 export interface Batch {
   readonly step: Step;
   /** [T] */
   readonly tokens: Uint32Array;
-  /** The sequence of each segment, and how many of the step's outputs are its; they follow one another. */
-  readonly shares: readonly { readonly sequence: Sequence; readonly outputs: number }[];
+  /** Of each segment; their outputs follow one another. */
+  readonly shares: readonly Share[];
+  /** What the stages are to take back before it. */
+  readonly released: Released | null;
   /** Whether all sequences that have a slot decode in it. */
   readonly decodesAll: boolean;
 }
@@ -22,7 +33,8 @@ export interface SchedulerOptions {
   readonly rowsBeside?: number;
   /** Prompts are cut at multiples of it, so that what is kept of them has the bits of what is computed. */
   readonly alignment?: number;
-  readonly cache?: PrefixCache | null;
+  /** Any number of pages, and nothing kept, by default. */
+  readonly room?: Room;
   /** Sequences that decode in one step at most, by turns if there are more; all of them by default. */
   readonly mostDecoding?: number;
 }
@@ -31,19 +43,23 @@ export class Scheduler {
   readonly #maxRows: number;
   readonly #rowsBeside: number;
   readonly #alignment: number;
-  readonly #cache: PrefixCache | null;
+  readonly #room: Room;
   readonly #mostDecoding: number;
   readonly #free: number[];
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = []; // by admission
   readonly #admitted = new WeakMap<Sequence, number>(); // the step before which it was
   readonly #decoded = new WeakMap<Sequence, number>(); // the step in which it was last
+  readonly #tooLong: Sequence[] = [];
+  #lackedPages: Sequence | null = null; // the first that waits, since one left
   #steps = 0;
+  #preemptions = 0;
   #prefilled = false; // whether the last step was a prefill chunk
 
   /** @throws RangeError if the slots' decode rows do not fit in one step. */
   constructor(
-    { slots, maxRows, rowsBeside = maxRows, alignment = 1, cache = null, mostDecoding = Infinity }: SchedulerOptions,
+    { slots, maxRows, rowsBeside = maxRows, alignment = 1, room = new Room({ slots }), mostDecoding = Infinity }:
+      SchedulerOptions,
   ) {
     if (slots > maxRows) {
       throw new RangeError(`Cannot decode ${slots} sequences together in steps of ${maxRows} rows: use fewer slots`);
@@ -51,7 +67,7 @@ export class Scheduler {
     this.#maxRows = maxRows;
     this.#rowsBeside = Math.min(maxRows, rowsBeside);
     this.#alignment = alignment;
-    this.#cache = cache;
+    this.#room = room;
     this.#mostDecoding = mostDecoding;
     this.#free = Array.from({ length: slots }, (_, slot) => slot);
   }
@@ -70,6 +86,16 @@ export class Scheduler {
     return this.#waiting.length;
   }
 
+  /** Steps that were made. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** How often a sequence had to give its slot and pages to others. */
+  get preemptions(): number {
+    return this.#preemptions;
+  }
+
   add(sequence: Sequence): void {
     this.#waiting.push(sequence);
   }
@@ -80,8 +106,27 @@ export class Scheduler {
       const index = list.indexOf(sequence);
       if (index >= 0) list.splice(index, 1);
     }
-    if (sequence.slot !== null) this.#free.push(sequence.slot);
+    if (sequence.slot === null) return;
+    this.#lackedPages = null;
+    this.#free.push(sequence.slot);
+    this.#room.leave(sequence.slot);
     sequence.slot = null;
+  }
+
+  /** Some that run go back to the front of the queue, to begin anew when there is room again. */
+  preempt(sequences: readonly Sequence[]): void {
+    const byAge = this.#running.filter((one) => sequences.includes(one));
+    for (const sequence of byAge) {
+      this.remove(sequence);
+      sequence.restart();
+    }
+    this.#waiting.unshift(...byAge);
+    this.#preemptions += byAge.length;
+  }
+
+  /** Sequences that left since this was asked last, as there are not enough pages even for one of them alone. */
+  takeTooLong(): Sequence[] {
+    return this.#tooLong.splice(0);
   }
 
   /**
@@ -89,12 +134,25 @@ export class Scheduler {
    * both. Null if there is nothing to compute.
    */
   schedule(): Batch | null {
-    this.#admit();
+    for (;;) {
+      this.#admit();
+      const sequences = this.#choose();
+      if (sequences.length === 0) return null;
+      const placed = this.#place(sequences);
+      if (placed.size > 0) return this.#batch(placed);
+    }
+  }
+
+  /** Takes pages for further steps of a batch, if there are any to spare. */
+  goesOn({ step: { segments } }: Batch, draws: readonly (readonly Draw[])[]): boolean {
+    return this.#room.takeAhead(segments.map((segment) => ({ ...segment, rows: segment.rows + draws.length })));
+  }
+
+  #choose(): Sequence[] {
     const decoding = this.#nextToDecode();
     const prefilling = this.#nextToRead();
     this.#prefilled = prefilling !== undefined && !(this.#prefilled && decoding.length > 0);
-    const sequences = this.#prefilled ? [prefilling!] : decoding;
-    return sequences.length > 0 ? this.#batch(sequences) : null;
+    return this.#prefilled ? [prefilling!] : decoding;
   }
 
   /** All that decode, or of more than may do so together those whose last turn was first. */
@@ -115,53 +173,90 @@ export class Scheduler {
     return reading.length === 0 ? undefined : reading.reduce((a, b) => rank(b) < rank(a) ? b : a);
   }
 
+  /** In the order of the queue, as long as there are slots and pages; whoever is alone is let in at any rate. */
   #admit(): void {
     while (this.#free.length > 0 && this.#waiting.length > 0) {
-      const sequence = this.#waiting.shift()!;
+      const sequence = this.#waiting[0]!;
+      if (sequence.length > this.#room.positions) {
+        this.#dismiss(sequence);
+        continue;
+      }
+      if (this.#running.length > 0 && !this.#mayJoin(sequence)) return;
+      this.#waiting.shift();
       sequence.slot = this.#free.shift()!;
       this.#running.push(sequence);
-      this.#admitted.set(sequence, this.#steps);
+      if (!this.#admitted.has(sequence)) this.#admitted.set(sequence, this.#steps);
     }
   }
 
-  #batch(sequences: readonly Sequence[]): Batch {
+  /** Whether there are pages for it beside those that run; not looked at again before one of them has left. */
+  #mayJoin(sequence: Sequence): boolean {
+    if (sequence !== this.#lackedPages && this.#room.admits(sequence, this.#running)) return true;
+    this.#lackedPages = sequence;
+    return false;
+  }
+
+  /** Takes pages for the next rows of sequences, the oldest first, for which the youngest of all give theirs; what those read that have some. */
+  #place(sequences: readonly Sequence[]): ReadonlyMap<Sequence, Segment> {
+    const places = new Map<Sequence, Segment>();
+    for (const sequence of this.#running.filter((one) => sequences.includes(one))) {
+      if (sequence.slot === null) continue; // it gave its own
+      if (sequence.computed === 0) this.#begin(sequence);
+      const segment = this.#segment(sequence);
+      while (sequence.slot !== null && !this.#room.take(segment)) this.#makeWay(sequence, segment);
+      if (sequence.slot !== null) places.set(sequence, segment);
+    }
+    return places;
+  }
+
+  /** Lets the youngest sequence wait again, or this one go if it is longer than all pages. */
+  #makeWay(sequence: Sequence, { start, rows }: Segment): void {
+    if (start + rows > this.#room.positions) this.#dismiss(sequence);
+    else this.preempt([this.#running.at(-1)!]);
+  }
+
+  #dismiss(sequence: Sequence): void {
+    this.remove(sequence);
+    this.#tooLong.push(sequence);
+  }
+
+  #segment(sequence: Sequence): Segment {
+    const { slot, computed: start, resume } = sequence;
+    const rows = sequence.next(this.#mostRows(sequence));
+    return { slot: slot!, start, rows, ...(resume !== null && { from: resume }) };
+  }
+
+  #batch(places: ReadonlyMap<Sequence, Segment>): Batch {
+    const released = this.#room.takeReleased();
     const segments: Segment[] = [];
     const tokens: number[] = [];
     const outputs: number[] = [];
-    const drops = this.#cache?.takeDropped() ?? [];
-    const shares = sequences.map((sequence) => {
+    const shares = Array.from(places, ([sequence, segment]) => {
       this.#decoded.set(sequence, this.#steps);
-      if (sequence.computed === 0) this.#begin(sequence);
-      const start = sequence.computed;
-      const chunk = sequence.take(this.#rowsOf(sequence));
-      const wanted = sequence.feeding.everyRow ? chunk.length : sequence.pending === 0 ? 1 : 0;
-      segments.push({ slot: sequence.slot!, start, rows: chunk.length, ...from(sequence), ...this.#keep(sequence) });
-      tokens.push(...chunk);
+      sequence.resume = null;
+      tokens.push(...sequence.take(segment.rows));
+      segments.push({ ...segment, ...this.#keep(sequence) });
+      const wanted = sequence.outputsFrom(segment.start);
       for (let row = tokens.length - wanted; row < tokens.length; row++) outputs.push(row);
-      return { sequence, outputs: wanted };
+      return { sequence, run: sequence.run, outputs: wanted };
     });
-    const step = {
-      id: this.#steps++,
-      segments,
-      outputs: new Uint32Array(outputs),
-      ...(drops.length > 0 && { drops }),
-    };
-    const decodesAll = !this.#prefilled && sequences.length === this.#running.length;
-    return { step, tokens: new Uint32Array(tokens), shares, decodesAll };
+    const step = { id: this.#steps++, segments, outputs: new Uint32Array(outputs) };
+    const decodesAll = !this.#prefilled && shares.length === this.#running.length;
+    return { step, tokens: new Uint32Array(tokens), shares, released, decodesAll };
   }
 
   /** Skips what is kept of a prompt. */
   #begin(sequence: Sequence): void {
-    const hit = sequence.cutFreely ? this.#cache?.find(sequence.tokens) : null;
+    const hit = sequence.cutFreely ? this.#room.find(sequence.prompt) : null;
     if (hit) sequence.beginAt(hit.position, hit.snapshot);
   }
 
-  #rowsOf(sequence: Sequence): number {
+  #mostRows(sequence: Sequence): number {
     const { computed: start, promptLength: length } = sequence;
     if (!sequence.cutFreely || start >= length) return this.#maxRows;
     const alone = this.#running.every((other) => other === sequence || !other.decoding);
     const [most, alignment] = [alone ? this.#maxRows : this.#rowsBeside, this.#alignment];
-    return chunkRows({ start, length, most, alignment, stops: this.#cache ? this.#stops(sequence) : [] });
+    return chunkRows({ start, length, most, alignment, stops: this.#room.keeps ? this.#stops(sequence) : [] });
   }
 
   #stops({ promptLength, boundaries }: Sequence): number[] {
@@ -170,17 +265,10 @@ export class Scheduler {
 
   /** Where the states behind the chunk that was taken are kept, if they are wanted later. */
   #keep(sequence: Sequence): Pick<Segment, "keep"> {
-    const { computed, promptLength, tokens } = sequence;
-    if (!this.#cache || !sequence.cutFreely || computed > promptLength) return {};
+    const { computed, promptLength, tokens, slot } = sequence;
+    if (!this.#room.keeps || !sequence.cutFreely || computed > promptLength) return {};
     if (!this.#stops(sequence).includes(computed)) return {};
-    const snapshot = this.#cache.keep(tokens, computed);
+    const snapshot = this.#room.keep(tokens, computed, slot!);
     return snapshot === null ? {} : { keep: snapshot };
   }
-}
-
-/** Where a segment's state is taken from, once. */
-function from(sequence: Sequence): Pick<Segment, "from"> {
-  const { resume } = sequence;
-  sequence.resume = null;
-  return resume === null ? {} : { from: resume };
 }

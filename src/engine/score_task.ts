@@ -48,6 +48,7 @@ export class ScoreTask {
       this.#next = scoreRow(row, token, outputs.source(i).candidates.ids.subarray(0, this.#request.top ?? 0));
     }
     this.#scored += logprobs.length;
+    this.sequence.heard = this.#scored;
     const wanted = this.#request.top === undefined ? {} : { top };
     this.#report({ first, logprobs, logits: this.#request.logits ? logits : null, ...wanted });
     return this.#scored === tokens.length ? "stop" : null;

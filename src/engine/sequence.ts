@@ -15,10 +15,15 @@ export class Sequence {
   resume: number | null = null;
   /** Tokens of the prompt that others had computed before. */
   cached = 0;
+  /** Another one each time it begins: what was computed for an earlier one is void. */
+  run: object = {};
+  /** Positions whose outputs have been taken, where those of every row are wanted. */
+  heard = 0;
   readonly #tokens: number[];
+  readonly #chunks = new Map<number, number>(); // rows of those behind the prompt that had more than one, by position
   #computed = 0;
   #chunk = 0;
-  #rowByRow = 0; // up to this position
+  #again = 0; // tokens that are read once more, up to this position
 
   /** Tokens that it began with. */
   readonly promptLength: number;
@@ -38,6 +43,11 @@ export class Sequence {
     return this.#tokens;
   }
 
+  /** Its first tokens. */
+  get prompt(): readonly number[] {
+    return this.#tokens.slice(0, this.promptLength);
+  }
+
   /** Whether its prompt may be cut anywhere. */
   get cutFreely(): boolean {
     return this.feeding.chunks.length === 0 && !this.feeding.everyRow;
@@ -46,7 +56,7 @@ export class Sequence {
   /** Begins behind tokens whose state is kept as `snapshot`. */
   beginAt(position: number, snapshot: number): void {
     this.#computed = position;
-    this.cached = position;
+    if (this.#again === 0) this.cached = position;
     this.resume = snapshot;
   }
 
@@ -64,9 +74,15 @@ export class Sequence {
     return this.#tokens.length - this.#computed;
   }
 
-  /** Whether one row is all it needs for its next token. */
+  /** Whether it takes one row behind its prompt next, as those do that have one token to go. */
   get decoding(): boolean {
-    return this.pending === 1 && !this.feeding.everyRow;
+    if (this.feeding.everyRow || this.pending === 0) return false;
+    return this.pending === 1 || (this.#computed >= this.promptLength && this.#rowsBefore() === 1);
+  }
+
+  /** Rows that it took from here when it was here before; undefined if it was not. */
+  #rowsBefore(): number | undefined {
+    return this.#computed < this.#again ? this.#chunks.get(this.#computed) ?? 1 : undefined;
   }
 
   /** The token at a position; undefined past the last. */
@@ -82,8 +98,17 @@ export class Sequence {
   /** Goes back to a position, whose state is kept as `snapshot`; from there to here it goes row by row once more, for the same bits. */
   rewind(position: number, snapshot: number): void {
     this.#computed = position;
-    this.#rowByRow = this.length;
+    this.#again = this.length;
     this.resume = snapshot;
+  }
+
+  /** Goes back to the beginning; what it has read by now it will read in the same way, for the same bits. */
+  restart(): void {
+    this.#again = Math.max(this.#again, this.#computed);
+    this.#computed = 0;
+    this.#chunk = 0;
+    this.resume = null;
+    this.run = {};
   }
 
   append(token: number): void {
@@ -95,13 +120,25 @@ export class Sequence {
     return tokens.every((token, i) => this.#tokens[start + i] === token);
   }
 
-  /** Takes the next chunk of pending tokens, at most `maxRows`. */
-  take(maxRows: number): number[] {
+  /** Rows of its next chunk, at most `maxRows`. */
+  next(maxRows: number): number {
     const { chunks } = this.feeding;
-    const most = this.#computed < this.#rowByRow ? 1 : maxRows;
-    const rows = Math.min(most, chunks[this.#chunk++ % chunks.length] ?? most);
-    const tokens = this.#tokens.slice(this.#computed, this.#computed + rows);
-    this.#computed += tokens.length;
-    return tokens;
+    const before = this.#computed < this.promptLength ? undefined : this.#rowsBefore();
+    return Math.min(this.pending, before ?? Math.min(maxRows, chunks[this.#chunk % chunks.length] ?? maxRows));
+  }
+
+  /** Takes the next rows, all of a chunk. */
+  take(rows: number): number[] {
+    const start = this.#computed;
+    this.#computed += rows;
+    this.#chunk++;
+    if (start >= this.promptLength && rows > 1) this.#chunks.set(start, rows);
+    return this.#tokens.slice(start, this.#computed);
+  }
+
+  /** How many outputs are wanted of the rows that were taken last, from `start` on. */
+  outputsFrom(start: number): number {
+    if (this.feeding.everyRow) return Math.max(0, this.#computed - Math.max(start, this.heard));
+    return this.pending === 0 ? 1 : 0;
   }
 }

@@ -1,17 +1,30 @@
 /** Keys and values of a stage's softmax layers, in pages: nothing that is there moves when a sequence grows. */
 import { type Backend, type CacheBlock, OutOfMemoryError } from "../backend/backend.ts";
 import { byteLength, ELEMENT_BYTES, type TensorShape } from "../backend/tensor.ts";
-import type { KvCacheType, Segment } from "../pipeline/messages.ts";
+import type { KvCacheType, Released, Segment } from "../pipeline/messages.ts";
+import { Pages } from "../pipeline/pages.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
-import { Pages } from "./pages.ts";
 
 export interface KvCacheOptions {
   readonly layers: { readonly start: number; readonly end: number };
   readonly kvCache: KvCacheType;
   readonly slots: number;
   readonly context: number;
-  /** Pages beside those of the slots, for snapshots to keep; none by default. */
-  readonly cachedPages?: number;
+  /** Pages at most; as many as full slots have by default. */
+  readonly pages?: number;
+}
+
+/** There are no more pages for a step: its sequences cannot go on here, others that need none can. */
+export class OutOfPagesError extends RangeError {
+  override readonly name = "OutOfPagesError";
+
+  /** `pages` of so many positions are all there are and will be. */
+  constructor(readonly pages: number, size: number, device: string) {
+    super(
+      `Cannot hold more keys and values than those of ${pages * size} positions: ${device} has no room for them; ` +
+        "use --kv-cache f16, a smaller --prefix-cache or fewer --max-sequences",
+    );
+  }
 }
 
 /**
@@ -25,6 +38,9 @@ const MOST_PAGES = 512;
 /** Pages of the first block; each one after it is as large as all before, up to so many bytes in all layers. */
 const FIRST_PAGES = 32;
 const MOST_BLOCK_BYTES = 2 ** 30;
+
+/** Bytes that are left free where keys and values lie in the computer's own memory, which others use too. */
+const HOST_RESERVE = 2 ** 28;
 
 /** Where the sequences of a step lie. */
 export interface Placed {
@@ -40,7 +56,7 @@ export class KvCache {
   readonly #shapes: (pages: number) => TensorShape[];
   readonly #layers: ReadonlyMap<number, CacheBlock[]>;
   readonly #pages: Pages;
-  readonly #mostPages: number;
+  #mostPages: number; // as far as is known
   readonly #blockPages: number;
 
   /**
@@ -54,7 +70,7 @@ export class KvCache {
   }
 
   private constructor(backend: Backend, config: ModelConfig, options: KvCacheOptions) {
-    const { layers: { start, end }, kvCache, slots, context, cachedPages = 0 } = options;
+    const { layers: { start, end }, kvCache, slots, context } = options;
     const softmax = Array.from({ length: end - start }, (_, i) => start + i).filter((i) => isSoftmaxLayer(config, i));
     const size = pageSize(context);
     const shape = [config.kvHeads, size, rowWidth(config.headDim, kvCache)];
@@ -69,7 +85,7 @@ export class KvCache {
       );
     this.#layers = new Map(softmax.map((layer) => [layer, []]));
     this.#pages = new Pages(slots, size);
-    this.#mostPages = slots * Math.ceil(context / size) + cachedPages;
+    this.#mostPages = options.pages ?? slots * Math.ceil(context / size);
     const page = this.#shapes(1);
     const bytes = page.length === 0 ? 1 : byteLength(page[0]!);
     this.#blockPages = Math.min(
@@ -102,7 +118,7 @@ export class KvCache {
   /**
    * Finds room for a step; a segment at position 0 begins a new sequence in its slot, one from a snapshot goes on with the pages that
    * this keeps.
-   * @throws {RangeError} if the device has no room for more pages; sequences that need none go on
+   * @throws {OutOfPagesError} if there are no more pages; sequences that need none go on
    */
   async place(segments: readonly Segment[]): Promise<Placed> {
     if (this.#layers.size === 0) return { pages: segments.map(() => []), rounds: 1 };
@@ -122,25 +138,32 @@ export class KvCache {
     }
   }
 
-  /** Gives up the pages of snapshots. */
-  drop(snapshots: readonly number[]): void {
-    for (const snapshot of snapshots) this.#pages.drop(snapshot);
+  /** Takes back the pages of slots and snapshots. */
+  release(released: Released): void {
+    this.#pages.release(released);
   }
 
+  /** Adds a block as large as all before, or as large as there is room for: that the device has no more is asked only once. */
   async #grow(missing: number): Promise<void> {
     const { count } = this.#pages;
-    const doubled = Math.min(this.#mostPages - count, count);
-    const pages = Math.min(this.#blockPages, Math.max(missing, doubled));
-    try {
-      await this.#allocate(pages);
-    } catch (error) {
-      if (!(error instanceof OutOfMemoryError)) throw error;
-      const held = `those of ${count * this.#pages.size} positions`;
-      const why = `${this.#backend.device} has no room for them`;
-      throw new RangeError(
-        `Cannot hold more keys and values than ${held}: ${why}; lower --max-context or --max-sequences`,
-      );
+    const most = Math.min(this.#mostPages - count, this.#blockPages, Math.max(missing, count));
+    for (let pages = most; pages > 0; pages = Math.floor(pages / 2)) {
+      if (!this.#hostHasRoom(pages)) continue;
+      try {
+        return await this.#allocate(pages);
+      } catch (error) {
+        if (!(error instanceof OutOfMemoryError)) throw error;
+      }
     }
+    this.#mostPages = count;
+    throw new OutOfPagesError(count, this.#pages.size, this.#backend.device);
+  }
+
+  /** Whether so many pages leave the computer some memory, if it is that which they are in. */
+  #hostHasRoom(pages: number): boolean {
+    if (!this.#backend.onHost) return true;
+    const bytes = this.#shapes(pages).reduce((sum, shape) => sum + byteLength(shape), 0);
+    return bytes + HOST_RESERVE <= Deno.systemMemoryInfo().available;
   }
 
   async #allocate(pages: number): Promise<void> {

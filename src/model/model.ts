@@ -2,12 +2,19 @@
 import { setImmediate } from "node:timers/promises";
 import type { Backend, Ops, Plan, StepInput } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
-import { type Candidates, MOST_AHEAD, MOST_FURTHER_STEPS, type Segment, type Step } from "../pipeline/messages.ts";
+import {
+  type Candidates,
+  MOST_AHEAD,
+  MOST_FURTHER_STEPS,
+  type Released,
+  type Segment,
+  type Step,
+} from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
 import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
 import { recordMlp } from "./moe.ts";
-import type { Placed } from "./kv_cache.ts";
+import { OutOfPagesError, type Placed } from "./kv_cache.ts";
 import { loadParts, type ModelOptions, type Parts } from "./parts.ts";
 import { Snapshots } from "./snapshots.ts";
 import { stateBytes } from "./state_bytes.ts";
@@ -73,6 +80,7 @@ export class Model implements Disposable {
     const step = { segments, pages, outputs: Uint32Array.of(0), rows };
     const read = { tensor: this.#activations.hidden, elements: 1 };
     for (const most of [1, this.#options.maxRows]) await this.#backend.run(this.#plan(most, 1), step, [read]);
+    this.release({ slots: [0], snapshots: [] });
   }
 
   /** Milliseconds that the device worked on the last step; null unless it was opened to measure them. */
@@ -97,7 +105,6 @@ export class Model implements Disposable {
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     const { segments, outputs } = step;
     this.#outputs = outputs.length;
-    this.#parts.cache.drop(step.drops ?? []);
     const { pages, rounds, further } = await this.#place(segments, step.draws?.length ?? 0);
     await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
     const draws = step.draws?.slice(0, further) ?? [];
@@ -117,6 +124,11 @@ export class Model implements Disposable {
     const results = await this.#backend.run(plan, input, noted > 0 ? [{ tensor: trail, elements: noted }] : []);
     this.#keep(segments);
     return candidatesOf(new Uint32Array(results[0] ?? new ArrayBuffer(0)), trail.shape[1]!, further * outputs.length);
+  }
+
+  /** Takes back pages that nobody wants any more. */
+  release(released: Released): void {
+    this.#parts.cache.release(released);
   }
 
   /** After a step that succeeded. */
@@ -142,7 +154,7 @@ export class Model implements Disposable {
     try {
       return { ...await this.#parts.cache.place(reach), further };
     } catch (error) {
-      if (further === 0 || !(error instanceof RangeError)) throw error;
+      if (further === 0 || !(error instanceof OutOfPagesError)) throw error;
       return { ...await this.#parts.cache.place(segments), further: 0 };
     }
   }

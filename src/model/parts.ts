@@ -25,8 +25,8 @@ export interface ModelOptions {
   readonly maxRows: number;
   /** Linear states that may be kept besides; 0 if left out. */
   readonly snapshots?: number;
-  /** Pages that these may have; 0 if left out. */
-  readonly cachedPages?: number;
+  /** Pages of keys and values at most; as many as full slots have if left out. */
+  readonly pages?: number;
 }
 
 /** One layer. */

@@ -32,13 +32,17 @@ export interface Step {
   readonly segments: readonly Segment[];
   /** Rows whose logits are wanted, ascending, [R]; may be empty. */
   readonly outputs: Uint32Array;
-  /** Snapshots whose pages are given up before. */
-  readonly drops?: readonly number[];
   /**
    * Further steps, [steps, R], of a stage that has all layers: each sequence goes on by one row, whose token the device draws as is said
    * here. Then every segment has one row, which is an output, and segment i's linear states, as they are before, are kept as snapshot i.
    */
   readonly draws?: readonly (readonly Draw[])[];
+}
+
+/** Whose pages of keys and values nobody wants any more. */
+export interface Released {
+  readonly slots: readonly number[];
+  readonly snapshots: readonly number[];
 }
 
 /** Further steps that a step may have. */
@@ -79,16 +83,26 @@ export interface Candidates {
 export type ToStage =
   | { readonly type: "tokens"; readonly step: Step; readonly tokens: Uint32Array }
   | { readonly type: "hidden"; readonly step: Step; readonly hidden: Float32Array; readonly gpuMillis?: number }
+  /** Ends at the last stage. */
+  | { readonly type: "release"; readonly released: Released }
   /** Asks for the whole logits of the step that ran last, while no other has begun. */
   | { readonly type: "logits"; readonly id: number }
-  | { readonly type: "failed"; readonly id: number; readonly reason: string };
+  | StepFailure;
 
 /** What the engine hears from the last stage. A `failed` of any stage travels on to the end. */
 export type FromStage =
   | { readonly type: "candidates"; readonly id: number; readonly candidates: Candidates }
   /** logits: [R, V] */
   | { readonly type: "logits"; readonly id: number; readonly logits: Float32Array }
-  | { readonly type: "failed"; readonly id: number; readonly reason: string };
+  | StepFailure;
+
+export interface StepFailure {
+  readonly type: "failed";
+  readonly id: number;
+  readonly reason: string;
+  /** Where it failed for want of pages: how many the stage has, and will have. */
+  readonly pages?: number;
+}
 
 // ---------------------------------------------------------------- opening a stage
 
@@ -134,8 +148,8 @@ export interface StageOptions {
   readonly maxRows: number;
   /** Linear states that may be kept besides those of the slots, counted from 0; none if left out. */
   readonly snapshots?: number;
-  /** Pages of keys and values that these may have; none if left out. */
-  readonly cachedPages?: number;
+  /** Pages of keys and values at most, of slots and snapshots; as many as full slots have if left out. */
+  readonly pages?: number;
   /** The same on all stages of a machine, for the same bits; the usual ones if left out. */
   readonly kernels?: KernelChoice;
   /** Weights by chance; `model` may then be a config.json by itself. */
@@ -316,6 +330,8 @@ export interface PrefixCacheOptions {
   readonly alignment: number;
   /** Snapshots; 0 keeps nothing. */
   readonly snapshots: number;
+  /** Pages that they may keep together. */
+  readonly pages: number;
 }
 
 export interface EngineOptions extends Omit<StageOptions, "layers" | "threadPorts"> {
@@ -351,6 +367,8 @@ export interface EngineStatus {
   readonly steps: number;
   /** Tokens that went through the model in them, of prompts and answers. */
   readonly rows: number;
+  /** How often a sequence had to give its pages to others, to be read again later. */
+  readonly preemptions: number;
 }
 
 /** Process → engine worker, once. The worker is a stage's too, the first one's, and answers with its StageEvents. */
@@ -390,4 +408,6 @@ export type FromEngine =
     readonly reason: string;
     /** It is the request's grammar that is to blame. */
     readonly grammar?: true;
-  };
+  }
+  /** As `failed`: there is not memory enough for this request alone. */
+  | { readonly type: "tooLong"; readonly id: number; readonly reason: string };

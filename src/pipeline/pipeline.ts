@@ -1,6 +1,18 @@
 /** The stages as the engine sees them: a step goes in at the first, its candidates come out of the last. */
 import type { Link } from "./link.ts";
-import type { Candidates, FromStage, Step, ToStage } from "./messages.ts";
+import type { Candidates, FromStage, Released, Step, StepFailure, ToStage } from "./messages.ts";
+
+/** A step that a stage could not run. */
+export class StepError extends Error {
+  override readonly name = "StepError";
+  /** Where pages were wanting, how many that stage has and will have; else null. */
+  readonly pages: number | null;
+
+  constructor({ reason, pages }: StepFailure) {
+    super(reason);
+    this.pages = pages ?? null;
+  }
+}
 
 /**
  * At most as many steps are under way as there are stages, so that no queue grows. A stage that goes away breaks the pipeline
@@ -31,7 +43,7 @@ export class Pipeline implements AsyncDisposable {
 
   /**
    * Runs one step and resolves to the candidates of its R output rows; waits first while too many steps are under way.
-   * Rejects with the reason if a stage failed in this step.
+   * Rejects with a StepError if a stage failed in this step.
    * @param tokens [T] token ids, in the order of the step's segments.
    */
   async run(step: Step, tokens: Uint32Array): Promise<Candidates> {
@@ -43,6 +55,11 @@ export class Pipeline implements AsyncDisposable {
     } finally {
       this.#returnCredit();
     }
+  }
+
+  /** Lets all stages take back pages, behind the steps that are under way. */
+  release(released: Released): void {
+    if (!this.#ended) this.#first.send({ type: "release", released });
   }
 
   /** Resolves as soon as a further run() would start at once. */
@@ -111,7 +128,6 @@ export class Pipeline implements AsyncDisposable {
 }
 
 function unexpected(reply: FromStage): Error {
-  return new Error(
-    reply.type === "failed" ? reply.reason : `Cannot take "${reply.type}" as the answer to step ${reply.id}`,
-  );
+  if (reply.type === "failed") return new StepError(reply);
+  return new Error(`Cannot take "${reply.type}" as the answer to step ${reply.id}`);
 }

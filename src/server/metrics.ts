@@ -44,6 +44,10 @@ export class Metrics {
   readonly #waiting = this.#gauge("sequences_waiting", "Sequences that wait for a slot");
   readonly #steps = this.#counter("engine_steps_total", "Passes through the model");
   readonly #rows = this.#counter("engine_rows_total", "Tokens that went through the model, of prompts and answers");
+  readonly #preemptions = this.#counter(
+    "preemptions_total",
+    "Sequences that gave their memory to others, to be read again",
+  );
   readonly #device = this.#gauge("device_memory_bytes", "What a stage keeps on its device", ["stage", "kind"]);
   readonly #resident = this.#gauge("process_resident_memory_bytes", "Memory of the process", [], "");
 
@@ -91,7 +95,8 @@ export class Metrics {
     if (!status) return;
     this.#running.set(status.running);
     this.#waiting.set(status.waiting);
-    for (const [counter, value] of [[this.#steps, status.steps], [this.#rows, status.rows]] as const) {
+    const counted = [[this.#steps, status.steps], [this.#rows, status.rows], [this.#preemptions, status.preemptions]];
+    for (const [counter, value] of counted as [Counter, number][]) {
       counter.reset();
       counter.inc(value);
     }

@@ -71,7 +71,7 @@ export function prefixCacheRoom(
   config: ModelConfig,
   { context, kvCache }: Pick<StageOptions, "context" | "kvCache">,
   bytes: number,
-): PrefixCacheOptions & { readonly pages: number } {
+): PrefixCacheOptions {
   const alignment = pageSize(context);
   const layers = { start: 0, end: config.layers };
   const one = stateBytes(config, { layers, kvCache, slots: 1, context: alignment });

@@ -1,9 +1,11 @@
 /** One stage at work: opens its model, runs the steps that come in, and hands the results on. */
 import { DeviceLostError } from "../backend/backend.ts";
+import { OutOfPagesError } from "../model/kv_cache.ts";
 import type { Link } from "../pipeline/link.ts";
 import type {
   Candidates,
   FromStage,
+  Released,
   StageEvent,
   StageInfo,
   StageOptions,
@@ -23,6 +25,8 @@ export interface StageModel {
    * @returns [T, H] hidden, or on the last stage the candidates of the step's output rows.
    */
   forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates>;
+  /** Takes back pages that nobody wants any more. */
+  release(released: Released): void;
   /** [R, V] whole logits of the last step's output rows; on the last stage only. */
   logits(): Promise<Float32Array>;
 }
@@ -67,18 +71,26 @@ export async function serveStage(
 export async function runStage(model: StageModel, input: StageInput, output: StageOutput): Promise<void> {
   let ran: number | null = null; // the step whose logits are at hand
   for await (const message of input) {
+    if (message.type === "release") {
+      model.release(message.released);
+      if (!model.last) output.send(message);
+      continue;
+    }
     try {
       output.send(await answer(model, message, ran));
       if ("step" in message) ran = message.step.id;
     } catch (error) {
       if ("step" in message) ran = null;
-      output.send({ type: "failed", id: stepOf(message), reason: reasonOf(error) });
+      const pages = error instanceof OutOfPagesError ? { pages: error.pages } : {};
+      output.send({ type: "failed", id: stepOf(message), reason: reasonOf(error), ...pages });
       if (error instanceof DeviceLostError) throw error;
     }
   }
 }
 
-async function answer(model: StageModel, message: ToStage, ran: number | null): Promise<ToStage | FromStage> {
+type Question = Exclude<ToStage, { type: "release" }>;
+
+async function answer(model: StageModel, message: Question, ran: number | null): Promise<ToStage | FromStage> {
   switch (message.type) {
     case "tokens":
       return stepResult(message.step, await model.forward(message.step, message.tokens), model.gpuMillis ?? null);
@@ -109,7 +121,7 @@ function stepResult(step: Step, result: Float32Array | Candidates, gpuMillis: nu
 /** A sum of which a part may not be known. */
 const add = (a: number | null, b: number | null) => a === null ? b : a + (b ?? 0);
 
-function stepOf(message: ToStage): number {
+function stepOf(message: Question): number {
   return "step" in message ? message.step.id : message.id;
 }
 

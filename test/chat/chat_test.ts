@@ -29,7 +29,7 @@ class ScriptedEngine implements TokenGenerator {
   }
 
   status() {
-    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0 });
+    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0, preemptions: 0 });
   }
 
   generate(request: GenerateRequest, signal?: AbortSignal) {

@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { pathToFileURL } from "node:url";
 import { EngineClient, type EngineHooks } from "../../src/engine/client.ts";
-import { EngineBusyError, EngineError } from "../../src/engine/engine_error.ts";
+import { EngineBusyError, EngineError, TooLongError } from "../../src/engine/engine_error.ts";
 import type { EngineOptions, GeneratedToken } from "../../src/pipeline/messages.ts";
 import { partition } from "../../src/pipeline/partition.ts";
 import { expectedTokens, type FakeBehaviour, STAGE_OPTIONS } from "../stage/fake_stage.ts";
@@ -64,6 +64,26 @@ for (const stages of [1, 2, 3]) {
     assert.equal(rows, PROMPT.length);
   });
 }
+
+Deno.test("EngineClient answers more than there are pages for, as each is answered alone, over workers that find out", async () => {
+  const prefixCache = { alignment: 4, snapshots: 4, pages: 20 };
+  const behaviour = { pages: { layer: 1, size: 4, count: 40 } };
+  const changes = { slots: 8, maxRows: 8, prefixCache, snapshots: 4 };
+  await using client = await EngineClient.open(options(3, behaviour, changes), { workers: WORKERS });
+  const prompts = Array.from(
+    { length: 24 },
+    (_, id) => Array.from({ length: 20 + id }, (_, i) => (i * i + id % 5) % 50),
+  );
+  const answers = await Promise.all(prompts.map((prompt) => ids(client.generate(request(prompt, { maxTokens: 60 })))));
+  for (const [id, prompt] of prompts.entries()) assert.deepEqual(answers[id], expectedTokens(DEPTH, prompt, 60));
+  const tooLong = new TooLongError(
+    "Cannot go on: there is memory for the keys and values of 160 tokens only; " +
+      "send less, or use --kv-cache f16, --quantize q4 or more --stages",
+  );
+  await assert.rejects(ids(client.generate(request(Array.from({ length: 161 }, () => 1)))), tooLong);
+  const { preemptions, running } = await client.status();
+  assert.ok(preemptions > 8 && running === 0, `${preemptions} preemptions`);
+});
 
 Deno.test("EngineClient aborts an answer whose iteration is left, though the steps leave the engine's thread no rest", async () => {
   for (const stages of [1, 2]) {

@@ -4,6 +4,7 @@ import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
 import type {
   EngineFinish,
+  EngineStatus,
   FromEngine,
   GenerateRequest,
   GenerateStats,
@@ -54,9 +55,13 @@ interface LocalOptions {
   /** Sequences that the device may go on with. */
   readonly snapshots?: number;
   readonly prefixCache?: { readonly alignment: number; readonly snapshots: number; readonly pages: number };
+  /** That the engine may count on. */
+  readonly pages?: number;
   readonly context?: number;
   readonly maxRows?: number;
   readonly behaviour?: FakeBehaviour;
+  /** Steps between two turns of the event loop; with several stages as many as these are under way together. 1 by default. */
+  readonly stepsPerTurn?: number;
 }
 
 /** An engine of three layers; disposing ends its loop and its stages. */
@@ -64,14 +69,17 @@ export class LocalEngine implements AsyncDisposable {
   readonly #outcomes = new Map<number, Outcome>();
   readonly #stopped: Promise<void>;
   readonly pipeline;
+  readonly models;
   readonly engine: Engine;
+  /** What it says of itself when it is asked. */
+  status: EngineStatus | null = null;
   /** Why the whole engine failed. */
   failure: string | null = null;
 
   private constructor(sampler: Sampler, options: LocalOptions) {
     const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
-    const { pipeline } = joinFakes({ stages, joint, slots, behaviour });
-    const { pages, ...prefixCache } = options.prefixCache ?? { alignment: 1, snapshots: 0, pages: 0 };
+    const { pipeline, models } = joinFakes({ stages, joint, slots, behaviour });
+    const { prefixCache = { alignment: 1, snapshots: 0, pages: 0 } } = options;
     const kept = (options.snapshots ?? 0) + prefixCache.snapshots;
     const limits = {
       slots,
@@ -80,11 +88,15 @@ export class LocalEngine implements AsyncDisposable {
       vocabulary: VOCABULARY,
       snapshots: kept,
       prefixCache,
-      cachedPages: pages,
+      ...(options.pages !== undefined && { pages: options.pages }),
     };
     this.pipeline = pipeline;
+    this.models = models;
     this.engine = new Engine(pipeline, sampler, limits, (message) => this.#hear(message));
-    this.#stopped = this.engine.run(() => setImmediate());
+    let steps = 0;
+    this.#stopped = this.engine.run(async () => {
+      if (++steps % (options.stepsPerTurn ?? 1) === 0) await setImmediate();
+    });
   }
 
   static async open(options: LocalOptions = {}): Promise<LocalEngine> {
@@ -115,9 +127,16 @@ export class LocalEngine implements AsyncDisposable {
       case "scored":
         this.outcome(message.id).rows.push(message.rows);
         break;
+      case "status":
+        this.status = message.status;
+        break;
       case "finished":
         this.outcome(message.id).finish = message.finish;
         this.outcome(message.id).stats = message.stats;
+        this.outcome(message.id).ended.resolve();
+        break;
+      case "tooLong":
+        this.outcome(message.id).reason = message.reason;
         this.outcome(message.id).ended.resolve();
         break;
       case "failed":

@@ -18,7 +18,11 @@ export interface ModelEngineOptions {
   readonly context?: number;
   /** Of the prefix cache. */
   readonly snapshots?: number;
+  readonly cachedPages?: number;
+  /** Of all that the stages have; as many as may be wanted by default. */
   readonly pages?: number;
+  /** Whether the engine knows how many. */
+  readonly known?: boolean;
   readonly deterministic?: boolean;
 }
 
@@ -34,6 +38,7 @@ interface Asked {
 
 export class ModelEngine implements AsyncDisposable {
   readonly #asked = new Map<number, Asked>();
+  #preemptions = 0;
   readonly #engine: Engine;
   readonly #end: () => Promise<void>;
   #id = 0;
@@ -49,20 +54,28 @@ export class ModelEngine implements AsyncDisposable {
   }
 
   static async open(backend: TestedBackend, options: ModelEngineOptions): Promise<ModelEngine> {
-    const { stages = 1, slots = 1, context = 2048, pages: cachedPages = 0, deterministic = false } = options;
+    const { stages = 1, slots = 1, context = 2048, cachedPages = 0, deterministic = false } = options;
+    const { pages = slots * Math.ceil(context / PAGE) + cachedPages } = options;
     const { folder } = await openTiny("base");
     const kept = options.snapshots ?? 0;
     const snapshots = kept + (stages === 1 ? Math.min(slots, 8) : 0);
-    const sizes = { slots, context, maxRows: 512, snapshots, cachedPages };
+    const sizes = { slots, context, maxRows: 512, snapshots, pages };
     const models = await Stages.open(folder, backend.open, { layers: cut(6, stages), ...sizes });
     const { pipeline } = joinStages(models.models, "local");
     const sampler = await Sampler.create(VOCABULARY);
-    const prefixCache = { alignment: PAGE, snapshots: kept };
+    const prefixCache = { alignment: PAGE, snapshots: kept, pages: cachedPages };
     const limits = { ...sizes, vocabulary: VOCABULARY, prefixCache, deterministic };
+    if (options.known === false) limits.pages = Infinity;
     return new ModelEngine((hear) => new Engine(pipeline, sampler, limits, hear), async () => {
       await pipeline[Symbol.asyncDispose]();
       models[Symbol.dispose]();
     });
+  }
+
+  /** How often a sequence gave its pages to others. */
+  get preemptions(): number {
+    this.#engine.tellStatus();
+    return this.#preemptions;
   }
 
   /** Asks; with `aborts` the request is left soon. */
@@ -79,11 +92,12 @@ export class ModelEngine implements AsyncDisposable {
   }
 
   #hear(message: FromEngine): void {
+    if (message.type === "status") this.#preemptions = message.status.preemptions;
     if (message.type === "scored" || message.type === "step" || message.type === "status") return;
     const { tokens, ended } = this.#asked.get(message.id!)!;
     if (message.type === "token") tokens.push(message.token);
     if (message.type === "finished") ended.resolve({ tokens, stats: message.stats });
-    if (message.type === "failed") ended.reject(new Error(message.reason));
+    if (message.type === "failed" || message.type === "tooLong") ended.reject(new Error(message.reason));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { type Backend, OutOfMemoryError } from "../../src/backend/backend.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { stateBytes } from "../../src/model/state_bytes.ts";
-import { type TestedBackend, testOnBackends } from "../backend/backends.ts";
+import { BACKENDS, type TestedBackend, testOnBackends } from "../backend/backends.ts";
 import { cut, distance, Stages, type StagesOptions } from "./stages.ts";
 import { openTiny, VARIANT_NAMES } from "./tiny.ts";
 
@@ -51,26 +51,53 @@ testOnBackends("forward() takes memory as sequences grow, and gives the same bit
 });
 
 testOnBackends(
-  "forward() fails a step for which there is no room in one sentence, and goes on with others",
+  "forward() fails a step for which there is no page in one sentence, asks once, and goes on with others",
   async (tested) => {
     const { stages, backend, run } = await opened(tested, "base", { slots: 2, context: FIRST_BLOCK });
     using _ = stages;
     const expected = await run(0, 0, 40);
     await run(0, FIRST_BLOCK - 1, 1);
-    const allocate = backend.allocate.bind(backend);
-    backend.allocate = () => Promise.reject(new OutOfMemoryError("keys of layer 2", 4096, "Device", 512));
-    await assert.rejects(run(1, 0, 1), {
-      name: "RangeError",
+    const asked: number[] = [];
+    backend.allocate = ([tensor]) => {
+      asked.push(tensor!.shape[0]!);
+      return Promise.reject(new OutOfMemoryError("keys of layer 2", 4096, "Device", 512));
+    };
+    const why = {
+      name: "OutOfPagesError",
+      pages: 32,
       message:
         `Cannot hold more keys and values than those of 8192 positions: ${backend.device} has no room for them; ` +
-        "lower --max-context or --max-sequences",
-    });
+        "use --kv-cache f16, a smaller --prefix-cache or fewer --max-sequences",
+    };
+    await assert.rejects(run(1, 0, 1), why);
+    await assert.rejects(run(1, 0, 1), why);
+    assert.deepEqual(asked, [32, 16, 8, 4, 2, 1]);
     assert.equal(await run(0, 0, 40), expected);
     await run(1, 0, 40);
-    backend.allocate = allocate;
-    await run(1, FIRST_BLOCK - 40, 40);
+    await assert.rejects(run(0, FIRST_BLOCK - 1, 1), why);
+    stages.models[0]!.release({ slots: [1], snapshots: [] });
+    await run(0, FIRST_BLOCK - 1, 1);
   },
 );
+
+Deno.test("forward() takes as many pages as there is room for, and leaves the computer some memory", async () => {
+  const tested = BACKENDS.find(({ name }) => name === "wasm")!;
+  const { stages, backend, run } = await opened(tested, "base", { slots: 3, context: FIRST_BLOCK });
+  using _ = stages;
+  await run(0, FIRST_BLOCK - 1, 1);
+  const memory = Deno.systemMemoryInfo;
+  const before = backend.bytes;
+  const page = 2 * 4 * 256 * 2 * 16; // keys and values of its two softmax layers
+  Deno.systemMemoryInfo = () => ({ ...memory(), available: 2 ** 28 + 5 * page });
+  try {
+    await run(1, 3 * 256 - 1, 1);
+    assert.equal(backend.bytes - before, 4 * page);
+    Deno.systemMemoryInfo = () => ({ ...memory(), available: 2 ** 28 });
+    await assert.rejects(run(2, 2 * 256, 1), { name: "OutOfPagesError", pages: 36 });
+  } finally {
+    Deno.systemMemoryInfo = memory;
+  }
+});
 
 /** In units of the largest |logit|: keys and values of 11 bits in tiny models, whose states hide little of it. */
 const F16_BOUND = 1e-3;

@@ -28,6 +28,7 @@ async function onPipeline(
   const models = stages.models.map((model): StageModel => ({
     last: model.last,
     forward: (step, rows) => model.forward(step, rows),
+    release: (released) => model.release(released),
     logits: () => model.logits(),
   }));
   const { pipeline, ended } = joinStages(models, "port");

@@ -21,7 +21,7 @@ export interface StagesOptions {
   readonly context?: number;
   readonly maxRows?: number;
   readonly snapshots?: number;
-  readonly cachedPages?: number;
+  readonly pages?: number;
 }
 
 /** Equal cuts of `layers` layers. */
@@ -42,12 +42,12 @@ export class Stages implements Disposable {
     { layers, decay = "serving", quantize = "none", kvCache = "f32", slots = 1, context = 256, ...rest }:
       StagesOptions = {},
   ): Promise<Stages> {
-    const { maxRows = 256, snapshots = 0, cachedPages = 0 } = rest;
+    const { maxRows = 256, snapshots = 0, pages = slots * Math.ceil(context / 256) } = rest;
     const config = await loadConfig(folder);
     using checkpoint = await openCheckpoint(folder);
     const models: Model[] = [];
     for (const range of layers ?? [{ start: 0, end: config.layers }]) {
-      const options = { layers: range, decay, quantize, kvCache, slots, context, maxRows, snapshots, cachedPages };
+      const options = { layers: range, decay, quantize, kvCache, slots, context, maxRows, snapshots, pages };
       models.push(await Model.load(await backend(), config, checkpoint, options));
     }
     return new Stages(models, config.layers);

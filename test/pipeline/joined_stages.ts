@@ -40,5 +40,5 @@ export function joinFakes(
   const models = partition(depth, stages).map((layers) =>
     new FakeStage({ layers, slots }, layers.end === depth, behaviour)
   );
-  return joinStages(models, joint);
+  return { ...joinStages(models, joint), models };
 }

@@ -21,6 +21,7 @@ class GatedStage implements StageModel {
     await new Promise<void>((resolve) => this.gates.push(resolve));
     return this.last ? noCandidates() : new Float32Array(1);
   }
+  release(): void {}
   logits(): Promise<Float32Array> {
     return Promise.resolve(new Float32Array());
   }
@@ -104,7 +105,7 @@ for (const joint of JOINTS) {
     await pipeline.run(step(1, 1, 1), Uint32Array.of(2));
     await assert.rejects(
       pipeline.logits(0),
-      new Error("Cannot read the logits of step 0: it is not the last that ran"),
+      { message: "Cannot read the logits of step 0: it is not the last that ran" },
     );
     assert.equal((await pipeline.logits(1)).length, VOCABULARY);
     await pipeline[Symbol.asyncDispose]();

@@ -81,7 +81,7 @@ class TwoTokens implements TokenGenerator {
   running = 0;
 
   status() {
-    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0 });
+    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0, preemptions: 0 });
   }
 
   generate({ prompt, maxTokens, logprobs }: GenerateRequest) {

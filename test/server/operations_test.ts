@@ -1,6 +1,6 @@
 /** What whoever runs a server needs of it: figures, keys, ids and headers. */
 import assert from "node:assert/strict";
-import { EngineBusyError } from "../../src/chat/request_error.ts";
+import { EngineBusyError, TooLongError } from "../../src/chat/request_error.ts";
 import { ask, serveLive } from "./live_server.ts";
 import { content, finish, forever, usage as prompted } from "./scripted_model.ts";
 
@@ -51,6 +51,7 @@ Deno.test("GET /metrics tells what the engine does, as far as there is one", asy
   assert.equal(figure(text, "ringlet_sequences_waiting"), 0);
   assert.equal(figure(text, "ringlet_engine_steps_total"), 5);
   assert.equal(figure(text, "ringlet_engine_rows_total"), 12);
+  assert.equal(figure(text, "ringlet_preemptions_total"), 3);
   assert.equal(figure(text, 'ringlet_device_memory_bytes{stage="0",kind="weights"}'), 1);
   const again = await (await fetch(`${server.url}/metrics`)).text();
   assert.equal(figure(again, "ringlet_engine_steps_total"), 5);
@@ -67,6 +68,14 @@ Deno.test("a request that would wait too long gets 429, and when to come again",
     assert.deepEqual([error.type, error.code], ["rate_limit_error", "queue_full"]);
     assert.match(error.message, /3 are waiting/);
   }
+});
+
+Deno.test("a request that is longer than there is memory for gets 400, and how much there is", async () => {
+  await using server = await serveLive([() => Promise.reject(new TooLongError("Cannot go on: 160 tokens only"))]);
+  const refused = await ask(server.url, false);
+  assert.equal(refused.status, 400);
+  const { error } = await refused.json();
+  assert.deepEqual([error.code, error.message], ["context_length_exceeded", "Cannot go on: 160 tokens only"]);
 });
 
 Deno.test("any of several keys opens /v1 and every POST; all else is open", async () => {

@@ -40,7 +40,7 @@ export class ScriptedModel implements ServedModel {
   constructor(readonly script: Script | ((question: string) => Script)) {}
 
   status() {
-    return Promise.resolve({ running: this.running, waiting: 0, steps: 5, rows: 12 });
+    return Promise.resolve({ running: this.running, waiting: 0, steps: 5, rows: 12, preemptions: 3 });
   }
 
   stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {

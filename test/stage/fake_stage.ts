@@ -1,7 +1,17 @@
 /** A stage whose arithmetic is a hash of all that came before: a wrong slot, position or order shows in every later token. */
 import { DeviceLostError, rest } from "../../src/backend/backend.ts";
 import { drawIndex } from "../../src/backend/wasm/draw.ts";
-import type { Candidates, Draw, StageInfo, StageOptions, Step } from "../../src/pipeline/messages.ts";
+import { OutOfPagesError } from "../../src/model/kv_cache.ts";
+import type {
+  Candidates,
+  Draw,
+  Released,
+  Segment,
+  StageInfo,
+  StageOptions,
+  Step,
+} from "../../src/pipeline/messages.ts";
+import { Pages } from "../../src/pipeline/pages.ts";
 import { type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
 
 export const VOCABULARY = 50;
@@ -41,6 +51,8 @@ export interface FakeBehaviour {
   readonly at?: { readonly layer: number; readonly position: number; readonly act: FakeAct };
   /** Every so many draws it goes on with another token than it should; never if left out. */
   readonly misdraws?: number;
+  /** How many pages of so many positions the stage of this layer has; any number if left out. */
+  readonly pages?: { readonly layer: number; readonly size: number; readonly count: number };
   /** Layer whose stage cannot be opened. */
   readonly unopenable?: number;
 }
@@ -63,6 +75,7 @@ export class FakeStage implements StageModel, Disposable {
   readonly last: boolean;
   readonly #behaviour: FakeBehaviour;
   readonly #layers: readonly FakeLayer[];
+  readonly #pages: Pages | null = null;
   #rows = new Float32Array();
   #draws = 0;
   disposed = false;
@@ -75,11 +88,13 @@ export class FakeStage implements StageModel, Disposable {
       slots: Array.from({ length: slots }, () => ({ positions: 0, hash: 0 })),
       snapshots: [],
     }));
+    const { pages } = behaviour;
+    if (pages && layers.start <= pages.layer && pages.layer < layers.end) this.#pages = new Pages(slots, pages.size);
   }
 
   async forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     await rest();
-    const { draws = [] } = step;
+    const draws = (step.draws ?? []).slice(0, this.#place(step));
     for (const { slots, snapshots } of draws.length > 0 ? this.#layers : []) {
       step.segments.forEach(({ slot }, i) => snapshots[i] = { ...slots[slot]! });
     }
@@ -92,7 +107,40 @@ export class FakeStage implements StageModel, Disposable {
       const segments = step.segments.map((segment) => ({ ...segment, start: segment.start + i + 1 }));
       all.push(result = await this.#forward({ ...step, segments }, Uint32Array.from(tokens)));
     }
+    for (const { slot, start, rows, keep } of step.segments) {
+      if (keep !== undefined) this.#pages?.keep(keep, slot, (start + rows) / this.#pages.size);
+    }
     return result instanceof Float32Array || draws.length === 0 ? result : joined(all as Candidates[], drawn);
+  }
+
+  /** Takes pages as a model does; returns how many further steps have some. */
+  #place({ segments, draws = [] }: Step): number {
+    if (this.#pages === null) return draws.length;
+    this.#pages.begin(segments);
+    for (const { slot, start } of segments) {
+      if (this.#pages.held(slot) < Math.ceil(start / this.#pages.size)) throw new Error(`slot ${slot} lost pages`);
+    }
+    const further = segments.map((segment) => ({ ...segment, rows: segment.rows + draws.length }));
+    const found = this.#grow(further);
+    if (!found && !this.#grow(segments)) throw new OutOfPagesError(this.#pages.count, this.#pages.size, "fake");
+    this.#pages.assign(found ? further : segments);
+    return found ? draws.length : 0;
+  }
+
+  #grow(segments: readonly Segment[]): boolean {
+    const left = this.#behaviour.pages!.count - this.#pages!.count;
+    const missing = this.#pages!.missing(segments);
+    if (Math.min(missing, left) > 0) this.#pages!.addBlock(Math.min(missing, left));
+    return missing <= left;
+  }
+
+  release(released: Released): void {
+    this.#pages?.release(released);
+  }
+
+  /** Pages in use. */
+  get pagesUsed(): number {
+    return this.#pages?.used ?? 0;
   }
 
   #draw({ ids, logits, logSumExp }: Candidates, row: number, rule: Draw): number {

@@ -32,6 +32,10 @@ async function serve(model: StageModel, messages: readonly ToStage[]) {
   await serving;
   const results: string[] = [];
   for await (const message of output) {
+    if (message.type === "release") {
+      results.push(`release ${message.released.slots} ${message.released.snapshots}`);
+      continue;
+    }
     const id = "step" in message ? message.step.id : message.id;
     results.push(message.type === "failed" ? `${id} failed: ${message.reason}` : `${id} ${message.type}`);
   }
@@ -58,9 +62,14 @@ Deno.test("runStage() fails a step whose state does not fit, and goes on", async
 });
 
 Deno.test("runStage() passes on what is for later stages", async () => {
-  const passed: ToStage[] = [{ type: "failed", id: 7, reason: "elsewhere" }, { type: "logits", id: 6 }];
+  const passed: ToStage[] = [
+    { type: "failed", id: 7, reason: "elsewhere" },
+    { type: "release", released: { slots: [0], snapshots: [3] } },
+    { type: "logits", id: 6 },
+  ];
   const { results } = await serve(new FakeStage(STAGE_OPTIONS, false), [tokens(0, 0, 1), ...passed]);
-  assert.deepEqual(results, ["0 hidden", "7 failed: elsewhere", "6 logits"]);
+  assert.deepEqual(results, ["0 hidden", "7 failed: elsewhere", "release 0 3", "6 logits"]);
+  assert.deepEqual((await serve(new FakeStage(STAGE_OPTIONS, true), [passed[1]!])).results, [], "the last one ends it");
 });
 
 Deno.test("runStage() gives the logits of the last step only, which a failed one does not leave behind", async () => {
@@ -84,7 +93,7 @@ Deno.test("runStage() gives the logits of the last step only, which a failed one
 
 Deno.test("serveStage() ends with the reason when the device is lost", async () => {
   const forward = () => Promise.reject(new DeviceLostError("the device is gone"));
-  const model = { last: true, forward, logits: () => Promise.resolve(new Float32Array()) };
+  const model = { last: true, forward, release() {}, logits: () => Promise.resolve(new Float32Array()) };
   const { results, events, disposed } = await serve(model, [tokens(0, 0, 1), tokens(1, 1, 1)]);
   assert.deepEqual(results, ["0 failed: the device is gone"]);
   assert.deepEqual(events.at(-1), { type: "failed", reason: "the device is gone" });

@@ -37,6 +37,9 @@ import { Threads, type ThreadsPlan } from "./threads.ts";
 /** Tensors begin at multiples of so many bytes. */
 const ALIGN = 16;
 
+/** Bytes that tensors which are made while steps run leave for the tables of plans. */
+const RESERVE = 2 ** 26;
+
 class WasmPlan implements Plan {
   constructor(readonly capacity: Capacity, readonly plan: ThreadsPlan, readonly step: StepTables) {}
 }
@@ -99,13 +102,19 @@ export class WasmBackend implements Backend {
     const [mark, used] = [this.#memory.mark(), this.#bytes];
     return Promise.try(() => {
       try {
-        return wanted.map(({ label, dtype, shape }) => this.tensor(label, dtype, shape));
+        const tensors = wanted.map(({ label, dtype, shape }) => this.tensor(label, dtype, shape));
+        this.#checkReserve(wanted[0]!.label, this.#bytes - used);
+        return tensors;
       } catch (error) {
         this.#memory.release(mark);
         this.#bytes = used;
         throw error;
       }
     });
+  }
+
+  #checkReserve(label: string, bytes: number): void {
+    if (this.#memory.mark() + RESERVE > MAX_BYTES) throw new OutOfMemoryError(label, bytes, this.device, this.#bytes);
   }
 
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {

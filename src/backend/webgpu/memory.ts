@@ -45,6 +45,9 @@ const WIDEST = 64;
 /** Each write keeps a copy until the next submit; this bounds them. */
 const MAX_UNSUBMITTED_BYTES = 256 * 2 ** 20;
 
+/** Bytes that tensors which are made while steps run leave for what plans need: a device without room for that is of no use. */
+const RESERVE = 64 * 2 ** 20;
+
 /** Largest single write, small enough to stop in time. */
 const WRITE_BYTES = 32 * 2 ** 20;
 
@@ -128,6 +131,7 @@ export class Memory {
     const buffers = wanted.map(({ label }, i) =>
       gpu.createBuffer({ label, size: sizes[i]!, usage: STORAGE | COPY_SRC | COPY_DST })
     );
+    gpu.createBuffer({ label: "reserve", size: RESERVE, usage: COPY_DST }).destroy();
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
     if (await gpu.popErrorScope() !== null) {
       for (const buffer of buffers) buffer.destroy();

@@ -1,5 +1,5 @@
-/** Which pages of a cache hold the positions of which slot, and which are kept for later. */
-import type { Segment } from "../pipeline/messages.ts";
+/** Which pages of a cache hold the positions of which slot, and which are kept for later: as stages have them, and the engine counts them. */
+import type { Released, Segment } from "./messages.ts";
 
 /** Pages by number, each free or in use: by slots, by what is kept, or by several of them that have the same beginning. */
 export class Pages {
@@ -21,6 +21,29 @@ export class Pages {
     return this.#bounds.at(-1)!;
   }
 
+  /** Of them, those in use. */
+  get used(): number {
+    return this.count - this.#free.length;
+  }
+
+  /** Of these, those that slots hold. */
+  get heldBySlots(): number {
+    return new Set(this.#tables.flat()).size;
+  }
+
+  /** Pages that a slot holds. */
+  held(slot: number): number {
+    return this.#tables[slot]!.length;
+  }
+
+  /** Pages that a snapshot keeps and slots hold as well. */
+  sharedWithSlots(snapshot: number | null): number {
+    const kept = snapshot === null ? undefined : this.#kept.get(snapshot);
+    if (kept === undefined) return 0;
+    const held = new Set(this.#tables.flat());
+    return kept.filter((page) => held.has(page)).length;
+  }
+
   /** Blocks that they lie in. */
   get blocks(): number {
     return this.#bounds.length - 1;
@@ -39,7 +62,7 @@ export class Pages {
       if (start > 0 && kept === undefined) continue;
       const table = start === 0 ? [] : [...kept!];
       this.#use(table);
-      this.#release(this.#tables[slot]!);
+      this.#takeBack(this.#tables[slot]!);
       this.#tables[slot] = table;
     }
   }
@@ -52,16 +75,31 @@ export class Pages {
     this.#kept.set(snapshot, pages);
   }
 
+  /** Takes back what slots hold and snapshots keep. */
+  release({ slots, snapshots }: Released): void {
+    for (const slot of slots) this.#takeBack(this.#tables[slot]!.splice(0));
+    for (const snapshot of snapshots) this.drop(snapshot);
+  }
+
+  /** Takes back the pages of slots behind their segments. */
+  cut(segments: readonly Segment[]): void {
+    for (const segment of segments) this.#takeBack(this.#tables[segment.slot]!.splice(this.#reach(segment)));
+  }
+
   /** A snapshot keeps no pages any more. */
   drop(snapshot: number): void {
-    this.#release(this.#kept.get(snapshot) ?? []);
+    this.#takeBack(this.#kept.get(snapshot) ?? []);
     this.#kept.delete(snapshot);
   }
 
-  /** How many pages a step lacks. */
+  /** How many pages a step takes. */
+  wanted(segments: readonly Segment[]): number {
+    return segments.reduce((sum, segment) => sum + Math.max(0, this.#reach(segment) - this.held(segment.slot)), 0);
+  }
+
+  /** How many of them are not there. */
   missing(segments: readonly Segment[]): number {
-    const wanted = segments.reduce((sum, segment) => sum + Math.max(0, this.#reach(segment) - this.#held(segment)), 0);
-    return Math.max(0, wanted - this.#free.length);
+    return Math.max(0, this.wanted(segments) - this.#free.length);
   }
 
   /** Gives every slot the pages up to its segment's last row; returns those of each sequence. None may be missing. */
@@ -85,10 +123,6 @@ export class Pages {
     return Math.ceil((start + rows) / this.size);
   }
 
-  #held({ slot }: Segment): number {
-    return this.#tables[slot]!.length;
-  }
-
   #block(page: number): number {
     return this.#bounds.findLastIndex((first) => first <= page);
   }
@@ -97,7 +131,7 @@ export class Pages {
     for (const page of pages) this.#uses[page] = (this.#uses[page] ?? 0) + 1;
   }
 
-  #release(pages: readonly number[]): void {
+  #takeBack(pages: readonly number[]): void {
     const back = pages.filter((page) => --this.#uses[page]! === 0);
     if (back.length > 0) this.#free = [...this.#free, ...back].sort((a, b) => a - b);
   }

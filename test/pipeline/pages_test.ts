@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { Pages } from "../../src/model/pages.ts";
+import { Pages } from "../../src/pipeline/pages.ts";
 
 const segment = (slot: number, start: number, rows: number) => ({ slot, start, rows });
 
@@ -14,6 +14,20 @@ Deno.test("Pages gives a slot pages as its sequence grows, and takes them back w
   pages.begin([segment(0, 0, 1)]);
   assert.equal(pages.missing([segment(1, 65, 64)]), 0);
   assert.deepEqual(pages.assign([segment(0, 0, 1), segment(1, 65, 64)]), [[1], [0, 3, 2]]);
+});
+
+Deno.test("Pages takes back those behind a segment, and all of a slot", () => {
+  const pages = new Pages(2, 64);
+  pages.addBlock(6);
+  pages.assign([segment(0, 0, 200), segment(1, 0, 65)]);
+  assert.deepEqual([pages.used, pages.held(0), pages.wanted([segment(1, 65, 64)])], [6, 4, 1]);
+  pages.cut([segment(0, 0, 65), segment(1, 0, 200)]);
+  assert.deepEqual([pages.used, pages.held(0), pages.held(1)], [4, 2, 2]);
+  pages.keep(0, 1, 1);
+  pages.release({ slots: [0, 1], snapshots: [] });
+  assert.deepEqual([pages.used, pages.heldBySlots], [1, 0]);
+  pages.release({ slots: [], snapshots: [0] });
+  assert.equal(pages.used, 0);
 });
 
 Deno.test("Pages goes on in a sequence's own block or a later one while it can, and tells how often it cannot", () => {
