@@ -36,8 +36,8 @@ Deno.test("every shader says what it computes, how its work is shared, and the s
 
 /**
  * Only where a device binds so many: others sort the choices of few rows too and choose before they read (decode_experts.ts), compute
- * one map at a time (decode_products.ts, batch_products.ts), append before they attend, one block after the other (unit_attention.ts), and use the kernels for GPUs
- * (software_products.ts).
+ * one map at a time (decode_products.ts, batch_products.ts), append before they attend to one block after the other (unit_attention.ts),
+ * and use the kernels for GPUs (software_products.ts).
  */
 const MORE_BUFFERS = new Map([
   ["own_row_attention", 9],
