@@ -251,8 +251,16 @@ function linearAttention(sequences: number, rows: number): KernelCase {
   };
 }
 
-/** Positions of a page of the cache. */
+/** Positions of a page of the cache, and pages of its first block; each block after it is as large as all before. */
 const PAGE = 256;
+const FIRST_PAGES = 32;
+
+/** Pages of the blocks that hold so many. */
+function blocksFor(pages: number): number[] {
+  const blocks = [Math.min(pages, FIRST_PAGES)];
+  for (let sum = FIRST_PAGES; sum < pages; sum *= 2) blocks.push(Math.min(sum, pages - sum));
+  return blocks;
+}
 
 function softmaxAttention(type: "f32" | "f16", sequences: number, start: number, rows: number): KernelCase {
   return {
@@ -264,11 +272,13 @@ function softmaxAttention(type: "f32" | "f16", sequences: number, start: number,
       const qkv = await make.filled("f32", [T, (heads + 2 * kvHeads) * D]);
       const out = make.backend.tensor("out", "f32", [T, heads * D]);
       const perSlot = Math.ceil(context / PAGE);
-      const block = () => make.filled(type, [sequences * perSlot, kvHeads, PAGE, D]);
+      const block = (pages: number) => make.filled(type, [pages, kvHeads, PAGE, D]);
+      const cacheOf = (blocks: number[]) =>
+        Promise.all(blocks.map(async (pages) => ({ keys: await block(pages), values: await block(pages) })));
       const size = (type === "f16" ? 2 : 4) * sequences * context * kvHeads * D;
-      const caches = await make.copies(2 * size, async () => ({ keys: await block(), values: await block() }));
+      const caches = await make.copies(2 * size, () => cacheOf(blocksFor(sequences * perSlot)));
       const build = (ops: Ops) => {
-        for (const cache of caches) ops.softmaxAttention(out, qkv, [cache], how);
+        for (const cache of caches) ops.softmaxAttention(out, qkv, cache, how);
       };
       const pages = Array.from(
         { length: sequences },

@@ -24,6 +24,8 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> keys: array<chunk>; // [pages, kv_heads, PAGE, D]
 @group(0) @binding(7) var<storage, read_write> values: array<chunk>; // [pages, kv_heads, PAGE, D]
 
+var<workgroup> held: array<vec4f, QUADS>;
+
 @compute @workgroup_size(LANES)
 fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) grid: vec3u) {
   let all = params.heads + 2u * params.kv_heads;
@@ -36,10 +38,15 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
   let is_query = head < params.heads;
   let is_value = head >= params.heads + params.kv_heads;
   let base = (t * all + head) * CHANNELS4;
-  load_head(lane, 0u, base, is_query, is_value);
+  let turn = first_turn(lane, position);
+  let made = head_at(lane, 0u, base, is_query, is_value);
+  var squares = vec4f();
+  if (NORM) { squares = sum_team4(lane, vec4f(squares_of(lane, made), vec3f())); }
+  hold_head(lane, made, squares.x);
+  hold_turns(lane, position, turn);
   workgroupBarrier();
   if (is_query) {
-    for (var i = lane.index; i < CHANNELS4; i += LANES) { qkv[base + i] = rotated4(0u, i, position); }
+    for (var i = lane.index; i < CHANNELS4; i += LANES) { qkv[base + i] = rotated4(0u, i); }
     return;
   }
   let kv_head = select(head - params.heads, head - params.heads - params.kv_heads, is_value);
@@ -51,7 +58,7 @@ fn main(lane: Lane, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups
     if (is_value) {
       values[to + i] = to_chunk(plain4(0u, quad4), plain4(0u, second));
     } else {
-      keys[to + i] = to_chunk(rotated4(0u, quad4, position), rotated4(0u, second, position));
+      keys[to + i] = to_chunk(rotated4(0u, quad4), rotated4(0u, second));
     }
   }
 }

@@ -8,12 +8,14 @@ import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
 import choice from "./lib/choice.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
 import choose from "./lib/choose.wgsl" with { type: "text" };
+import eightBlocks from "./lib/eight_blocks.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import heldCodes from "./lib/held_codes.wgsl" with { type: "text" };
 import heldValues from "./lib/held_values.wgsl" with { type: "text" };
 import octet from "./lib/octet.wgsl" with { type: "text" };
 import octetF16 from "./lib/octet_f16.wgsl" with { type: "text" };
 import octetF32 from "./lib/octet_f32.wgsl" with { type: "text" };
+import oneBlock from "./lib/one_block.wgsl" with { type: "text" };
 import ownChoices from "./lib/own_choices.wgsl" with { type: "text" };
 import ownRow from "./lib/own_row.wgsl" with { type: "text" };
 import pairs from "./lib/pairs.wgsl" with { type: "text" };
@@ -110,6 +112,8 @@ const PARTS = {
   attentionTile,
   units,
   readyHeads,
+  oneBlock,
+  eightBlocks,
   cachedRows,
   ownRow,
   pairs,
@@ -178,6 +182,18 @@ type PartOfStack = "first" | "count";
 /** Pages of a cache. */
 type PartOfBlock = "first" | "count";
 
+/** Keys and values, of one block of pages or of eight. */
+type KeysAndValues = "keys" | "values";
+type Eighth = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7;
+export type BlockBinding = KeysAndValues | `${KeysAndValues}${Eighth}`;
+
+/** What attention by units of positions binds besides, and its parameters. */
+type UnitBinding = "step" | "qkv" | "carry" | "sums";
+type ReadyBinding = "query_weight" | "key_weight" | "rope";
+type UnitParam =
+  | ("heads" | "kv_heads" | "first_row" | "rows" | "units" | "half" | "query_epsilon" | "key_epsilon")
+  | (PartOfBlock | `start${Exclude<Eighth, 0>}`);
+
 const GATE_UP = ["step", "reduce", "weight", "tile", "pieces", "shared", "rowInput", "sharedGateUp"] as const;
 const ATTENTION = ["step", "reduce", "cache", "units"] as const;
 
@@ -186,6 +202,12 @@ export const SHADERS = {
     "step" | "query_weight" | "key_weight" | "rope" | "qkv" | "keys" | "values",
     "heads" | "kv_heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
   >("append", append, "step", "reduce", "activation", "cache", "readyHeads"),
+  attentionOfBlocks: shader<UnitBinding | `${KeysAndValues}${Eighth}`, UnitParam>(
+    "attention_of_blocks",
+    softmaxAttention,
+    ...ATTENTION,
+    ...["eightBlocks", "cachedRows"] as const,
+  ),
   batchGateUp: shader<
     "step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "router" | "out" | "router_out",
     "outputs" | "experts" | "epsilon" | PartOfStack
@@ -315,10 +337,18 @@ export const SHADERS = {
     "step",
     "reduce",
   ),
-  ownRowAttention: shader<
-    ("step" | "qkv" | "keys" | "values" | "carry" | "sums") | ("query_weight" | "key_weight" | "rope"),
-    "heads" | "kv_heads" | "first_row" | "rows" | "units" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
-  >("own_row_attention", softmaxAttention, ...ATTENTION, "activation", "readyHeads", "ownRow"),
+  ownRowAttention: shader<UnitBinding | ReadyBinding | KeysAndValues, UnitParam>(
+    "own_row_attention",
+    softmaxAttention,
+    ...ATTENTION,
+    ...["oneBlock", "activation", "readyHeads", "ownRow"] as const,
+  ),
+  ownRowOfBlocks: shader<UnitBinding | ReadyBinding | `${KeysAndValues}${Eighth}`, UnitParam>(
+    "own_row_of_blocks",
+    softmaxAttention,
+    ...ATTENTION,
+    ...["eightBlocks", "activation", "readyHeads", "ownRow"] as const,
+  ),
   rmsNorm: shader<"step" | "hidden" | "weight" | "normed", "columns" | "epsilon">(
     "rms_norm",
     rmsNorm,
@@ -339,10 +369,12 @@ export const SHADERS = {
     "span",
   ),
   sortExperts: shader<"step" | "ids" | "places", "tiles" | "choices">("sort_experts", sortExperts, "step", "reduce"),
-  softmaxAttention: shader<
-    "step" | "qkv" | "keys" | "values" | "carry" | "sums",
-    "heads" | "kv_heads" | "first_row" | "rows" | "units" | "half" | "query_epsilon" | "key_epsilon" | PartOfBlock
-  >("softmax_attention", softmaxAttention, ...ATTENTION, "cachedRows"),
+  softmaxAttention: shader<UnitBinding | KeysAndValues, UnitParam>(
+    "softmax_attention",
+    softmaxAttention,
+    ...ATTENTION,
+    ...["oneBlock", "cachedRows"] as const,
+  ),
   softwareAttention: shader<
     "step" | "qkv" | "keys" | "values" | "carry" | "sums",
     "heads" | "kv_heads" | "first_row" | "rows" | "units" | PartOfBlock

@@ -281,5 +281,12 @@ export const ATTENTION_CASES: readonly OpCase[] = [
   softmaxAttentionCase({ heads: 5, kvHeads: 1, D: 12, R: 4 }, {
     ...{ steps: longSlot(1, [0, 1, 63, 64, 319]), context: 320, blocks: [2, 4], type: "f16" },
   }),
+  softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 64, R: 32 }, {
+    ...{ steps: longSlot(1, [0, 1, 40, 190, 255]), context: 256, blocks: [4], type: "f16" },
+  }),
+  // More blocks than are bound at once.
+  softmaxAttentionCase({ heads: 2, kvHeads: 2, D: 8, R: 2 }, {
+    ...{ steps: longSlot(5, [0, 60, 150, 315, 635]), context: 640, blocks: [...Array(8).fill(1), 2, 10] },
+  }),
   FAR_OUT,
 ];

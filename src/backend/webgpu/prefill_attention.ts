@@ -7,7 +7,7 @@ import type { Part } from "./memory.ts";
 import type { Counts } from "./plan.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { type Recording, whole } from "./recording.ts";
-import type { Cache } from "./softmax_attention.ts";
+import type { Cache } from "./cached_rows.ts";
 
 /** A tile of attention (shaders/lib/attention_tile.wgsl): threads down, 8 rows each, and the workgroup memory that it takes. */
 interface Tile {
