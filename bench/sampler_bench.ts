@@ -1,6 +1,6 @@
 /** Sampling at the real vocabulary: a whole row in WASM against plain TypeScript, and 64 candidates. */
 import { Sampler } from "../src/engine/sampler.ts";
-import type { SamplingParams } from "../src/pipeline/messages.ts";
+import type { SamplingParams } from "../src/pipeline/requests.ts";
 import { CountedRow, generator, NEUTRAL, normal } from "../test/engine/sampler_reference.ts";
 
 const VOCABULARY = 157_184;

@@ -15,8 +15,8 @@ import type {
   LayerRange,
   Quantize,
   StepReport,
-  TokenBytes,
 } from "./pipeline/messages.ts";
+import type { TokenBytes } from "./pipeline/requests.ts";
 import { parseLayers, partition } from "./pipeline/partition.ts";
 import { type Ceilings, measureDevice as measure } from "./stage/ceilings.ts";
 import { hasHardwareGpu } from "./stage/devices.ts";
@@ -38,10 +38,10 @@ export type {
   KernelChoice,
   KvCacheType,
   Quantize,
-  SamplingParams,
   StageInfo,
   StepReport,
 } from "./pipeline/messages.ts";
+export type { SamplingParams } from "./pipeline/requests.ts";
 export type { Ceilings } from "./stage/ceilings.ts";
 export { convert, type Converted, type ConvertOptions } from "./stage/convert.ts";
 export { type DeviceInfo, listDevices } from "./stage/devices.ts";

@@ -4,7 +4,7 @@ import { fold, load, type LoadOptions } from "../src/mod.ts";
 import { isRight, readTasks, type Task } from "../src/cli/task_file.ts";
 import { EngineClient } from "../src/engine/client.ts";
 import { loadConfig } from "../src/model/load_config.ts";
-import type { GenerateRequest, SamplingParams } from "../src/pipeline/messages.ts";
+import type { GenerateRequest, SamplingParams } from "../src/pipeline/requests.ts";
 import { partition } from "../src/pipeline/partition.ts";
 import { BACKENDS, type TestedBackend, testOnBackends } from "./backend/backends.ts";
 import { DEVICE_FILE } from "./device_file.ts";

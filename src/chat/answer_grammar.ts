@@ -3,7 +3,7 @@ import { choice, EMPTY, literal, optional, repeat, Rules, sequence } from "../gr
 import { COLON, COMMA, exactly, object } from "../grammar/json.ts";
 import { schemaExpression } from "../grammar/schema.ts";
 import { upTo, without } from "../grammar/text.ts";
-import type { Expression, Grammar } from "../pipeline/messages.ts";
+import type { Expression, Grammar } from "../pipeline/requests.ts";
 import type { ChatRequest, Tool } from "./messages.ts";
 import { THOUGHT_END } from "./output_parser.ts";
 import { RequestError } from "./request_error.ts";

@@ -1,15 +1,14 @@
 /** Conversations and raw completions with a model: text in, deltas out. */
+import type { EngineInfo, EngineStatus } from "../pipeline/messages.ts";
 import type {
   EngineFinish,
-  EngineInfo,
-  EngineStatus,
   GeneratedToken,
   GenerateRequest,
   GenerateStats,
   Grammar,
   ScoreRequest,
   ScoreRows,
-} from "../pipeline/messages.ts";
+} from "../pipeline/requests.ts";
 import { answerGrammar, grammarField } from "./answer_grammar.ts";
 import { DeltaWriter } from "./delta_writer.ts";
 import { echoPrompt } from "./echo.ts";

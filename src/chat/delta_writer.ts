@@ -1,5 +1,5 @@
 /** Makes deltas of generated tokens: text of whole characters, parsed, cut at a stop text, each log-probability with its text. */
-import type { GeneratedToken } from "../pipeline/messages.ts";
+import type { GeneratedToken } from "../pipeline/requests.ts";
 import { Detokenizer } from "./detokenizer.ts";
 import type { Delta, TokenLogprob } from "./messages.ts";
 import { OUTPUT_TAGS, type OutputParser, type ParsedPiece } from "./output_parser.ts";

@@ -1,5 +1,5 @@
 /** The prompt of a raw completion as the beginning of its own answer. */
-import type { GeneratedToken, ScoreRows } from "../pipeline/messages.ts";
+import type { GeneratedToken, ScoreRows } from "../pipeline/requests.ts";
 import { Detokenizer } from "./detokenizer.ts";
 import type { Delta } from "./messages.ts";
 import { describeToken } from "./token_logprob.ts";

@@ -1,5 +1,5 @@
 /** The currency of text: what a conversation consists of, what is asked for and the deltas that come back. */
-import type { SamplingParams } from "../pipeline/messages.ts";
+import type { SamplingParams } from "../pipeline/requests.ts";
 
 /** A call that the model made. `arguments` is JSON text, as the model wrote it. */
 export interface ToolCall {

@@ -1,6 +1,6 @@
 /** Checks what a request asks for, and fills in what it leaves out. */
 import { checkSampling } from "../engine/sampling_params.ts";
-import type { SamplingParams } from "../pipeline/messages.ts";
+import type { SamplingParams } from "../pipeline/requests.ts";
 import type { ChatRequest, CompletionRequest, GenerationOptions } from "./messages.ts";
 import { RequestError } from "./request_error.ts";
 

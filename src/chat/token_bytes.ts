@@ -1,6 +1,6 @@
 /** What each token adds to an answer's text, as grammars need it. */
 import { shareTokenBytes } from "../grammar/vocabulary.ts";
-import type { TokenBytes } from "../pipeline/messages.ts";
+import type { TokenBytes } from "../pipeline/requests.ts";
 import { OUTPUT_TAGS } from "./output_parser.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 

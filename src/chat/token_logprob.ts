@@ -1,5 +1,5 @@
 /** Log-probabilities of tokens as text: each token with its spelling and where its text begins. */
-import type { GeneratedToken } from "../pipeline/messages.ts";
+import type { GeneratedToken } from "../pipeline/requests.ts";
 import type { TokenLogprob } from "./messages.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 

@@ -4,13 +4,10 @@ import type {
   EngineOptions,
   EngineStatus,
   FromEngine,
-  GeneratedToken,
-  GenerateRequest,
-  ScoreRequest,
-  ScoreRows,
   StepReport,
   ToEngine,
 } from "../pipeline/messages.ts";
+import type { GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { EngineBusyError, EngineError, EngineGrammarError, TooLongError } from "./engine_error.ts";
 import { EngineWorkers } from "./engine_workers.ts";
 import { Exchange, type GenerateResult } from "./exchange.ts";

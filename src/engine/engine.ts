@@ -1,13 +1,6 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
-import type {
-  Candidates,
-  EngineFinish,
-  FromEngine,
-  GeneratedToken,
-  GenerateRequest,
-  ScoreRequest,
-  ScoreRows,
-} from "../pipeline/messages.ts";
+import type { Candidates, FromEngine } from "../pipeline/messages.ts";
+import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
 import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
 import { GenerateTask } from "./generate_task.ts";

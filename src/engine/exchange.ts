@@ -1,6 +1,6 @@
 /** One request of the process: what it has yielded so far and how it ended. */
 import { Inbox } from "../pipeline/inbox.ts";
-import type { EngineFinish, GenerateStats } from "../pipeline/messages.ts";
+import type { EngineFinish, GenerateStats } from "../pipeline/requests.ts";
 
 export interface GenerateResult {
   readonly finish: EngineFinish;

@@ -2,7 +2,7 @@
 import { Matcher } from "../grammar/matcher.ts";
 import { TokenMasks } from "../grammar/token_masks.ts";
 import { Vocabulary } from "../grammar/vocabulary.ts";
-import type { Grammar, TokenBytes } from "../pipeline/messages.ts";
+import type { Grammar, TokenBytes } from "../pipeline/requests.ts";
 
 /** Bytes that all grammars may take before those asked for longest ago go. Most take 1 or 2 MB, one of thousands of choices up to some 70. */
 const MOST_BYTES = 64 << 20;

@@ -1,5 +1,5 @@
 /** What a sequence adds to the logits: penalties of the tokens that occurred, and biases. */
-import type { SamplingParams } from "../pipeline/messages.ts";
+import type { SamplingParams } from "../pipeline/requests.ts";
 
 /** What changes one token's logit. */
 export interface Term {

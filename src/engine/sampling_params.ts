@@ -1,5 +1,5 @@
 /** The ranges of sampling parameters. */
-import type { SamplingParams } from "../pipeline/messages.ts";
+import type { SamplingParams } from "../pipeline/requests.ts";
 
 /**
  * Throws RangeError, naming the parameter and its value, unless the parameters are in range: temperature ≥ 0,

@@ -1,5 +1,5 @@
 /** One text to score: the log-probability of each of its tokens after those before it. */
-import type { EngineFinish, GenerateStats, ScoreRequest, ScoreRows } from "../pipeline/messages.ts";
+import type { EngineFinish, GenerateStats, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { checkTokens, type EngineLimits } from "./limits.ts";
 import { Sequence } from "./sequence.ts";
 import type { StepOutputs } from "./step_outputs.ts";

@@ -1,5 +1,5 @@
 /** Watches over a thinking budget: a thought that has not ended by itself within it is closed. */
-import type { ThinkingBudget } from "../pipeline/messages.ts";
+import type { ThinkingBudget } from "../pipeline/requests.ts";
 import type { Sequence } from "./sequence.ts";
 
 export class Thought {

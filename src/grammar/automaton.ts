@@ -1,5 +1,5 @@
 /** A grammar as an automaton over bytes, made while it is walked: a state is a set of stacks, equal ones are the same object. */
-import type { Expression, Grammar } from "../pipeline/messages.ts";
+import type { Expression, Grammar } from "../pipeline/requests.ts";
 import { GrammarError } from "./grammar_error.ts";
 
 /** What is left of a rule: an expression and what follows it. */

@@ -1,5 +1,5 @@
 /** Sets of characters and their UTF-8 as expressions, never more than one way to write a character. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 import { byte, choice, sequence } from "./expression.ts";
 
 /** Ranges of code points, both ends included, ascending and apart. */

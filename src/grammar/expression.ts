@@ -1,5 +1,5 @@
 /** How expressions are made, and rules collected to a grammar. */
-import type { Expression, Grammar } from "../pipeline/messages.ts";
+import type { Expression, Grammar } from "../pipeline/requests.ts";
 import { checkProgress, prune } from "./prune.ts";
 
 export const EMPTY: Expression = { type: "sequence", parts: [] };

@@ -1,5 +1,5 @@
 /** JSON as models write it: on one line, at most one space behind a comma or a colon. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 import { ANY, type Characters, intersection, range, union, utf8, without } from "./characters.ts";
 import { byte, choice, EMPTY, literal, optional, repeat, type Rules, sequence } from "./expression.ts";
 

@@ -1,5 +1,5 @@
 /** Numbers between bounds, digit by digit. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 import { byte, choice, EMPTY, literal, NEVER, repeat, sequence } from "./expression.ts";
 import { digits } from "./json.ts";
 

@@ -1,5 +1,5 @@
 /** The keys of an object that are none of its named properties. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 import { ANY, type Characters, union, without } from "./characters.ts";
 import { choice, EMPTY, repeat, type Rules, sequence } from "./expression.ts";
 import { character, quoted, string } from "./json.ts";

@@ -1,5 +1,5 @@
 /** Regular expressions as JSON Schema has them, as what a JSON string may hold. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 import { ANY, type Characters, complement, range, union, without } from "./characters.ts";
 import { choice, EMPTY, repeat, sequence } from "./expression.ts";
 import { character } from "./json.ts";

@@ -1,5 +1,5 @@
 /** Takes out of a grammar what no text can fit, so that whatever has begun can be finished, and sees that it always gets on. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 
 /** @throws RangeError if nothing fits the first rule. */
 export function prune(rules: readonly Expression[]): readonly Expression[] {

@@ -1,5 +1,5 @@
 /** Compiles a JSON Schema to the texts of the values that it allows, or refuses by name what it cannot hold an answer to. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 import { choice, EMPTY, literal, NEVER, optional, repeat, type Rules, sequence } from "./expression.ts";
 import { BOOLEAN, COLON, COMMA, exactly, listed, NULL, value } from "./json.ts";
 import { otherKeys } from "./other_keys.ts";

@@ -1,5 +1,5 @@
 /** What several schemas that hold together say of a string, a number or a list of values. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 import { NEVER, repeat, type Rules } from "./expression.ts";
 import { FORMATS } from "./formats.ts";
 import { character, integer, number, quoted, string } from "./json.ts";

@@ -1,5 +1,5 @@
 /** Free text around what is held to a grammar. */
-import type { Expression } from "../pipeline/messages.ts";
+import type { Expression } from "../pipeline/requests.ts";
 import { byte, choice, EMPTY, type Rules, sequence } from "./expression.ts";
 
 const utf8 = new TextEncoder();

@@ -1,5 +1,5 @@
 /** Which tokens may follow in a state of the automaton, out of the whole vocabulary. */
-import type { Grammar } from "../pipeline/messages.ts";
+import type { Grammar } from "../pipeline/requests.ts";
 import { Automaton, type Rest, type Stack, type State } from "./automaton.ts";
 import { NONE, Transitions } from "./transitions.ts";
 import type { Trie, Vocabulary } from "./vocabulary.ts";

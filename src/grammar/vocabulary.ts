@@ -1,5 +1,5 @@
 /** The bytes of all tokens, and tries over them in which equal beginnings are walked once. */
-import type { TokenBytes } from "../pipeline/messages.ts";
+import type { TokenBytes } from "../pipeline/requests.ts";
 
 /** Puts the bytes of tokens into shared memory. `bytesOf` gives none for a token that is not text. */
 export function shareTokenBytes(tokens: number, bytesOf: (id: number) => Uint8Array): TokenBytes {

@@ -11,7 +11,7 @@ import type {
   GenerateRequest,
   ScoreRequest,
   ScoreRows,
-} from "../../src/pipeline/messages.ts";
+} from "../../src/pipeline/requests.ts";
 import { golden, template, tokenizer } from "./ring_nano.ts";
 
 const ROLE_END = tokenizer.idOf("<|role_end|>")!;

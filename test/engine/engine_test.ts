@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
-import type { EngineFinish } from "../../src/pipeline/messages.ts";
+import type { EngineFinish } from "../../src/pipeline/requests.ts";
 import { expectedLogits, expectedTokens } from "../stage/fake_stage.ts";
 import { GREEDY, LocalEngine, request } from "./local_engine.ts";
 

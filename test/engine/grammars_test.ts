@@ -1,7 +1,7 @@
 /** Which grammars are kept: those asked for last, as far as they have room. */
 import assert from "node:assert/strict";
 import { Grammars } from "../../src/engine/grammars.ts";
-import type { Grammar } from "../../src/pipeline/messages.ts";
+import type { Grammar } from "../../src/pipeline/requests.ts";
 import { END, schemaGrammar, SHARED, TOKENS } from "../grammar/vocabulary.ts";
 
 const MOST_BYTES = 6e6;

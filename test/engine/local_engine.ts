@@ -2,14 +2,8 @@
 import { setImmediate } from "node:timers/promises";
 import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type {
-  EngineFinish,
-  EngineStatus,
-  FromEngine,
-  GenerateRequest,
-  GenerateStats,
-  ScoreRows,
-} from "../../src/pipeline/messages.ts";
+import type { EngineStatus, FromEngine } from "../../src/pipeline/messages.ts";
+import type { EngineFinish, GenerateRequest, GenerateStats, ScoreRows } from "../../src/pipeline/requests.ts";
 import { joinFakes, type Joint } from "../pipeline/joined_stages.ts";
 import { type FakeBehaviour, VOCABULARY } from "../stage/fake_stage.ts";
 

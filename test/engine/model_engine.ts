@@ -2,7 +2,8 @@
 import { setImmediate } from "node:timers/promises";
 import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { FromEngine, GeneratedToken, GenerateRequest, GenerateStats } from "../../src/pipeline/messages.ts";
+import type { FromEngine } from "../../src/pipeline/messages.ts";
+import type { GeneratedToken, GenerateRequest, GenerateStats } from "../../src/pipeline/requests.ts";
 import type { TestedBackend } from "../backend/backends.ts";
 import { cut, Stages } from "../model/stages.ts";
 import { openTiny } from "../model/tiny.ts";

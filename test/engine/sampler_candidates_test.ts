@@ -1,7 +1,7 @@
 /** That candidates give the token that the whole row gives, and how seldom the row is read. */
 import assert from "node:assert/strict";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { SamplingParams } from "../../src/pipeline/messages.ts";
+import type { SamplingParams } from "../../src/pipeline/requests.ts";
 import { CountedRow, generator, NEUTRAL, normal } from "./sampler_reference.ts";
 
 type Random = () => number;

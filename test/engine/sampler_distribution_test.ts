@@ -1,7 +1,7 @@
 /** What the sampler draws against exact distributions, by chi-square, and that the test notices planted errors. */
 import assert from "node:assert/strict";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { SamplingParams } from "../../src/pipeline/messages.ts";
+import type { SamplingParams } from "../../src/pipeline/requests.ts";
 import {
   CountedRow,
   distribution,

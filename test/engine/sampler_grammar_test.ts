@@ -5,7 +5,7 @@ import { Matcher } from "../../src/grammar/matcher.ts";
 import { TokenMasks } from "../../src/grammar/token_masks.ts";
 import { Vocabulary } from "../../src/grammar/vocabulary.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { SamplingParams } from "../../src/pipeline/messages.ts";
+import type { SamplingParams } from "../../src/pipeline/requests.ts";
 import { END, schemaGrammar, SHARED, TOKENS } from "../grammar/vocabulary.ts";
 import { CountedRow, generator, NEUTRAL, normal } from "./sampler_reference.ts";
 

@@ -1,5 +1,5 @@
 /** What sampling should give, written plainly in float64: the reference of the sampler's tests and benchmark. */
-import type { SamplingParams } from "../../src/pipeline/messages.ts";
+import type { SamplingParams } from "../../src/pipeline/requests.ts";
 import type { RowSource } from "../../src/engine/sampler.ts";
 
 export const NEUTRAL: SamplingParams = {

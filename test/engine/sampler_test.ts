@@ -1,7 +1,7 @@
 /** The sampler by its API: ties, seeds, extremes, log-probabilities, and what wrong parameters and rows are told. */
 import assert from "node:assert/strict";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { SamplingParams } from "../../src/pipeline/messages.ts";
+import type { SamplingParams } from "../../src/pipeline/requests.ts";
 import { CountedRow, NEUTRAL } from "./sampler_reference.ts";
 
 const LOGITS = Float32Array.of(1, 3, -2, 3, 0.5, 2, -1, 0);

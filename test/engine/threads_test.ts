@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { EngineClient } from "../../src/engine/client.ts";
 import { EngineError } from "../../src/engine/engine_error.ts";
 import { openEngine } from "../../src/mod.ts";
-import type { GeneratedToken } from "../../src/pipeline/messages.ts";
+import type { GeneratedToken } from "../../src/pipeline/requests.ts";
 import { STAGE_OPTIONS } from "../stage/fake_stage.ts";
 import { request } from "./local_engine.ts";
 

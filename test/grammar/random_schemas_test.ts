@@ -7,7 +7,7 @@ import { Matcher } from "../../src/grammar/matcher.ts";
 import { TokenMasks } from "../../src/grammar/token_masks.ts";
 import { Vocabulary } from "../../src/grammar/vocabulary.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { Grammar } from "../../src/pipeline/messages.ts";
+import type { Grammar } from "../../src/pipeline/requests.ts";
 import { CountedRow, generator, NEUTRAL, normal } from "../engine/sampler_reference.ts";
 import { schemas } from "./random_schemas.ts";
 import { END, schemaGrammar, SHARED, textOf, TOKENS } from "./vocabulary.ts";

@@ -3,7 +3,7 @@ import { Rules } from "../../src/grammar/expression.ts";
 import { Automaton, type State } from "../../src/grammar/automaton.ts";
 import { schemaExpression } from "../../src/grammar/schema.ts";
 import { shareTokenBytes } from "../../src/grammar/vocabulary.ts";
-import type { Grammar } from "../../src/pipeline/messages.ts";
+import type { Grammar } from "../../src/pipeline/requests.ts";
 
 const utf8 = new TextEncoder();
 const TEXTS = [
