@@ -29,7 +29,7 @@ export function linearAttention(
   recording.bounds({ slots: state.shape[0]!, context: how.rope?.shape[0] ?? Infinity });
   if (!byTiles(recording.capacity.rows)) {
     decodeLinearAttention(recording, out, qkv, wholeParts(state, headDim, "one head's state"), how);
-    const productGates = !productsByTiles(recording.capacity.rows) && heads * headDim / 4 % groups === 0;
+    const productGates = !productsByTiles(recording, recording.capacity.rows) && heads * headDim / 4 % groups === 0;
     if (productGates) recording.leave(out, { gated: { norm: groupNorm, gate, groups } }, finish);
     else finish();
     return;

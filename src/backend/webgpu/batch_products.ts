@@ -16,15 +16,15 @@ const BUFFERS = 10;
 /** Workgroup memory that a tile of f32 takes at most, which some devices lack. */
 const TILE_BYTES = 32768;
 
-/** Whether matrix products of plans for so many rows go by tiles. */
-export function productsByTiles(rows: number): boolean {
-  return rows >= PRODUCT_ROWS;
+/** Whether matrix products of plans for so many rows go by tiles; a CPU's only where all else does. */
+export function productsByTiles({ device }: Recording, rows: number): boolean {
+  return byTiles(rows) || rows >= PRODUCT_ROWS && !computesByStrips(device);
 }
 
 /** Whether they go by tiles that hold all rows of a step. A CPU would keep what belongs in registers in memory. */
-export function byBatch({ device }: Recording, rows: number): boolean {
-  const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = device.gpu.limits;
-  return productsByTiles(rows) && !byTiles(rows) && !computesByStrips(device) &&
+export function byBatch(recording: Recording, rows: number): boolean {
+  const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = recording.device.gpu.limits;
+  return productsByTiles(recording, rows) && !byTiles(rows) &&
     maxComputeWorkgroupStorageSize >= TILE_BYTES && maxStorageBuffersPerShaderStage >= BUFFERS;
 }
 

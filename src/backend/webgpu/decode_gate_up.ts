@@ -28,7 +28,7 @@ export function decodeGateUp(
   const { memory: { nothing }, device, capacity } = recording;
   const choice = gateParts.length === 1 ? recording.take(ids, "choice") : null;
   // Many rows keep a device busy with the fewest threads to a sum; fewer have the bits of one.
-  const lanes = productsByTiles(capacity.rows) ? device.lanes : null;
+  const lanes = productsByTiles(recording, capacity.rows) ? device.lanes : null;
   const { tiles: perGroup, ...teams } = teamsFor(device, gate.values, ids.shape[1]! * Math.ceil(outputs / 4), {
     lanes,
     shares: choice !== null || pieceOf(gate.values) > 1,
@@ -76,7 +76,7 @@ export function decodeGateUp(
 
 /** Whether the gate and up of an MLP that all rows go through are computed as those of a shared expert. */
 export function decodesGateUp(recording: Recording, weights: readonly Weight[]): boolean {
-  return !productsByTiles(recording.capacity.rows) && decodesExperts(recording) &&
+  return !productsByTiles(recording, recording.capacity.rows) && decodesExperts(recording) &&
     weights.every(({ values }) => own(values).parts.length === 1);
 }
 

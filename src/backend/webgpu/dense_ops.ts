@@ -43,7 +43,7 @@ export function project(
   maps: readonly Linear[],
 ): void {
   if (byBatch(recording, recording.capacity.rows)) batchProject(recording, outs, hidden, norm, maps);
-  else if (productsByTiles(recording.capacity.rows)) {
+  else if (productsByTiles(recording, recording.capacity.rows)) {
     const normed = recording.normed(hidden, norm);
     maps.forEach((map, i) => gemm(recording, outs[i]!, normed, map, { add: false, rows: "rows" }));
   } else decodeProject(recording, outs, hidden, norm, maps);
@@ -51,7 +51,7 @@ export function project(
 
 export function projectAdd(recording: Recording, hidden: Tensor, x: Tensor, map: Linear): void {
   if (byBatch(recording, recording.capacity.rows)) batchProduct(recording, hidden, x, map, { add: true });
-  else if (productsByTiles(recording.capacity.rows)) {
+  else if (productsByTiles(recording, recording.capacity.rows)) {
     gemm(recording, hidden, whole(x), map, { add: true, rows: "rows" });
   } else decodeProduct(recording, hidden, x, map, { add: true, gated: recording.take(x, "gated") });
   recording.changed(hidden);
@@ -61,7 +61,7 @@ export function head(recording: Recording, logits: Tensor, hidden: Tensor, norm:
   const [linear, rows] = [{ weight: map, bias: null }, "outputs"] as const;
   if (byBatch(recording, recording.capacity.outputs)) {
     batchProduct(recording, logits, hidden, linear, { rows, norm });
-  } else if (productsByTiles(recording.capacity.outputs)) {
+  } else if (productsByTiles(recording, recording.capacity.outputs)) {
     gemm(recording, logits, recording.normed(hidden, norm, rows), linear, { add: false, rows });
   } else decodeProduct(recording, logits, hidden, linear, { rows, norm });
 }

@@ -47,7 +47,7 @@ function routerProduct(recording: Recording, logits: GPUBuffer, hidden: Tensor, 
   const product = { weight: map, bias: null };
   if (byTiles(capacity.rows)) {
     gemm(recording, logits, recording.normed(hidden, norm), product, { add: false, rows: "rows" });
-  } else if (productsByTiles(capacity.rows)) {
+  } else if (productsByTiles(recording, capacity.rows)) {
     // So many rows keep a device busy with few threads to a sum; fewer have the bits of one.
     decodeProduct(recording, logits, hidden, product, { norm, lanes: Math.max(device.lanes, device.wideLanes / 2) });
   } else decodeProduct(recording, logits, hidden, product, { norm });
