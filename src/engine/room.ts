@@ -11,6 +11,8 @@ export interface RoomOptions {
   readonly size?: number;
   /** Pages that there may be, as far as is known before one is wanting; any number by default. */
   readonly pages?: number;
+  /** Positions that a sequence may have; any number by default. */
+  readonly context?: number;
   readonly cache?: PrefixCache | null;
 }
 
@@ -18,20 +20,22 @@ export class Room {
   readonly #pages: Pages;
   readonly #cache: PrefixCache | null;
   readonly #begunFrom = new Set<number>(); // snapshots, in the step that is being made
+  readonly #mostOfOne: number;
   #most: number;
   #released: { slots: number[]; snapshots: number[] } = { slots: [], snapshots: [] };
 
-  constructor({ slots, size = 1, pages = Infinity, cache = null }: RoomOptions) {
+  constructor({ slots, size = 1, pages = Infinity, context = Infinity, cache = null }: RoomOptions) {
     this.#pages = new Pages(slots, size);
     this.#cache = cache;
+    this.#mostOfOne = Math.ceil(context / size);
     this.#most = pages;
   }
 
   /** That of an engine, of whose snapshots the last ones are for what prompts begin with. */
-  static of({ slots, pages, snapshots = 0, prefixCache }: EngineLimits): Room {
+  static of({ slots, context, pages, snapshots = 0, prefixCache }: EngineLimits): Room {
     const { alignment = 1, snapshots: count = 0, pages: kept = 0 } = prefixCache ?? {};
     const cache = count > 0 ? new PrefixCache({ alignment, first: snapshots - count, count, pages: kept }) : null;
-    return new Room({ slots, size: alignment, cache, ...(pages !== undefined && { pages }) });
+    return new Room({ slots, context, size: alignment, cache, ...(pages !== undefined && { pages }) });
   }
 
   /** Whether what prompts begin with is kept. */
@@ -67,8 +71,9 @@ export class Room {
     return this.#pages.heldBySlots + wanted <= this.#most;
   }
 
+  /** Pages of a sequence's tokens and one more, if it may have one more. */
   #target({ length }: Sequence): number {
-    return Math.ceil(length / this.#pages.size) + 1;
+    return Math.min(Math.ceil(length / this.#pages.size) + 1, this.#mostOfOne);
   }
 
   /** Takes the pages of a sequence's next rows, for which what was used longest ago is given up; false if that does not suffice. */

@@ -51,3 +51,11 @@ Deno.test("Room lets in who has pages for all tokens and one more, beside what i
   assert.deepEqual([room.lower(9), room.lower(7), room.lower(7), room.positions], [false, true, false, 28]);
   assert.ok(!room.admits(sequence(24), [running]));
 });
+
+Deno.test("Room promises nobody more pages than a context has", () => {
+  const room = new Room({ slots: 3, size: SIZE, pages: 9, context: 12 });
+  const running = [sequence(12), sequence(10)];
+  running.forEach((one, slot) => one.slot = slot);
+  assert.ok(room.admits(sequence(9), running), "3 pages each");
+  assert.ok(!new Room({ slots: 3, size: SIZE, pages: 8, context: 12 }).admits(sequence(9), running));
+});
