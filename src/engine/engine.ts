@@ -11,6 +11,7 @@ import { Room } from "./room.ts";
 import { type Batch, Scheduler, type Share } from "./scheduler.ts";
 import { ScoreTask } from "./score_task.ts";
 import type { Sequence } from "./sequence.ts";
+import { reportsOf, StepClock } from "./step_clock.ts";
 import { StepOutputs } from "./step_outputs.ts";
 import { VoidResults } from "./void_results.ts";
 
@@ -27,14 +28,11 @@ export class Engine {
   readonly #lookahead: Lookahead;
   readonly #room: Room;
   readonly #void = new VoidResults();
+  readonly #clock = new StepClock();
   #learnt = 0; // steps that were made before it was known how many pages there are
   readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
   #wake = () => {};
   #stopped = false;
-  #stepEnd = 0; // when the step before ended, or there was something to do again
-  #stepMillis = Infinity; // of the step before, if all sequences decoded in it
-  #steps = 0;
-  #rows = 0; // of all steps
 
   constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
@@ -68,8 +66,8 @@ export class Engine {
   /** Tells what it does at the moment, and what it has done so far. */
   tellStatus(): void {
     const { running, waiting, preemptions } = this.#scheduler;
-    const status = { running, waiting, preemptions, steps: this.#steps, rows: this.#rows };
-    this.#emit({ type: "status", status });
+    const { steps, rows } = this.#clock;
+    this.#emit({ type: "status", status: { running, waiting, preemptions, steps, rows } });
   }
 
   /** Its slot is free at once; a step of it that is under way ends unheard. */
@@ -85,7 +83,7 @@ export class Engine {
     while (!this.#stopped) {
       if (this.#tasks.size === 0) {
         await new Promise<void>((resolve) => this.#wake = resolve);
-        this.#stepEnd = performance.now();
+        this.#clock.start();
       } else {
         await this.step();
         await turn();
@@ -134,18 +132,9 @@ export class Engine {
     if (!decodesAll || step.outputs.length < shares.length) return batch; // some are still behind
     if (step.segments.some(({ from }) => from !== undefined)) return batch;
     const tasks = shares.map(({ sequence }) => this.#taskOf(sequence)).filter((task) => task instanceof GenerateTask);
-    const draws = this.#lookahead.draws(tasks, this.#stepMillis);
+    const draws = this.#lookahead.draws(tasks, this.#clock.decodeMillis);
     const goesOn = draws.length > 0 && this.#scheduler.goesOn(batch, draws);
     return goesOn ? { ...batch, step: { ...step, draws } } : batch;
-  }
-
-  /** Of steps that the device went through by itself, each is reported. */
-  #reportSteps({ step: { segments, outputs } }: Batch, steps: number, millis: number, gpuMillis: number | null): void {
-    for (let i = 0; i < steps; i++) {
-      const moved = segments.map((segment) => ({ ...segment, start: segment.start + i }));
-      const gpu = gpuMillis === null ? null : gpuMillis / steps;
-      this.#emit({ type: "step", report: { segments: moved, outputs: outputs.length, millis, gpuMillis: gpu } });
-    }
   }
 
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
@@ -161,17 +150,10 @@ export class Engine {
       }
       row += share.outputs;
     }
-    this.#timeSteps(batch, outputs.further + 1, candidates.gpuMillis ?? null);
-  }
-
-  #timeSteps(batch: Batch, steps: number, gpuMillis: number | null): void {
-    this.#steps += steps;
-    this.#rows += steps * batch.tokens.length;
-    const now = performance.now();
-    const millis = (now - this.#stepEnd) / steps;
-    this.#stepEnd = now;
-    this.#stepMillis = batch.decodesAll ? millis : Infinity;
-    if (this.#limits.profile) this.#reportSteps(batch, steps, millis, gpuMillis);
+    const millis = this.#clock.tick(batch, outputs.further);
+    if (!this.#limits.profile) return;
+    const reports = reportsOf(batch, outputs.further, millis, candidates.gpuMillis ?? null);
+    for (const report of reports) this.#emit({ type: "step", report });
   }
 
   /** Takes a sequence's output of a step, and of further steps as long as the device went on with the token that was sampled. */

@@ -1,0 +1,56 @@
+/** How long steps take, and how many there were. */
+import type { StepReport } from "../pipeline/messages.ts";
+import type { Batch } from "./scheduler.ts";
+
+export class StepClock {
+  #end = 0; // when the step before ended, or there was something to do again
+  #millis = Infinity;
+  #steps = 0;
+  #rows = 0;
+
+  /** Steps that were made. */
+  get steps(): number {
+    return this.#steps;
+  }
+
+  /** Rows of all of them. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** Milliseconds of the step before if all sequences decoded in it, else Infinity. */
+  get decodeMillis(): number {
+    return this.#millis;
+  }
+
+  /** There is something to do again. */
+  start(): void {
+    this.#end = performance.now();
+  }
+
+  /** The step is over, and with it `further` that the device went through by itself; returns the milliseconds of each. */
+  tick({ tokens, decodesAll }: Batch, further: number): number {
+    const steps = further + 1;
+    const now = performance.now();
+    const millis = (now - this.#end) / steps;
+    this.#end = now;
+    this.#millis = decodesAll ? millis : Infinity;
+    this.#steps += steps;
+    this.#rows += steps * tokens.length;
+    return millis;
+  }
+}
+
+/** A report of a step and of each further one; `gpuMillis` is of all of them. */
+export function reportsOf(
+  { step: { segments, outputs } }: Batch,
+  further: number,
+  millis: number,
+  gpuMillis: number | null,
+): StepReport[] {
+  const gpu = gpuMillis === null ? null : gpuMillis / (further + 1);
+  return Array.from({ length: further + 1 }, (_, i) => {
+    const moved = segments.map((segment) => ({ ...segment, start: segment.start + i }));
+    return { segments: moved, outputs: outputs.length, millis, gpuMillis: gpu };
+  });
+}
