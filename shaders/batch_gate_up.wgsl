@@ -1,16 +1,13 @@
 // out[r, n] = silu(y[r] · gate[n]) ⊙ (y[r] · up[n]) for up to 32 rows, y being the RMSNorm of x (spec c.1, c.10).
-// If ROUTES, also router_out[r, e] = y[r] · router[e], by workgroups behind those, for experts that are chosen meanwhile from the same rows.
 // One workgroup of LANES per 4 · ACROSS outputs (lib/batch_tile.wgsl): of eight rows of the tile four are rows of gate, then four of up.
 
 const NORM = true;
 const TILE_COLUMNS = 4u * ACROSS;
-const ROUTER_COLUMNS = 8u * ACROSS;
 
 struct Params {
   outputs: u32, // N
   first: u32, // row of the part
   count: u32, // rows of the part
-  experts: u32, // E
   epsilon: f32,
 }
 
@@ -21,11 +18,8 @@ struct Params {
 @group(0) @binding(5) var<storage, read> gate_factors: array<factor>; // [N / BLOCK_ROWS, K / BLOCK_COLUMNS]
 @group(0) @binding(6) var<storage, read> up: array<weight4>; // [N, K]
 @group(0) @binding(7) var<storage, read> up_factors: array<factor>; // [N / BLOCK_ROWS, K / BLOCK_COLUMNS]
-@group(0) @binding(8) var<storage, read> router: array<weight4>; // [E, K]
-@group(0) @binding(9) var<storage, read_write> out: array<f32>; // [T, N]
-@group(0) @binding(10) var<storage, read_write> router_out: array<f32>; // [T, E]
+@group(0) @binding(8) var<storage, read_write> out: array<f32>; // [T, N]
 
-var<private> is_router: bool;
 var<private> first_output: u32;
 
 struct WeightRow {
@@ -37,14 +31,12 @@ struct WeightRow {
 fn tile_of_output(n: u32) -> Tile { return tile_at(0u, n, params.outputs, params.first, params.count); }
 
 fn weight_row(row: u32) -> WeightRow {
-  if (ROUTES && is_router) { return WeightRow(false, min(first_output + row, params.experts - 1u) * COLUMNS, 0u); }
   let tile = tile_of_output(first_output + row / 8u * 4u + row % 4u);
   return WeightRow(row % 8u >= 4u, tile.rows.x * COLUMNS, factor_indices(tile, 0u, COLUMNS).x);
 }
 
 fn weights_at(row: WeightRow, k: u32) -> held4 {
   let at = row.at + k;
-  if (ROUTES && is_router) { return held_of(router[weight4_at(at)], at); }
   let block = row.block + 4u * k / BLOCK_COLUMNS;
   if (row.is_up) {
     if (!SCALED) { return held_of(up[weight4_at(at)], at); }
@@ -61,12 +53,6 @@ fn write(row: u32, n: u32, gate_sum: f32, up_sum: f32) {
   if (tile_of_output(n).inside.x) { out[row * params.outputs + n] = silu(gate_sum) * up_sum; }
 }
 
-fn write_router(row: u32, e: u32, logits: vec4f) {
-  for (var j = 0u; j < 4u; j++) {
-    if (e + j < params.experts) { router_out[row * params.experts + e + j] = logits[j]; }
-  }
-}
-
 fn finish(lane: u32, round: u32) {
   gather(lane, round);
   for (var i = lane; i < SLOTS / 2u * GROUP_LANES; i += LANES) {
@@ -75,11 +61,6 @@ fn finish(lane: u32, round: u32) {
     let slot = i / GROUP_LANES * 2u;
     let gates = group_sums(slot, i % GROUP_LANES) * row_scales[row];
     let ups = group_sums(slot + 1u, i % GROUP_LANES) * row_scales[row];
-    if (ROUTES && is_router) {
-      write_router(row, first_output + i % ACROSS * 8u, gates);
-      write_router(row, first_output + i % ACROSS * 8u + 4u, ups);
-      continue;
-    }
     let n = first_output + i % ACROSS * 4u;
     write(row, n, gates.x, ups.x);
     write(row, n + 1u, gates.y, ups.y);
@@ -96,9 +77,8 @@ fn main(
 ) {
   let tiles = (params.count + TILE_COLUMNS - 1u) / TILE_COLUMNS;
   let tile = flat(group, grid);
-  is_router = ROUTES && tile >= tiles;
-  first_output = select(params.first + tile * TILE_COLUMNS, (tile - tiles) * ROUTER_COLUMNS, is_router);
-  if (!ROUTES && tile >= tiles) { return; }
+  if (tile >= tiles) { return; }
+  first_output = params.first + tile * TILE_COLUMNS;
   add_up(lane);
   for (var round = 0u; round < 2u; round++) { finish(lane, round); }
 }

@@ -1,11 +1,12 @@
-// hidden[t] += Σ_k weights[t, k] · products[t, k], in the order of k.
+// hidden[t] += Σ_k weights[t, k] · products[t, k], in the order of k; if BESIDE, then + beside[t], what a shared expert gives.
 // One workgroup of LANES per row and LANES of its COLUMNS vec4s.
 
 const SLICES = (COLUMNS + LANES - 1u) / LANES;
 
 @group(0) @binding(1) var<storage, read> products: array<vec4f>; // [T, PER_ROW, H]
-@group(0) @binding(2) var<storage, read> weights: array<f32>; // [T, PER_ROW]
-@group(0) @binding(3) var<storage, read_write> hidden: array<vec4f>; // [T, H]
+@group(0) @binding(2) var<storage, read> beside: array<vec4f>; // [T, H]
+@group(0) @binding(3) var<storage, read> weights: array<f32>; // [T, PER_ROW]
+@group(0) @binding(4) var<storage, read_write> hidden: array<vec4f>; // [T, H]
 
 // Four of a row's choices from k on; past the last one that one again.
 fn choices_at(t: u32, k: u32) -> vec4u {
@@ -41,6 +42,8 @@ fn main(
   if (i >= COLUMNS) { return; }
   let rows = step_rows(); // is on its way while the products are
   var sum = hidden[t * COLUMNS + i];
+  var last = vec4f();
+  if (BESIDE) { last = beside[t * COLUMNS + i]; }
   // The reads of eight products are under way at once.
   for (var k = 0u; k < PER_ROW; k += 8u) {
     let near = choices_at(t, k);
@@ -52,5 +55,6 @@ fn main(
     sum = added(sum, near_weights, near_products, k);
     sum = added(sum, far_weights, far_products, k + 4u);
   }
+  if (BESIDE) { sum += last; }
   if (t < rows) { hidden[t * COLUMNS + i] = sum; }
 }

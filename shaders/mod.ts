@@ -209,8 +209,8 @@ export const SHADERS = {
     ...["eightBlocks", "cachedRows"] as const,
   ),
   batchGateUp: shader<
-    "step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "router" | "out" | "router_out",
-    "outputs" | "experts" | "epsilon" | PartOfStack
+    "step" | "x" | "norm" | "gate" | "gate_factors" | "up" | "up_factors" | "out",
+    "outputs" | "epsilon" | PartOfStack
   >("batch_gate_up", batchGateUp, "step", "weight", "held", "tile", "batchTile", "activation"),
   batchProduct: shader<
     | ("step" | "x" | "norm" | "weight" | "factors" | "bias" | "out")
@@ -238,7 +238,7 @@ export const SHADERS = {
     "span",
     "registerTile",
   ),
-  combineExperts: shader<"step" | "products" | "weights" | "hidden">(
+  combineExperts: shader<"step" | "products" | "beside" | "weights" | "hidden">(
     "combine_experts",
     combineExperts,
     "step",

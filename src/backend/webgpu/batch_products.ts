@@ -68,10 +68,10 @@ export function batchProject(
 /** out = y @ W^T + b, or added to out, y being x or its norm, and other.out = y @ other.weight^T */
 export function batchProduct(
   recording: Recording,
-  out: Tensor,
+  out: Tensor | GPUBuffer,
   x: Tensor,
   { weight, bias }: Linear,
-  { add = false, rows = "rows", norm = null }: ProductOptions,
+  { add = false, rows = "rows", norm = null }: ProductOptions = {},
   other: { readonly out: Tensor; readonly weight: Weight } | null = null,
 ): void {
   const { nothing } = recording.memory;
@@ -100,7 +100,7 @@ export function batchProduct(
         other_weight: other === null ? nothing : whole(other.weight.values, other.weight.values.dtype),
         other_factors: other === null ? nothing : scaling(recording, other.weight).factors,
         bias: bias === null ? nothing : whole(bias),
-        out: whole(out),
+        out: out instanceof GPUBuffer ? out : whole(out),
         other_out: other === null ? recording.scratch("no other map", 1) : whole(other.out),
       },
       { outputs, other_outputs: otherOutputs, first, count, epsilon: norm?.eps ?? 0 },
@@ -108,20 +108,7 @@ export function batchProduct(
   }
 }
 
-/** The router's product with the same rows: out[T, E]. */
-export interface RouterProduct {
-  readonly map: Weight;
-  readonly out: GPUBuffer;
-}
-
-/** Whether one dispatch may compute a router's logits beside gate and up: all are stored alike, without factors, the router in one part. */
-export function routesBeside(router: Weight, gate: Weight, up: Weight): boolean {
-  const all = [router, gate, up];
-  return own(router.values).parts.length === 1 &&
-    all.every(({ values, scales }) => values.dtype === gate.values.dtype && scales === null);
-}
-
-/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden), and router.out = n @ router.map^T */
+/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden) */
 export function batchGateUp(
   recording: Recording,
   out: Tensor,
@@ -129,21 +116,17 @@ export function batchGateUp(
   norm: Norm,
   gate: Weight,
   up: Weight,
-  router: RouterProduct | null = null,
 ): void {
-  const { nothing } = recording.memory;
   const outputs = gate.values.shape[0]!;
-  const experts = router?.map.values.shape[0] ?? 0;
-  const constants = tileConstants(recording, gate, 2 * outputs + experts);
+  const constants = tileConstants(recording, gate, 2 * outputs);
   const weightRows = 8 * (constants["ACROSS"] as number);
   const upParts = own(up.values).parts;
   own(gate.values).parts.forEach(({ buffer, first, count }, i) => {
-    const routes = router !== null && i === 0; // once, with the first part
-    const tiles = Math.ceil(2 * count / weightRows) + (routes ? Math.ceil(experts / weightRows) : 0);
+    const tiles = Math.ceil(2 * count / weightRows);
     recording.dispatch(
       SHADERS.batchGateUp,
       {
-        constants: { ...constants, ROUTES: routes },
+        constants,
         weight: weightType(gate),
         workgroups: ({ rows }) => rows === 0 ? 0 : tiles,
       },
@@ -154,11 +137,9 @@ export function batchGateUp(
         gate_factors: scaling(recording, gate).factors,
         up: upParts[i]!.buffer,
         up_factors: scaling(recording, up).factors,
-        router: routes ? whole(router.map.values, router.map.values.dtype) : nothing,
         out: whole(out),
-        router_out: routes ? router.out : recording.scratch("no router", 1),
       },
-      { outputs, first, count, experts, epsilon: norm.eps },
+      { outputs, first, count, epsilon: norm.eps },
     );
   });
 }

@@ -2,6 +2,7 @@
 import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Routing, SharedDown } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
+import { batchProduct, byBatch } from "./batch_products.ts";
 import { besideOthers, choicesOf } from "./decode_experts.ts";
 import { decodeProduct } from "./decode_products.ts";
 import { combineExperts, expertProducts } from "./prefill_experts.ts";
@@ -30,10 +31,22 @@ export function decodeDownAdd(
   if (recording.capacity.rows === 1 && own(down.values).parts.length === 1) {
     return oneRowDown(recording, hidden, x, routing, down, shared, { LANES, TEAM: lanes });
   }
-  fewRowsDown(recording, hidden, x, routing, down);
-  if (shared === null) return;
-  decodeProduct(recording, hidden, shared.x, { weight: shared.down, bias: null }, { add: true, lanes: LANES });
-  recording.changed(hidden);
+  fewRowsDown(recording, hidden, x, routing, down, shared && sharedProducts(recording, shared, LANES));
+}
+
+/** Whether a shared expert may go along: in tiles of its own, or beside the others. */
+export function takesShared(recording: Recording, down: Weight, shared: Weight): boolean {
+  return byBatch(recording, recording.capacity.rows) || besideOthers(recording, down, [shared]) !== null;
+}
+
+/** What it adds, [T, H]: apart from hidden, so that the dispatch of the others' products, which comes next, need not wait for it. */
+function sharedProducts(recording: Recording, { x, down }: SharedDown, lanes: number): GPUBuffer {
+  const { rows } = recording.capacity;
+  const products = recording.scratch("shared products", rows * down.values.shape[0]!);
+  const map = { weight: down, bias: null };
+  if (byBatch(recording, rows)) batchProduct(recording, products, x, map);
+  else decodeProduct(recording, products, x, map, { lanes });
+  return products;
 }
 
 function oneRowDown(
@@ -80,7 +93,14 @@ function oneRowDown(
 /** Teams of a workgroup: each has outputs of its own. */
 const TEAMS = 4;
 
-function fewRowsDown(recording: Recording, hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
+function fewRowsDown(
+  recording: Recording,
+  hidden: Tensor,
+  x: Tensor,
+  routing: Routing,
+  down: Weight,
+  shared: GPUBuffer | null,
+): void {
   const [experts, outputs, width] = down.values.shape as [number, number, number];
   const { chosen, tiles, constants } = choicesOf(recording, routing.ids, experts);
   const { factors, constants: scales } = scaling(recording, down);
@@ -98,5 +118,5 @@ function fewRowsDown(recording: Recording, hidden: Tensor, x: Tensor, routing: R
       { outputs, first, count },
     );
   }
-  combineExperts(recording, hidden, products, routing);
+  combineExperts(recording, hidden, products, routing, shared);
 }

@@ -1,7 +1,6 @@
 /** How experts of few rows are read: one row's as they are chosen, those of several in pairs that share one, a shared one beside them. */
 import type { Constants, Variant } from "../../../shaders/mod.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import type { RouterProduct } from "./batch_products.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { PREFILL_TILE_ROWS } from "./prefill_experts.ts";
 import { own, type Recording, whole } from "./recording.ts";
@@ -48,12 +47,6 @@ export interface Choice {
   readonly weights: Tensor;
   readonly scale: number;
   readonly constants: Constants;
-}
-
-/** What a router leaves to the shared expert's kernel: its product, and what is to be done with that. */
-export interface LeftRouting extends RouterProduct {
-  readonly multiply: () => void;
-  readonly choose: () => void;
 }
 
 /** Whether the kernel that reads the experts may choose them as well. */

@@ -2,8 +2,8 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { batchGateUp, byBatch, productsByTiles, routesBeside } from "./batch_products.ts";
-import { decodeDownAdd } from "./decode_down.ts";
+import { byBatch, productsByTiles } from "./batch_products.ts";
+import { decodeDownAdd, takesShared } from "./decode_down.ts";
 import { besideOthers, choosesWhileReading, decodesExperts, orderChoices } from "./decode_experts.ts";
 import { decodeGateUp } from "./decode_gate_up.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
@@ -28,18 +28,9 @@ export function route(
     return order();
   }
   const logits = recording.scratch("router logits", recording.capacity.rows * map.values.shape[0]!);
-  const multiply = () => routerProduct(recording, logits, hidden, norm, map);
-  const choose = () => {
-    chooseExperts(recording, routing, logits, map.values.shape[0]!, how);
-    order();
-  };
-  const all = () => {
-    multiply();
-    choose();
-  };
-  if (byBatch(recording, recording.capacity.rows)) {
-    recording.leave(ids, { routing: { map, out: logits, multiply, choose } }, all);
-  } else all();
+  routerProduct(recording, logits, hidden, norm, map);
+  chooseExperts(recording, routing, logits, map.values.shape[0]!, how);
+  order();
 }
 
 function routerProduct(recording: Recording, logits: GPUBuffer, hidden: Tensor, norm: Norm, map: Weight): void {
@@ -77,12 +68,10 @@ function chooseExperts(
   else recording.leave(ids, { choice: { logits, bias: biases, weights, scale, constants } }, choose);
 }
 
-/** Whether the kernels of few rows take a shared expert along. It has tiles of its own where they hold all rows. */
-function beside(recording: Recording, weight: Weight, shared: readonly Weight[]): boolean {
-  return decodesExperts(recording) && !byBatch(recording, recording.capacity.rows) &&
-    besideOthers(recording, weight, shared) !== null;
-}
-
+/**
+ * hidden's experts, and the shared one. Where steps have tiles that hold all their rows, it has a dispatch of its own in front of the
+ * others': neither waits for the other, so that a device multiplies for the one while it reads for the others.
+ */
 export function expertsGateUp(
   recording: Recording,
   out: Tensor,
@@ -94,16 +83,9 @@ export function expertsGateUp(
   shared: SharedGateUp | null = null,
 ): void {
   const fewRows = decodesExperts(recording);
-  const fused = shared !== null && beside(recording, gate, [shared.gate, shared.up]);
-  const left = recording.take(routing.ids, "routing");
-  if (left !== null && shared !== null && !fused && routesBeside(left.map, shared.gate, shared.up)) {
-    batchGateUp(recording, shared.out, hidden, norm, shared.gate, shared.up, left);
-    left.choose();
-  } else {
-    left?.multiply();
-    left?.choose();
-    if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
-  }
+  const fused = shared !== null && fewRows && !byBatch(recording, recording.capacity.rows) &&
+    besideOthers(recording, gate, [shared.gate, shared.up]) !== null;
+  if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
   if (!fewRows) sortedGateUp(recording, out, hidden, norm, routing, gate, up);
   else decodeGateUp(recording, out, hidden, norm, routing, [gate, up], fused ? shared : null);
 }
@@ -117,7 +99,7 @@ export function expertsDownAdd(
   shared: SharedDown | null = null,
 ): void {
   const fewRows = decodesExperts(recording);
-  const fused = shared !== null && beside(recording, down, [shared.down]);
+  const fused = shared !== null && fewRows && takesShared(recording, down, shared.down);
   if (shared !== null && !fused) projectAdd(recording, hidden, shared.x, { weight: shared.down, bias: null });
   if (!fewRows) sortedDownAdd(recording, hidden, x, routing, down);
   else decodeDownAdd(recording, hidden, x, routing, down, fused ? shared : null);

@@ -44,22 +44,23 @@ export function expertProducts(recording: Recording, down: Weight, perRow: numbe
   return recording.scratch("expert products", recording.capacity.rows * perRow * down.values.shape.at(-2)!);
 }
 
-/** hidden[t] += Σ_k weights[t, k] · products[t, k] */
+/** hidden[t] += Σ_k weights[t, k] · products[t, k], then + beside[t] where there is one */
 export function combineExperts(
   recording: Recording,
   hidden: Tensor,
   products: GPUBuffer,
   { ids, weights }: Routing,
+  beside: GPUBuffer | null = null,
 ): void {
   const COLUMNS = hidden.shape.at(-1)! / 4;
   const LANES = recording.device.wideLanes;
   recording.dispatch(
     SHADERS.combineExperts,
     {
-      constants: { LANES, COLUMNS, PER_ROW: ids.shape[1]! },
+      constants: { LANES, COLUMNS, PER_ROW: ids.shape[1]!, BESIDE: beside !== null },
       workgroups: ({ rows }) => rows * Math.ceil(COLUMNS / LANES),
     },
-    { products, weights: whole(weights), hidden: whole(hidden) },
+    { products, beside: beside ?? recording.memory.nothing, weights: whole(weights), hidden: whole(hidden) },
     {},
   );
   recording.changed(hidden);

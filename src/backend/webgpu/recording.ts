@@ -2,7 +2,7 @@
 import { type Constants, type Shader, SHADERS, type Variant } from "../../../shaders/mod.ts";
 import type { Capacity, Norm } from "../backend.ts";
 import { byteLength, type DataType, type Tensor, type Weight } from "../tensor.ts";
-import type { Choice, LeftRouting } from "./decode_experts.ts";
+import type { Choice } from "./decode_experts.ts";
 import type { GatedNorm } from "./decode_products.ts";
 import type { Device } from "./device.ts";
 import type { Kernels, Types } from "./kernel.ts";
@@ -19,7 +19,6 @@ export interface DispatchOptions extends Types {
 interface Left {
   readonly gated?: GatedNorm;
   readonly choice?: Choice;
-  readonly routing?: LeftRouting;
 }
 
 export class Recording {
