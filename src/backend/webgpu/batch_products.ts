@@ -49,6 +49,7 @@ interface ProductOptions {
   readonly rows?: "rows" | "outputs";
   /** What x goes through first. */
   readonly norm?: Norm | null;
+  readonly ahead?: readonly GPUBuffer[];
 }
 
 /** outs[i] = norm(hidden) @ W_i^T + b_i */
@@ -71,7 +72,7 @@ export function batchProduct(
   out: Tensor | GPUBuffer,
   x: Tensor,
   { weight, bias }: Linear,
-  { add = false, rows = "rows", norm = null }: ProductOptions = {},
+  { add = false, rows = "rows", norm = null, ahead = [] }: ProductOptions = {},
   other: { readonly out: Tensor; readonly weight: Weight } | null = null,
 ): void {
   const { nothing } = recording.memory;
@@ -90,6 +91,7 @@ export function batchProduct(
           ...{ BIAS: bias !== null, ADD: add },
         },
         weight: weightType(weight),
+        ahead,
         workgroups: (counts) => counts[rows] === 0 ? 0 : tiles,
       },
       {
@@ -116,6 +118,7 @@ export function batchGateUp(
   norm: Norm,
   gate: Weight,
   up: Weight,
+  ahead: readonly GPUBuffer[] = [],
 ): void {
   const outputs = gate.values.shape[0]!;
   const constants = tileConstants(recording, gate, 2 * outputs);
@@ -128,6 +131,7 @@ export function batchGateUp(
       {
         constants,
         weight: weightType(gate),
+        ahead,
         workgroups: ({ rows }) => rows === 0 ? 0 : tiles,
       },
       {

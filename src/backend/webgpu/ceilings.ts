@@ -4,7 +4,7 @@ import type { GpuProvider } from "../../pipeline/messages.ts";
 import { Clock } from "./clock.ts";
 import { Device } from "./device.ts";
 import { fill } from "./fill.ts";
-import { type BoundKernel, Kernels } from "./kernel.ts";
+import { type BoundKernel, Kernels, setKernel } from "./kernel.ts";
 import { Memory } from "./memory.ts";
 import { Readback } from "./readback.ts";
 
@@ -65,12 +65,11 @@ async function flops(kernels: Kernels, clock: Clock, out: GPUBuffer) {
 }
 
 /** Milliseconds of the fastest of several runs. */
-async function best(clock: Clock, { pipeline, bindings }: BoundKernel, groups: number, times = 1): Promise<number> {
+async function best(clock: Clock, kernel: BoundKernel, groups: number, times = 1): Promise<number> {
   let least = Infinity;
   for (let run = 0; run <= RUNS; run++) {
     const millis = await clock.millis((pass) => {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindings);
+      setKernel(pass, kernel);
       for (let i = 0; i < times; i++) pass.dispatchWorkgroups(groups);
     });
     if (run > 0) least = Math.min(least, millis); // the first one compiles

@@ -31,7 +31,8 @@ export function decodeDownAdd(
   if (recording.capacity.rows === 1 && own(down.values).parts.length === 1) {
     return oneRowDown(recording, hidden, x, routing, down, shared, { LANES, TEAM: lanes });
   }
-  fewRowsDown(recording, hidden, x, routing, down, shared && sharedProducts(recording, shared, LANES));
+  const beside = shared && sharedProducts(recording, shared, recording.bufferOf(x), LANES);
+  fewRowsDown(recording, hidden, x, routing, down, beside);
 }
 
 /** Whether a shared expert may go along: in tiles of its own, or beside the others. */
@@ -40,11 +41,11 @@ export function takesShared(recording: Recording, down: Weight, shared: Weight):
 }
 
 /** What it adds, [T, H]: apart from hidden, so that the dispatch of the others' products, which comes next, need not wait for it. */
-function sharedProducts(recording: Recording, { x, down }: SharedDown, lanes: number): GPUBuffer {
+function sharedProducts(recording: Recording, { x, down }: SharedDown, others: GPUBuffer, lanes: number): GPUBuffer {
   const { rows } = recording.capacity;
   const products = recording.scratch("shared products", rows * down.values.shape[0]!);
   const map = { weight: down, bias: null };
-  if (byBatch(recording, rows)) batchProduct(recording, products, x, map);
+  if (byBatch(recording, rows)) batchProduct(recording, products, x, map, { ahead: [others] });
   else decodeProduct(recording, products, x, map, { lanes });
   return products;
 }
@@ -105,7 +106,7 @@ function fewRowsDown(
   const { chosen, tiles, constants } = choicesOf(recording, routing.ids, experts);
   const { factors, constants: scales } = scaling(recording, down);
   const { lanes } = recording.device;
-  const products = expertProducts(recording, down, routing.ids.shape[1]!);
+  const products = expertProducts(recording, down, routing.ids.shape[1]!, byBatch(recording, recording.capacity.rows));
   for (const { buffer, first, count } of own(down.values).parts) {
     recording.dispatch(
       SHADERS.decodeExpertDown,
@@ -114,7 +115,7 @@ function fewRowsDown(
         weight: weightType(down),
         workgroups: ({ rows }) => rows === 0 ? 0 : tiles * Math.ceil(outputs / (4 * TEAMS)),
       },
-      { x: whole(x), down: buffer, factors, chosen, products },
+      { x: recording.bufferOf(x), down: buffer, factors, chosen, products },
       { outputs, first, count },
     );
   }

@@ -2,7 +2,7 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Routing, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { productsByTiles } from "./batch_products.ts";
+import { byBatch, productsByTiles } from "./batch_products.ts";
 import { besideOthers, choicesOf, decodesExperts, TILE_ROWS } from "./decode_experts.ts";
 import { pieceOf, teamsFor } from "./decode_products.ts";
 import { type DispatchOptions, own, type Recording, scaling, weightType, whole } from "./recording.ts";
@@ -33,6 +33,7 @@ export function decodeGateUp(
     lanes,
     shares: choice !== null || pieceOf(gate.values) > 1,
   });
+  const written = byBatch(recording, capacity.rows) ? recording.renew(out) : whole(out);
   gateParts.forEach(({ buffer, first, count }, i) => {
     const added = i === 0 ? shared : null; // once, with the first part
     const sharedBlocks = added === null ? 0 : Math.ceil(sharedOutputs / (4 * perGroup));
@@ -56,12 +57,12 @@ export function decodeGateUp(
       gate_factors: scaling(recording, gate).factors,
       up: upParts[i]!.buffer,
       up_factors: scaling(recording, up).factors,
-      out: whole(out),
+      out: written,
       shared_gate: added === null ? nothing : whole(added.gate.values, added.gate.values.dtype),
       shared_gate_factors: added === null ? nothing : scaling(recording, added.gate).factors,
       shared_up: added === null ? nothing : whole(added.up.values, added.up.values.dtype),
       shared_up_factors: added === null ? nothing : scaling(recording, added.up).factors,
-      shared_out: added === null ? recording.scratch("no shared expert", 1) : whole(added.out),
+      shared_out: added === null ? recording.fresh("no shared expert", 1) : whole(added.out),
     };
     const params = { outputs, first, count, shared_outputs: sharedOutputs, epsilon: norm.eps };
     if (choice === null) {

@@ -2,9 +2,9 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Router, Routing, SharedDown, SharedGateUp } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { byBatch, productsByTiles } from "./batch_products.ts";
+import { batchGateUp, byBatch, productsByTiles } from "./batch_products.ts";
 import { decodeDownAdd, takesShared } from "./decode_down.ts";
-import { besideOthers, choosesWhileReading, decodesExperts, orderChoices } from "./decode_experts.ts";
+import { besideOthers, choicesOf, choosesWhileReading, decodesExperts, orderChoices } from "./decode_experts.ts";
 import { decodeGateUp } from "./decode_gate_up.ts";
 import { decodeProduct, lanesFor } from "./decode_products.ts";
 import { gateUp, projectAdd } from "./dense_ops.ts";
@@ -85,7 +85,10 @@ export function expertsGateUp(
   const fewRows = decodesExperts(recording);
   const fused = shared !== null && fewRows && !byBatch(recording, recording.capacity.rows) &&
     besideOthers(recording, gate, [shared.gate, shared.up]) !== null;
-  if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
+  if (shared !== null && fewRows && byBatch(recording, recording.capacity.rows)) {
+    const { chosen } = choicesOf(recording, routing.ids, gate.values.shape[0]!);
+    batchGateUp(recording, shared.out, hidden, norm, shared.gate, shared.up, [chosen]);
+  } else if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
   if (!fewRows) sortedGateUp(recording, out, hidden, norm, routing, gate, up);
   else decodeGateUp(recording, out, hidden, norm, routing, [gate, up], fused ? shared : null);
 }

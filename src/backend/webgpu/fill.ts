@@ -2,7 +2,7 @@
 import { TOOLS } from "../../../shaders/mod.ts";
 import type { RandomValues } from "../backend.ts";
 import type { Device } from "./device.ts";
-import type { Kernels } from "./kernel.ts";
+import { type Kernels, setKernel } from "./kernel.ts";
 import type { GpuTensor } from "./memory.ts";
 
 /** As the shader counts them. */
@@ -20,10 +20,9 @@ export function fill({ gpu }: Device, kernels: Kernels, tensor: GpuTensor, value
   const pass = encoder.beginComputePass();
   for (const { buffer, first } of tensor.parts) {
     const params = { ...values, first: Math.floor(first * tensor.rowBytes / 4), count: buffer.size / 16 };
-    const { pipeline, bindings } = kernel.bind({ out: buffer }, params);
+    const bound = kernel.bind({ out: buffer }, params);
     const groups = Math.ceil(buffer.size / GROUP_BYTES);
-    pass.setPipeline(pipeline);
-    pass.setBindGroup(0, bindings);
+    setKernel(pass, bound);
     pass.dispatchWorkgroups(Math.min(groups, most), Math.ceil(groups / most));
   }
   pass.end();

@@ -19,7 +19,14 @@ interface Param {
 /** A kernel's pipeline with its resources: all that a dispatch needs but the number of workgroups. */
 export interface BoundKernel {
   readonly pipeline: GPUComputePipeline;
-  readonly bindings: GPUBindGroup;
+  /** By group. */
+  readonly bindings: readonly GPUBindGroup[];
+}
+
+/** Makes a pass's next dispatch one of this kernel. */
+export function setKernel(pass: GPUComputePassEncoder, { pipeline, bindings }: BoundKernel): void {
+  pass.setPipeline(pipeline);
+  for (let i = 0; i < bindings.length; i++) pass.setBindGroup(i, bindings[i]!);
 }
 
 const BINDING =
@@ -50,24 +57,20 @@ export class Kernel<B extends string = string, P extends string = string> {
   readonly #name: string;
   readonly #bindings: readonly Binding[];
   readonly #params: readonly Param[];
-  readonly #layout: GPUBindGroupLayout;
+  readonly #layouts: readonly GPUBindGroupLayout[];
   readonly #pipeline: GPUComputePipeline;
 
-  constructor(gpu: GPUDevice, memory: Memory, name: string, text: string) {
+  /** `ahead` is how many buffers it binds for the dispatch behind it, in a group of their own. */
+  constructor(gpu: GPUDevice, memory: Memory, name: string, text: string, ahead = 0) {
     this.#gpu = gpu;
     this.#memory = memory;
     this.#name = name;
     this.#bindings = parseBindings(text);
     this.#params = parseParams(text);
     // Explicit, as the layout "auto" drops bindings that one variant does not use.
-    this.#layout = gpu.createBindGroupLayout({
-      entries: this.#bindings.map(({ index, type }) => ({
-        binding: index,
-        visibility: GPUShaderStage.COMPUTE,
-        buffer: { type },
-      })),
-    });
-    const layout = gpu.createPipelineLayout({ bindGroupLayouts: [this.#layout] });
+    this.#layouts = [layoutOf(gpu, this.#bindings)];
+    if (ahead > 0) this.#layouts = [...this.#layouts, layoutOf(gpu, aheadBindings(ahead))];
+    const layout = gpu.createPipelineLayout({ bindGroupLayouts: [...this.#layouts] });
     const module = gpu.createShaderModule({ label: name, code: text });
     this.#pipeline = gpu.createComputePipeline({ label: name, layout, compute: { module, entryPoint: "main" } });
   }
@@ -75,18 +78,21 @@ export class Kernel<B extends string = string, P extends string = string> {
   /**
    * Binds a buffer to every name that the text declares. Throws TypeError if the names are others than the text's.
    */
-  bind(buffers: Readonly<Record<B, GPUBuffer>>, params: Readonly<Record<P, number>>): BoundKernel {
+  bind(
+    buffers: Readonly<Record<B, GPUBuffer>>,
+    params: Readonly<Record<P, number>>,
+    ahead: readonly GPUBuffer[] = [],
+  ): BoundKernel {
     const all = new Map<string, GPUBuffer>(Object.entries(buffers));
     if (this.#params.length > 0) all.set("params", this.#memory.uniform(this.#pack(params)));
-    const bindings = this.#gpu.createBindGroup({
-      label: this.#name,
-      layout: this.#layout,
-      entries: this.#bindings.map(({ index, name }) => ({
-        binding: index,
-        resource: { buffer: this.#named(all, name, "buffer") },
-      })),
-    });
-    return { pipeline: this.#pipeline, bindings };
+    const own = this.#bindings.map(({ index, name }) => [index, this.#named(all, name, "buffer")] as const);
+    const groups = ahead.length > 0 ? [own, [...ahead.entries()]] : [own];
+    return { pipeline: this.#pipeline, bindings: groups.map((group, i) => this.#group(this.#layouts[i]!, group)) };
+  }
+
+  #group(layout: GPUBindGroupLayout, buffers: readonly (readonly [number, GPUBuffer])[]): GPUBindGroup {
+    const entries = buffers.map(([binding, buffer]) => ({ binding, resource: { buffer } }));
+    return this.#gpu.createBindGroup({ label: this.#name, layout, entries });
   }
 
   #pack(params: Readonly<Record<string, number>>): ArrayBuffer {
@@ -109,6 +115,16 @@ export class Kernel<B extends string = string, P extends string = string> {
   }
 }
 
+function layoutOf(gpu: GPUDevice, bindings: readonly Pick<Binding, "index" | "type">[]): GPUBindGroupLayout {
+  const visibility = GPUShaderStage.COMPUTE;
+  return gpu.createBindGroupLayout({
+    entries: bindings.map(({ index, type }) => ({ binding: index, visibility, buffer: { type } })),
+  });
+}
+
+const aheadBindings = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({ index, type: "read-only-storage" as const }));
+
 /** Types of weights, and of keys and values, where a kernel reads any. */
 export type Types = Partial<Pick<Variant, "weight" | "shared" | "cache">>;
 
@@ -128,20 +144,22 @@ export class Kernels {
     shader: Shader<B, P>,
     constants: Constants,
     { weight = null, shared = "alike", cache = null }: Types = {},
+    ahead = 0,
   ): Kernel<B, P> {
     const { enables, subgroups, minSubgroup, lanes } = this.#device;
     const { LANES = lanes, TEAM = LANES } = constants;
     const all = { SUBGROUP: minSubgroup, ...constants, LANES, TEAM };
     const text = assemble(shader, { enables, subgroups, weight, shared, cache, constants: all });
-    const kernel = this.#kernels.get(text) ?? this.#compile(shader.name, text);
-    this.#kernels.set(text, kernel);
+    const key = `${ahead} ${text}`;
+    const kernel = this.#kernels.get(key) ?? this.#compile(shader.name, text, ahead);
+    this.#kernels.set(key, kernel);
     return kernel as Kernel<B, P>;
   }
 
-  #compile(name: string, text: string): Kernel {
+  #compile(name: string, text: string, ahead: number): Kernel {
     return this.#device.guarded(
       "validation",
-      () => new Kernel(this.#device.gpu, this.#memory, name, text),
+      () => new Kernel(this.#device.gpu, this.#memory, name, text, ahead),
       (message) => new SyntaxError(`Cannot compile the kernel ${name}: ${message}`),
     );
   }

@@ -1,6 +1,6 @@
 /** A recorded list of dispatches, and the step buffer that holds all that changes from run to run. */
 import type { Capacity, Plan, StepInput } from "../backend.ts";
-import type { BoundKernel } from "./kernel.ts";
+import { type BoundKernel, setKernel } from "./kernel.ts";
 
 /** What the number of workgroups of one step depends on. */
 export interface Counts {
@@ -115,11 +115,10 @@ export class WebGpuPlan implements Plan {
 
   /** Encodes dispatches, all or those of [from, to), with the workgroups that this step needs. */
   replay(pass: GPUComputePassEncoder, counts: Counts, from = 0, to = Infinity): void {
-    for (const { pipeline, bindings, workgroups } of this.#recorded.dispatches.slice(from, to)) {
-      const groups = workgroups(counts);
+    for (const dispatch of this.#recorded.dispatches.slice(from, to)) {
+      const groups = dispatch.workgroups(counts);
       if (groups === 0) continue;
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, bindings);
+      setKernel(pass, dispatch);
       pass.dispatchWorkgroups(Math.min(groups, MAX_GRID), Math.ceil(groups / MAX_GRID));
     }
   }

@@ -40,8 +40,9 @@ export function sortedDownAdd(recording: Recording, hidden: Tensor, x: Tensor, r
 }
 
 /** [T, K, H] */
-export function expertProducts(recording: Recording, down: Weight, perRow: number): GPUBuffer {
-  return recording.scratch("expert products", recording.capacity.rows * perRow * down.values.shape.at(-2)!);
+export function expertProducts(recording: Recording, down: Weight, perRow: number, fresh = false): GPUBuffer {
+  const elements = recording.capacity.rows * perRow * down.values.shape.at(-2)!;
+  return fresh ? recording.fresh("expert products", elements) : recording.scratch("expert products", elements);
 }
 
 /** hidden[t] += Σ_k weights[t, k] · products[t, k], then + beside[t] where there is one */

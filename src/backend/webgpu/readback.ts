@@ -3,7 +3,7 @@ import { setImmediate } from "node:timers";
 import { SHADERS } from "../../../shaders/mod.ts";
 import { rest } from "../backend.ts";
 import type { Device } from "./device.ts";
-import type { Kernels } from "./kernel.ts";
+import { type Kernels, setKernel } from "./kernel.ts";
 import type { Memory } from "./memory.ts";
 
 /** A stretch of a buffer, at multiples of 4 bytes. */
@@ -155,13 +155,12 @@ export class Readback {
 
   async #prove(memory: Memory, kernels: Kernels): Promise<boolean> {
     const count = memory.buffer("count", 4);
-    const { pipeline, bindings } = kernels.get(SHADERS.counter, {}).bind({ count }, {});
+    const bound = kernels.get(SHADERS.counter, {}).bind({ count }, {});
     try {
       for (let round = 1; round <= PROOF_ROUNDS; round++) {
         const encoder = this.#device.gpu.createCommandEncoder();
         const pass = encoder.beginComputePass();
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, bindings);
+        setKernel(pass, bound);
         pass.dispatchWorkgroups(1);
         pass.end();
         const result = await this.submit(await this.encode({ encoder }, [{ buffer: count, from: 0, bytes: 4 }]));

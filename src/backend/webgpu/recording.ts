@@ -1,7 +1,7 @@
 /** A plan in the making: dispatches so far, scratch memory, and which norm of the hidden rows is at hand. */
 import { type Constants, type Shader, SHADERS, type Variant } from "../../../shaders/mod.ts";
 import type { Capacity, Norm } from "../backend.ts";
-import { byteLength, type DataType, type Tensor, type Weight } from "../tensor.ts";
+import { byteLength, type DataType, elements, type Tensor, type Weight } from "../tensor.ts";
 import type { Choice } from "./decode_experts.ts";
 import type { GatedNorm } from "./decode_products.ts";
 import type { Device } from "./device.ts";
@@ -13,6 +13,11 @@ import { type Counts, type Dispatch, type Pages, type RowInput, stepBytes, WebGp
 export interface DispatchOptions extends Types {
   readonly constants?: Constants;
   readonly workgroups: (counts: Counts) => number;
+  /**
+   * What the next dispatch reads and this one does not. WebGPU lets a dispatch wait where a buffer comes to be used otherwise than before;
+   * so both wait now, for what was before them, and then run side by side, if the next one writes only what is {@linkcode Recording.fresh}.
+   */
+  readonly ahead?: readonly GPUBuffer[];
 }
 
 /** What may be left to the operation that reads a tensor: its group norm and gate, or to choose the experts of which it is to tell. */
@@ -29,6 +34,8 @@ export class Recording {
   readonly #step: GPUBuffer;
   readonly #dispatches: Dispatch[] = [];
   readonly #scratch: Map<string, GPUBuffer>;
+  readonly #fresh = new Map<string, number>();
+  readonly #renewed = new Map<Tensor, GPUBuffer>();
   #input: RowInput | null = null;
   #slots = Infinity;
   #context = Infinity;
@@ -55,13 +62,13 @@ export class Recording {
   /** Appends one dispatch. Every kernel reads the step. */
   dispatch<B extends string, P extends string>(
     shader: Shader<B, P>,
-    { constants = {}, workgroups, ...types }: DispatchOptions,
+    { constants = {}, workgroups, ahead = [], ...types }: DispatchOptions,
     buffers: Readonly<Record<Exclude<B, "step">, GPUBuffer>>,
     params: Readonly<Record<P, number>>,
   ): void {
     this.#finishLeft();
-    const kernel = this.#kernels.get(shader, constants, types);
-    const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params);
+    const kernel = this.#kernels.get(shader, constants, types, ahead.length);
+    const bound = kernel.bind({ ...buffers, step: this.#step } as Readonly<Record<B, GPUBuffer>>, params, ahead);
     this.#dispatches.push({ ...bound, workgroups });
   }
 
@@ -72,6 +79,24 @@ export class Recording {
     const buffer = this.memory.buffer(label, 4 * elements);
     this.#scratch.set(label, buffer);
     return buffer;
+  }
+
+  /** The same, but nothing in this plan has used it yet: a dispatch that writes there need not wait. */
+  fresh(label: string, elements: number): GPUBuffer {
+    const used = this.#fresh.get(label) ?? 0;
+    this.#fresh.set(label, used + 1);
+    return this.scratch(`${label} ${used}`, elements);
+  }
+
+  /** A fresh buffer that holds a tensor from now on, for those who ask for it by {@linkcode bufferOf}. */
+  renew(tensor: Tensor): GPUBuffer {
+    const buffer = this.fresh(tensor.label, elements(tensor.shape));
+    this.#renewed.set(tensor, buffer);
+    return buffer;
+  }
+
+  bufferOf(tensor: Tensor): GPUBuffer {
+    return this.#renewed.get(tensor) ?? whole(tensor);
   }
 
   /** norm(hidden) of all rows [T, H], or of the output rows [R, H]; computed anew only if hidden has changed. */
