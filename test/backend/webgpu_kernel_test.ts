@@ -43,7 +43,7 @@ const MORE_BUFFERS = new Map([
   ["own_row_attention", 9],
   ["own_row_of_blocks", 23],
   ["attention_of_blocks", 20],
-  ["batch_gate_up", 10],
+  ["batch_gate_up", 8],
   ["batch_product", 10],
   ["decode_chosen_gate_up", 17],
   ...["decode_down", "decode_gate_up", "decode_pair"].map((name) => [name, 14] as const),

@@ -53,9 +53,6 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("batch_gate_up", "if (row.is_up)", "if (!row.is_up)", /^gateUp bf16 .21/),
   plant("batch_gate_up", "up_factors[factor_at(block)]", "gate_factors[factor_at(block)]", /^gateUp q4 .21/),
   plant("batch_gate_up", "row / 8u * 4u + row % 4u", "row / 8u * 4u", /^gateUp bf16 .21/),
-  plant("batch_gate_up", "i % ACROSS * 8u + 4u, ups", "i % ACROSS * 8u + 4u, gates", /^experts f32 19 rows/),
-  plant("batch_gate_up", "(tile - tiles) * ROUTER_COLUMNS", "tile * ROUTER_COLUMNS", /^experts f32 19 rows/),
-  plant("batch_gate_up", "if (e + j < params.experts)", "", /^experts f32 19 rows/),
   plant(
     "batch_product",
     "select(vec4f(), value, k < COLUMNS)",
@@ -210,6 +207,8 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("combine_experts", "weights[at.y]", "weights[at.x]", /^experts bf16 90/),
   plant("combine_experts", "products[places.y]", "products[places.x]", /^experts bf16 90/),
   plant("combine_experts", "if (k + 2u < PER_ROW)", "if (k < PER_ROW)", /^experts bf16 90/),
+  plant("combine_experts", "{ sum += last; }", "{}", /^experts f32 19 rows/),
+  plant("combine_experts", "beside[t * COLUMNS", "beside[0u * COLUMNS", /^experts f32 19 rows/),
   plant("combine_experts", "% SLICES * LANES", "* 0u", /^experts bf16 90/),
   plant("flash_attention", "positions <= vec4u(last.x)", "positions < vec4u(last.x)", SOFTMAX),
   plant("flash_attention", "params.heads / params.kv_heads", "params.kv_heads", SOFTMAX),

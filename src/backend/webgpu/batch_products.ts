@@ -10,8 +10,8 @@ import { computesByStrips } from "./software_products.ts";
 /** Rows from which matrix products go by tiles: a weight that is read then serves enough of them that multiplying takes longer than reading. */
 const PRODUCT_ROWS = 9;
 
-/** Buffers that their kernel binds, more than some devices allow. */
-const BUFFERS = 10;
+/** Buffers that their kernel binds, with one for the dispatch behind it, more than some devices allow. */
+const BUFFERS = 11;
 
 /** Workgroup memory that a tile of f32 takes at most, which some devices lack. */
 const TILE_BYTES = 32768;
@@ -49,6 +49,7 @@ interface ProductOptions {
   readonly rows?: "rows" | "outputs";
   /** What x goes through first. */
   readonly norm?: Norm | null;
+  /** As {@linkcode DispatchOptions} has it. */
   readonly ahead?: readonly GPUBuffer[];
 }
 
@@ -110,7 +111,7 @@ export function batchProduct(
   }
 }
 
-/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden) */
+/** out = silu(n @ gate^T) ⊙ (n @ up^T), n = norm(hidden); `ahead` as {@linkcode DispatchOptions} has it. */
 export function batchGateUp(
   recording: Recording,
   out: Tensor,

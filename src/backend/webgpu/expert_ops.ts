@@ -69,8 +69,8 @@ function chooseExperts(
 }
 
 /**
- * hidden's experts, and the shared one. Where steps have tiles that hold all their rows, it has a dispatch of its own in front of the
- * others': neither waits for the other, so that a device multiplies for the one while it reads for the others.
+ * Where steps have tiles that hold all their rows, a shared expert has a dispatch of its own in front of the others', and neither waits for
+ * the other: a device multiplies for the one while it reads for the others.
  */
 export function expertsGateUp(
   recording: Recording,
@@ -83,9 +83,10 @@ export function expertsGateUp(
   shared: SharedGateUp | null = null,
 ): void {
   const fewRows = decodesExperts(recording);
-  const fused = shared !== null && fewRows && !byBatch(recording, recording.capacity.rows) &&
+  const batch = fewRows && byBatch(recording, recording.capacity.rows);
+  const fused = shared !== null && fewRows && !batch &&
     besideOthers(recording, gate, [shared.gate, shared.up]) !== null;
-  if (shared !== null && fewRows && byBatch(recording, recording.capacity.rows)) {
+  if (shared !== null && batch) {
     const { chosen } = choicesOf(recording, routing.ids, gate.values.shape[0]!);
     batchGateUp(recording, shared.out, hidden, norm, shared.gate, shared.up, [chosen]);
   } else if (shared !== null && !fused) gateUp(recording, shared.out, hidden, norm, shared.gate, shared.up);
