@@ -46,7 +46,7 @@ const WIDEST = 64;
 const MAX_UNSUBMITTED_BYTES = 256 * 2 ** 20;
 
 /** Bytes that tensors which are made while steps run leave for what plans need: a device without room for that is of no use. */
-const RESERVE = 64 * 2 ** 20;
+const RESERVE = 128 * 2 ** 20;
 
 /** Largest single write, small enough to stop in time. */
 const WRITE_BYTES = 32 * 2 ** 20;
