@@ -66,7 +66,10 @@ export interface LoadOptions {
   readonly maxContext?: number;
   /** Sequences in flight; others wait. 1 by default. */
   readonly maxSequences?: number;
-  /** Bytes for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. */
+  /**
+   * Bytes for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. Behind a GPU
+   * they are of the computer's memory, and besides as many of the GPU's, 2 GiB at most, for what was used last.
+   */
   readonly prefixCache?: number;
   /** Give each answer the bits that it has alone, whoever else is answered at the same time: at most 8 sequences then decode in one step. */
   readonly deterministic?: boolean;
@@ -91,6 +94,8 @@ export interface LoadOptions {
 export interface EngineSettings extends LoadOptions {
   /** Weights by chance; `model` may then be a config.json by itself. */
   readonly randomWeights?: boolean;
+  /** Bytes of the computer's memory behind the device's for what prompts begin with; as many as `prefixCache` says by default. */
+  readonly hostCache?: number;
   /** Rows of one prefill step; what suits the device by default. */
   readonly chunkRows?: number;
   /** Hears every step, and what it took. */
@@ -192,6 +197,11 @@ async function backendOf({ backend = "auto" }: LoadOptions): Promise<BackendName
   return backend === "auto" ? (await hasHardwareGpu() ? "webgpu" : "wasm") : backend;
 }
 
+/** Whether a device's memory is another than the computer's. */
+async function hasOwnMemory(backend: BackendName): Promise<boolean> {
+  return backend === "webgpu" && await hasHardwareGpu();
+}
+
 /** Null where the folder has none: its token ids can still be scored. */
 async function tokenizerOf(model: string): Promise<Tokenizer | null> {
   try {
@@ -216,7 +226,8 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
-  const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, options.prefixCache ?? 0);
+  const { prefixCache: cacheBytes = 0, hostCache = await hasOwnMemory(backend) ? cacheBytes : 0 } = options;
+  const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, cacheBytes, hostCache);
   return {
     model,
     layers,

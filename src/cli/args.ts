@@ -56,7 +56,8 @@ export const maxSequences = new Option("--max-sequences <n>", "sequences in flig
 
 export const prefixCache = new Option(
   "--prefix-cache <size>",
-  "memory for what prompts begin with, so that it is not computed again; 0 keeps nothing",
+  "memory for what prompts begin with, so that it is not computed again: the computer's, and of a GPU's own " +
+    "as much, 2GiB at most; 0 keeps nothing",
 )
   .argParser(size).default(2 ** 29, "512MiB").helpGroup("Model:");
 

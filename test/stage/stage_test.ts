@@ -93,7 +93,8 @@ Deno.test("runStage() gives the logits of the last step only, which a failed one
 
 Deno.test("serveStage() ends with the reason when the device is lost", async () => {
   const forward = () => Promise.reject(new DeviceLostError("the device is gone"));
-  const model = { last: true, forward, release() {}, logits: () => Promise.resolve(new Float32Array()) };
+  const [logits, store] = [() => Promise.resolve(new Float32Array()), () => Promise.resolve()];
+  const model = { last: true, forward, release() {}, store, logits };
   const { results, events, disposed } = await serve(model, [tokens(0, 0, 1), tokens(1, 1, 1)]);
   assert.deepEqual(results, ["0 failed: the device is gone"]);
   assert.deepEqual(events.at(-1), { type: "failed", reason: "the device is gone" });
