@@ -77,7 +77,7 @@ async function copied(): Promise<number> {
     if (bytes !== last) [end, last] = [performance.now(), bytes];
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
-  return (last - first) / 1e3 / (end - begun);
+  return last === first ? 0 : (last - first) / 1e3 / (end - begun);
 }
 
 const turn = (text: readonly number[], seed: number) => [...text, ...promptOf(40, seed)];
@@ -92,7 +92,7 @@ for (let round = 0; round < rounds; round++) {
   const third = turn([...second, ...hot.answer], 200 + round);
   const before = await held();
   for (const other of [300, 400, 500]) {
-    await ask(promptOf(tokens, other + round), 4);
+    await ask(promptOf(tokens, other + round), 1);
     rates.push(await copied());
   }
   const back = await ask(third, 4);
