@@ -66,11 +66,10 @@ export interface LoadOptions {
   readonly maxContext?: number;
   /** Sequences in flight; others wait. 1 by default. */
   readonly maxSequences?: number;
-  /**
-   * Bytes for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. Behind a GPU
-   * they are of the computer's memory, and besides as many of the GPU's, 2 GiB at most, for what was used last.
-   */
+  /** Bytes of the device's memory for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. */
   readonly prefixCache?: number;
+  /** Bytes of the computer's memory behind that; by default four times as many where the device is a GPU with its own, else none. */
+  readonly hostCache?: number;
   /** Give each answer the bits that it has alone, whoever else is answered at the same time: at most 8 sequences then decode in one step. */
   readonly deterministic?: boolean;
   /** Requests that may wait for others; one beyond them fails with an EngineBusyError. No bound by default. */
@@ -94,8 +93,6 @@ export interface LoadOptions {
 export interface EngineSettings extends LoadOptions {
   /** Weights by chance; `model` may then be a config.json by itself. */
   readonly randomWeights?: boolean;
-  /** Bytes of the computer's memory behind the device's for what prompts begin with; as many as `prefixCache` says by default. */
-  readonly hostCache?: number;
   /** Rows of one prefill step; what suits the device by default. */
   readonly chunkRows?: number;
   /** Hears every step, and what it took. */
@@ -226,7 +223,7 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
-  const { prefixCache: cacheBytes = 0, hostCache = await hasOwnMemory(backend) ? cacheBytes : 0 } = options;
+  const { prefixCache: cacheBytes = 0, hostCache = await hasOwnMemory(backend) ? 4 * cacheBytes : 0 } = options;
   const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, cacheBytes, hostCache);
   return {
     model,

@@ -84,7 +84,7 @@ export class Engine {
   async run(turn: () => Promise<void>): Promise<void> {
     while (!this.#stopped) {
       if (this.#tasks.size > 0) await this.step();
-      else if (!await this.#store()) {
+      else if (!await this.#store(true)) {
         await this.#rest();
         continue;
       }
@@ -113,18 +113,18 @@ export class Engine {
     if (batch.released) this.#pipeline.release(batch.released);
     this.#done = this.#run(batch);
     await (batch.step.outputs.length > 0 ? this.#done : this.#pipeline.ready());
-    if (batch.step.segments.every(({ rows }) => rows === 1)) await this.#store();
+    if (batch.step.segments.every(({ rows }) => rows === 1)) await this.#store(false);
   }
 
   /**
    * Copies some of what is kept to the host's memory: while there is nothing else to do, and between steps that decode, so that nobody's
    * first token waits for it. False if nothing was to be copied, or it could not be.
    */
-  async #store(): Promise<boolean> {
+  async #store(idle: boolean): Promise<boolean> {
     const { host } = this.#room;
-    if (!host?.hasWork) return false;
+    if (!host?.hasWork(idle)) return false;
     await this.#done;
-    const stored = !this.#scheduler.loads && await host.storeNext(this.#pipeline);
+    const stored = !this.#scheduler.loads && await host.storeNext(this.#pipeline, idle);
     this.#clock.start();
     return stored;
   }

@@ -35,8 +35,8 @@ interface Going {
 }
 
 /**
- * Of what the device keeps, the less recently used half is copied in good time, so that giving it up takes no time and loses nothing; the
- * other half is not, for most of it will be used again or replaced before it grows old. What is kept in both is never given up here.
+ * What the device keeps is copied in good time, what was used longest ago first, so that giving it up takes no time and loses nothing: all
+ * of it while there is nothing else to do, between steps only what is more than half. What is kept in both is never given up here.
  */
 export class HostTier {
   readonly #tree: PrefixTree;
@@ -44,7 +44,8 @@ export class HostTier {
   readonly #host: Tier;
   readonly #pagesAtOnce: number;
   #going: Going | null = null;
-  #hasWork = false;
+  #lacks = false; // whether something may not be there yet
+  #crowded = false; // whether that may be more than half of what the device has room for
 
   constructor(tree: PrefixTree, device: Tier, host: Tier, pageBytes: number) {
     this.#tree = tree;
@@ -59,13 +60,13 @@ export class HostTier {
   }
 
   /** Whether there may be something to copy. */
-  get hasWork(): boolean {
-    return this.#hasWork;
+  hasWork(idle: boolean): boolean {
+    return idle ? this.#lacks : this.#crowded;
   }
 
   /** The device keeps something more. */
   look(): void {
-    this.#hasWork = true;
+    this.#lacks = this.#crowded = true;
   }
 
   /** The longest kept beginning of a text that leaves it a token to compute, if it is longer than `position`. */
@@ -86,8 +87,8 @@ export class HostTier {
    * Copies what comes next, if there is something; whether it did. Only while no step is under way, so that all that is kept is there, and
    * no sequence is in the middle of being loaded, whose copies might be replaced.
    */
-  async storeNext(stages: { store(store: Store): Promise<void> }): Promise<boolean> {
-    const store = this.#next();
+  async storeNext(stages: { store(store: Store): Promise<void> }, idle: boolean): Promise<boolean> {
+    const store = this.#next(idle);
     if (store === null) return false;
     try {
       await stages.store(store);
@@ -100,10 +101,9 @@ export class HostTier {
     }
   }
 
-  #next(): Store | null {
+  #next(idle: boolean): Store | null {
     if (this.#going && this.#device.state(this.#going.piece) !== this.#going.snapshot) this.#giveUp();
-    this.#going ??= this.#begin();
-    this.#hasWork = this.#going !== null;
+    this.#going ??= this.#begin(idle);
     if (this.#going === null) return null;
     const { snapshot, pages, state } = this.#going;
     if (pages.length === 0) return { snapshot, pages, state };
@@ -116,12 +116,16 @@ export class HostTier {
   }
 
   /** Chooses what to copy, and gives up for it what was used longest ago. */
-  #begin(): Going | null {
+  #begin(idle: boolean): Going | null {
     const { states, pages } = this.#device.lackedBy(this.#host);
     const { room } = this.#device;
-    if (states <= room.states / 2 && pages <= room.pages / 2) return null;
+    this.#crowded = states > room.states / 2 || pages > room.pages / 2;
+    if (!idle && !this.#crowded) return null;
     const piece = this.#device.oldest((piece) => this.#host.state(piece) === null);
-    if (piece === null || !this.#makeRoom(piece)) return null;
+    if (piece === null || !this.#makeRoom(piece)) {
+      this.#lacks = this.#crowded = false;
+      return null;
+    }
     const lacking = this.#lacking(piece);
     const state = this.#host.add(piece);
     const pairs = lacking.map((one) => [one.depth - 1, this.#host.page(one)!] as const);

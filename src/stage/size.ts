@@ -66,12 +66,9 @@ export function snapshotsFor(slots: number, stages: number): number {
 /** Snapshots of a prefix cache at most; each takes its device's memory from the start. */
 const MOST_CACHED = 64;
 
-/** Bytes of a device's own memory for a prefix cache at most, where the host's stands behind it, from where loading takes little time. */
-const MOST_DEVICE_BYTES = 2 ** 31;
-
 /**
- * What a prefix cache of so many bytes, on all stages together, has room for: half of them for states, half for keys and values. Of
- * the host's memory, where it stands behind that of devices, `hostBytes`.
+ * What a prefix cache of so many bytes of the devices' memory, on all stages together, has room for, and of so many of the host's behind
+ * it: half of them for states, half for keys and values.
  */
 export function prefixCacheRoom(
   config: ModelConfig,
@@ -88,7 +85,7 @@ export function prefixCacheRoom(
     const pages = Math.floor((bytes - states * stateSize) / Math.max(1, pageBytes));
     return { states, pages: Math.min(pages, states * Math.ceil(context / alignment)) };
   };
-  const device = roomOf(hostBytes > 0 ? Math.min(bytes, MOST_DEVICE_BYTES) : bytes, MOST_CACHED);
+  const device = roomOf(bytes, MOST_CACHED);
   const room = { alignment, snapshots: device.states, pages: device.pages, stateBytes: stateSize, pageBytes };
   return hostBytes > 0 ? { ...room, host: roomOf(hostBytes, Infinity) } : room;
 }
