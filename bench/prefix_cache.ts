@@ -129,6 +129,6 @@ await asking;
 pauses.sort((a, b) => a - b);
 const at = (share: number) => digits(pauses[Math.floor(share * (pauses.length - 1))]!);
 terminal.write(
-  `a stream beside ${others} prompts, ${values.host === "0" ? "nothing" : "the older half"} copied: pauses of ` +
+  `a stream beside ${others} prompts, ${values.host === "0" ? "nothing" : "what is kept"} copied: pauses of ` +
     `${at(0.5)} ms (median), ${at(0.95)} (95 %), ${at(1)} (longest) over ${pauses.length} tokens\n`,
 );

@@ -15,7 +15,7 @@ const READ_BYTES = 2 ** 22;
 /** Copies of one kind, all of the same places' sizes. */
 export class HostCopies {
   readonly #backend: Backend;
-  readonly #copies = new Map<number, readonly ArrayBuffer[]>();
+  readonly #copies = new Map<number, readonly Uint8Array[]>(); // a part of each place
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -30,8 +30,8 @@ export class HostCopies {
     if (!this.#copies.has(copy) && !hostHasRoom(bytes)) {
       throw new RangeError(`Cannot keep ${bytes} bytes in memory: others need what is left of it`);
     }
-    const parts: ArrayBuffer[] = [];
-    for (const group of groupsOf(places)) parts.push(...await this.#backend.read(group.map(readOf)));
+    const parts: Uint8Array[] = [];
+    for (const group of groupsOf(places)) parts.push(...cut(await this.#backend.gather(group.map(readOf)), group));
     this.#copies.set(copy, parts);
   }
 
@@ -43,7 +43,7 @@ export class HostCopies {
     const parts = this.#copies.get(copy);
     if (parts === undefined) throw new RangeError(`Cannot load copy ${copy} from memory: there is none`);
     for (const [i, { tensor, index }] of places.entries()) {
-      await this.#backend.write(tensor, index * sliceElements(tensor), new Uint8Array(parts[i]!));
+      await this.#backend.write(tensor, index * sliceElements(tensor), parts[i]!);
     }
   }
 }
@@ -54,6 +54,12 @@ const readOf = ({ tensor, index }: Place) => {
   const elements = sliceElements(tensor);
   return { tensor, from: index * elements, elements };
 };
+
+/** The bytes of each place out of those of all. */
+function cut(all: ArrayBuffer, places: readonly Place[]): Uint8Array[] {
+  let end = 0;
+  return places.map(({ tensor }) => new Uint8Array(all).subarray(end, end += sliceBytes(tensor)));
+}
 
 /** Places that are read together. */
 function groupsOf(places: readonly Place[]): Place[][] {

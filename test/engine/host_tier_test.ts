@@ -224,9 +224,9 @@ Deno.test("Engine gives the same answers with a second tier: turns, edits, evict
       local.engine.tellStatus();
       loaded += local.status!.prefixCache.host.hits;
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
-  assert.ok(loaded > 200, `loaded ${loaded} times`);
+  assert.ok(loaded > 100, `loaded ${loaded} times`);
 });
 
 Deno.test("Engine loads a prompt between the steps of others, a few pages at once, and keeps it on the device again", async () => {
