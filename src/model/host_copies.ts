@@ -15,7 +15,7 @@ const READ_BYTES = 2 ** 22;
 /** Copies of one kind, all of the same places' sizes. */
 export class HostCopies {
   readonly #backend: Backend;
-  readonly #copies = new Map<number, readonly Uint8Array[]>(); // a part of each place
+  readonly #copies = new Map<number, readonly Uint8Array<ArrayBuffer>[]>(); // a part of each place
 
   constructor(backend: Backend) {
     this.#backend = backend;
@@ -30,8 +30,10 @@ export class HostCopies {
     if (!this.#copies.has(copy) && !hostHasRoom(bytes)) {
       throw new RangeError(`Cannot keep ${bytes} bytes in memory: others need what is left of it`);
     }
-    const parts: Uint8Array[] = [];
+    const parts: Uint8Array<ArrayBuffer>[] = [];
     for (const group of groupsOf(places)) parts.push(...cut(await this.#backend.gather(group.map(readOf)), group));
+    // Free at once, and not when garbage is collected: what is there would be more than was allowed.
+    for (const { buffer } of this.#copies.get(copy) ?? []) if (!buffer.detached) buffer.transfer(0);
     this.#copies.set(copy, parts);
   }
 
@@ -56,7 +58,7 @@ const readOf = ({ tensor, index }: Place) => {
 };
 
 /** The bytes of each place out of those of all. */
-function cut(all: ArrayBuffer, places: readonly Place[]): Uint8Array[] {
+function cut(all: ArrayBuffer, places: readonly Place[]): Uint8Array<ArrayBuffer>[] {
   let end = 0;
   return places.map(({ tensor }) => new Uint8Array(all).subarray(end, end += sliceBytes(tensor)));
 }
