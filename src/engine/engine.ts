@@ -117,8 +117,8 @@ export class Engine {
   }
 
   /**
-   * Copies some of what is kept to the host's memory: while there is nothing else to do, and between steps that decode, so that nobody's
-   * first token waits for it. False if nothing was to be copied, or it could not be.
+   * Copies some of what is kept to the host's memory: while there is nothing else to do, and between steps that decode, so that a prompt
+   * that is read alone does not wait. False if nothing was to be copied, or it could not be.
    */
   async #store(idle: boolean): Promise<boolean> {
     const { host } = this.#room;
