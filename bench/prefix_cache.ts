@@ -90,6 +90,7 @@ for (let round = 0; round < rounds; round++) {
   const second = turn([...text, ...cold.answer], 100 + round);
   const hot = await ask(second, 4);
   const third = turn([...second, ...hot.answer], 200 + round);
+  await copied(); // while the answer is read
   const before = await held();
   for (const other of [300, 400, 500]) {
     await ask(promptOf(tokens, other + round), 1);
@@ -114,6 +115,7 @@ terminal.write(
 );
 
 /** The pauses of a stream while others' prompts are read, and what is kept of them is copied. */
+await ask(promptOf(16, 2999), 50); // whose kernels are compiled anew since the cache has grown
 let others = 0;
 const asking = (async () => {
   for (; others < 4; others++) await ask(promptOf(tokens, 2000 + others), 1);
