@@ -115,7 +115,6 @@ terminal.write(
 );
 
 /** The pauses of a stream while others' prompts are read, and what is kept of them is copied. */
-await ask(promptOf(16, 2999), 50); // whose kernels are compiled anew since the cache has grown
 let others = 0;
 const asking = (async () => {
   for (; others < 4; others++) await ask(promptOf(tokens, 2000 + others), 1);
