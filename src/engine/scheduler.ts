@@ -154,6 +154,11 @@ export class Scheduler {
     return this.#room.takeAhead(segments.map((segment) => ({ ...segment, rows: segment.rows + draws.length })));
   }
 
+  /** Something else took the turn of the prompt that would be read next. */
+  pass(): void {
+    this.#prefilled = true;
+  }
+
   #choose(): Sequence[] {
     const decoding = this.#nextToDecode();
     const prefilling = this.#nextToRead();
