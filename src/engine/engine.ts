@@ -33,6 +33,8 @@ export class Engine {
   readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
   #wake = () => {};
   #stopped = false;
+  #done: Promise<void> = Promise.resolve(); // the step that was sent last
+  #stored = false; // whether something was copied to the host's memory since
 
   constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
@@ -67,7 +69,8 @@ export class Engine {
   tellStatus(): void {
     const { running, waiting, preemptions } = this.#scheduler;
     const { steps, rows } = this.#clock;
-    this.#emit({ type: "status", status: { running, waiting, preemptions, steps, rows } });
+    const { kept: prefixCache } = this.#room;
+    this.#emit({ type: "status", status: { running, waiting, preemptions, steps, rows, prefixCache } });
   }
 
   /** Its slot is free at once; a step of it that is under way ends unheard. */
@@ -81,14 +84,19 @@ export class Engine {
    */
   async run(turn: () => Promise<void>): Promise<void> {
     while (!this.#stopped) {
-      if (this.#tasks.size === 0) {
-        await new Promise<void>((resolve) => this.#wake = resolve);
-        this.#clock.start();
-      } else {
-        await this.step();
-        await turn();
+      if (this.#tasks.size > 0) await this.step();
+      else if (!await this.#store(true)) {
+        await this.#rest();
+        continue;
       }
+      await turn();
     }
+  }
+
+  async #rest(): Promise<void> {
+    if (this.#tasks.size > 0 || this.#stopped) return;
+    await new Promise<void>((resolve) => this.#wake = resolve);
+    this.#clock.start();
   }
 
   /** Lets run() end after the step that is under way. */
@@ -104,8 +112,24 @@ export class Engine {
     if (!scheduled) return;
     const batch = this.#lookingAhead(scheduled);
     if (batch.released) this.#pipeline.release(batch.released);
-    const done = this.#run(batch);
-    await (batch.step.outputs.length > 0 ? done : this.#pipeline.ready());
+    this.#done = this.#run(batch);
+    await (batch.step.outputs.length > 0 ? this.#done : this.#pipeline.ready());
+    const decoded = batch.step.segments.every(({ rows }) => rows === 1);
+    this.#stored = decoded && !this.#stored && await this.#store(false);
+    if (this.#stored) this.#scheduler.pass();
+  }
+
+  /**
+   * Copies some of what is kept to the host's memory: while there is nothing else to do, and after steps that decode in place of a chunk of
+   * a prompt, so that no stream waits for both. False if nothing was to be copied, or it could not be.
+   */
+  async #store(idle: boolean): Promise<boolean> {
+    const { host } = this.#room;
+    if (!host?.hasWork(idle)) return false;
+    await this.#done;
+    const stored = !this.#scheduler.loads && await host.storeNext(this.#pipeline, idle);
+    this.#clock.start();
+    return stored;
   }
 
   async #run(batch: Batch): Promise<void> {

@@ -2,6 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Backend, Ops, Plan, StepInput } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
+import type { Load, Store } from "../pipeline/copies.ts";
 import {
   type Candidates,
   MOST_AHEAD,
@@ -15,6 +16,7 @@ import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
 import { recordMlp } from "./moe.ts";
 import { OutOfPagesError, type Placed } from "./kv_cache.ts";
+import { HostCopies } from "./host_copies.ts";
 import { loadParts, type ModelOptions, type Parts } from "./parts.ts";
 import { Snapshots } from "./snapshots.ts";
 import { stateBytes } from "./state_bytes.ts";
@@ -28,6 +30,7 @@ export class Model implements Disposable {
   readonly #parts: Parts;
   readonly #activations: Activations;
   readonly #snapshots: Snapshots;
+  readonly #stored: { readonly states: HostCopies; readonly pages: HostCopies };
   readonly #plans = new Map<string, Plan>();
   #plannedBlocks = 0;
   #outputs = 0;
@@ -39,6 +42,7 @@ export class Model implements Disposable {
     this.#parts = parts;
     this.#activations = makeActivations(backend, config, options.maxRows, parts.head !== null);
     this.#snapshots = new Snapshots(options.snapshots ?? 0, parts.layers.flatMap(({ kept }) => kept ?? []));
+    this.#stored = { states: new HostCopies(backend), pages: new HostCopies(backend) };
   }
 
   /** Loads one stage. `onBytes` hears the bytes loaded so far. Throws CheckpointError if the tensors do not fit. */
@@ -104,6 +108,7 @@ export class Model implements Disposable {
    */
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     const { segments, outputs } = step;
+    if (step.load) return await this.#load(segments[0]!, step.load);
     this.#outputs = outputs.length;
     const { pages, rounds, further } = await this.#place(segments, step.draws?.length ?? 0);
     await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
@@ -129,6 +134,26 @@ export class Model implements Disposable {
   /** Takes back pages that nobody wants any more. */
   release(released: Released): void {
     this.#parts.cache.release(released);
+  }
+
+  /** Copies what a snapshot keeps to the host's memory, from where steps load it. */
+  async store({ snapshot, pages, state }: Store): Promise<void> {
+    for (const [n, copy] of pages) await this.#stored.pages.store(copy, this.#parts.cache.placesKept(snapshot, n));
+    if (state !== null) await this.#stored.states.store(state, this.#snapshots.placesOf(snapshot));
+  }
+
+  /** Takes a segment from the host's memory. */
+  async #load(segment: Segment, { pages, state }: Load): Promise<Float32Array | Candidates> {
+    const { cache } = this.#parts;
+    this.#snapshots.check([segment]);
+    const placed = await cache.place([segment]);
+    const held = placed.pages[0]!.slice(-pages.length);
+    for (const [i, copy] of pages.entries()) await this.#stored.pages.load(copy, cache.placesOf(held[i]));
+    if (state !== null) {
+      for (const places of this.#snapshots.placesLeft(segment)) await this.#stored.states.load(state, places);
+    }
+    this.#keep([segment]);
+    return this.last ? candidatesOf(new Uint32Array(), 2, 0) : new Float32Array();
   }
 
   /** After a step that succeeded. */

@@ -2,6 +2,7 @@
 import type { Copy, StepInput } from "../backend/backend.ts";
 import type { Tensor } from "../backend/tensor.ts";
 import type { Segment } from "../pipeline/messages.ts";
+import type { Place } from "./host_copies.ts";
 
 /** One layer's states and its room for snapshots of them. */
 export interface KeptState {
@@ -22,12 +23,9 @@ export class Snapshots {
     this.#layers = layers;
   }
 
-  /**
-   * What a step of these segments copies.
-   * @throws RangeError for a snapshot that is not there, was kept at another position, or is kept twice
-   */
+  /** What a step of these segments copies; throws as check() does. */
   copies(segments: readonly Segment[]): Pick<StepInput, "before" | "after"> {
-    this.#check(segments);
+    this.check(segments);
     const before: Copy[] = [];
     const after: Copy[] = [];
     for (const { slot, from, keep } of segments) {
@@ -54,12 +52,29 @@ export class Snapshots {
     );
   }
 
+  /**
+   * Where a snapshot lies on all linear layers.
+   * @throws RangeError if it was never kept
+   */
+  placesOf(snapshot: number): Place[] {
+    if (!this.#positions.has(snapshot)) throw new RangeError(`Cannot copy snapshot ${snapshot}: it was never kept`);
+    return this.#layers.map(({ snapshots }) => ({ tensor: snapshots, index: snapshot }));
+  }
+
+  /** Where states are to be written for a segment to leave them: to its slot, and to the snapshot that they are kept as. */
+  placesLeft({ slot, keep }: Segment): Place[][] {
+    const places = [this.#layers.map(({ state }) => ({ tensor: state, index: slot }))];
+    if (keep !== undefined) places.push(this.#layers.map(({ snapshots }) => ({ tensor: snapshots, index: keep })));
+    return places;
+  }
+
   /** After a step that succeeded. */
   keep(segments: readonly Segment[]): void {
     for (const { start, rows, keep } of segments) if (keep !== undefined) this.#positions.set(keep, start + rows);
   }
 
-  #check(segments: readonly Segment[]): void {
+  /** @throws RangeError for a snapshot that is not there, was kept at another position, or is kept twice */
+  check(segments: readonly Segment[]): void {
     const kept = segments.flatMap(({ keep }) => keep ?? []);
     for (const snapshot of [...kept, ...segments.flatMap(({ from }) => from ?? [])]) {
       if (!Number.isInteger(snapshot) || snapshot < 0 || snapshot >= this.#count) {
