@@ -6,6 +6,7 @@ import type { Handle, Handles } from "./handles.ts";
 import type { Symbols } from "./library.ts";
 import { Scratch } from "./scratch.ts";
 import { measureSubgroups, type SubgroupSizes } from "./subgroups.ts";
+import { Unsubmitted } from "./unsubmitted.ts";
 import { ENUMS, FEATURES, STRUCTS } from "./webgpu_h.ts";
 
 /** What adapters share. */
@@ -16,6 +17,10 @@ export interface Shared {
   readonly handles: Handles;
   /** Measured once for each adapter. */
   readonly subgroups: Map<string, SubgroupSizes>;
+  /** Found out on the first device. */
+  unsubmitted: Unsubmitted | null;
+  /** Command buffers that the library holds. */
+  readonly commandBuffers: () => number;
 }
 
 /** As the standard's GPUAdapter. Any number of devices can be made of one. */
@@ -75,8 +80,9 @@ export class WgpuAdapter {
       for (const id of heard) callbacks.forget(id);
       throw new DOMException(`Cannot open ${this.info.description}: ${message.trim()}`, "OperationError");
     }
+    this.#shared.unsubmitted ??= Unsubmitted.find(symbols, pointer, this.#shared.commandBuffers);
     device = new WgpuDevice({
-      ...{ symbols, callbacks, pointer, label },
+      ...{ symbols, callbacks, pointer, label, unsubmitted: this.#shared.unsubmitted },
       adapterInfo: { ...this.info, ...sizes },
       features: readFeatures(symbols, (into) => symbols.wgpuDeviceGetFeatures(pointer, into)),
       limits: readLimits((into) => symbols.wgpuDeviceGetLimits(pointer, into)),

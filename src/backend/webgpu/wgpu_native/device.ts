@@ -15,6 +15,7 @@ import {
   WgpuShaderModule,
 } from "./resources.ts";
 import { Scratch } from "./scratch.ts";
+import type { Unsubmitted } from "./unsubmitted.ts";
 import { Waiting } from "./waiting.ts";
 import type { FUNCTIONS } from "./webgpu_h.ts";
 
@@ -26,6 +27,7 @@ type Describe = () => Uint8Array<ArrayBuffer>;
 export interface Opened {
   readonly symbols: Symbols;
   readonly callbacks: CallbackTable;
+  readonly unsubmitted: Unsubmitted;
   readonly pointer: Deno.PointerValue;
   readonly adapterInfo: GPUAdapterInfo;
   readonly features: ReadonlySet<string>;
@@ -48,6 +50,7 @@ export class WgpuDevice extends EventTarget implements Disposable {
   readonly lost: Promise<GPUDeviceLostInfo>;
   readonly symbols: Symbols;
   readonly callbacks: CallbackTable;
+  readonly unsubmitted: Unsubmitted;
   readonly scratch = new Scratch();
   readonly errors = new ErrorScopes((error) => this.#uncaptured(error));
   /** Errors so far. */
@@ -72,6 +75,7 @@ export class WgpuDevice extends EventTarget implements Disposable {
     this.label = opened.label;
     this.symbols = opened.symbols;
     this.callbacks = opened.callbacks;
+    this.unsubmitted = opened.unsubmitted;
     this.features = opened.features;
     this.limits = opened.limits;
     this.adapterInfo = opened.adapterInfo;

@@ -20,13 +20,33 @@ export class WgpuCommandBuffer implements GPUCommandBuffer {
   /** Cleared as it is submitted. */
   valid: boolean;
 
-  constructor(encoder: WgpuCommandEncoder, label: string, handle: (wrapper: object) => Handle, valid: boolean) {
+  readonly #submitted: { is: boolean };
+
+  constructor(
+    { device, used, mappable, destructions }: WgpuCommandEncoder,
+    label: string,
+    pointer: Deno.PointerValue,
+    valid: boolean,
+  ) {
+    const [{ symbols, unsubmitted }, submitted] = [device, { is: false }];
     this.label = label;
-    this.used = encoder.used;
-    this.mappable = encoder.mappable;
-    this.destructions = encoder.destructions;
-    this.handle = handle(this);
+    this.used = used;
+    this.mappable = mappable;
+    this.destructions = destructions;
     this.valid = valid;
+    this.#submitted = submitted; // not `this`, which the release would keep alive
+    this.handle = device.adopt(this, pointer, (commands) => {
+      if (submitted.is) symbols.wgpuCommandBufferRelease(commands);
+      else unsubmitted.release(commands);
+    });
+  }
+
+  /** Frees the commands, which are submitted only once. */
+  spend(submission: bigint | null): void {
+    this.valid = false;
+    this.#submitted.is = submission !== null;
+    if (submission !== null) { for (const buffer of this.mappable) buffer.lastSubmission = submission; }
+    this.handle.release();
   }
 }
 
@@ -129,8 +149,7 @@ export class WgpuCommandEncoder implements GPUObjectBase {
     const pointer = open ? symbols.wgpuCommandEncoderFinish(handle.pointer, descriptor) : null;
     const valid = this.#valid && pointer !== null && device.errorCount === before;
     handle.release();
-    const adopt = (wrapper: object) => device.adopt(wrapper, pointer, symbols.wgpuCommandBufferRelease);
-    return new WgpuCommandBuffer(this, label, adopt, valid);
+    return new WgpuCommandBuffer(this, label, pointer, valid);
   }
 
   /** What was recorded cannot be submitted. */

@@ -31,7 +31,15 @@ export class WgpuNative implements Disposable {
     const { symbols, version } = this.#library;
     this.version = version;
     const handles = new Handles();
-    this.#shared = { symbols, callbacks: new CallbackTable(), devices: new Set(), handles, subgroups: new Map() };
+    this.#shared = {
+      symbols,
+      callbacks: new CallbackTable(),
+      devices: new Set(),
+      handles,
+      subgroups: new Map(),
+      unsubmitted: null,
+      commandBuffers: () => this.report().commandBuffers!,
+    };
     const scratch = new Scratch();
     const flags = validation ? InstanceFlag.Debug | InstanceFlag.Validation : InstanceFlag.Empty;
     // Vulkan, Metal and D3D12: an adapter of OpenGL would be one of these again, or too little to compute with.

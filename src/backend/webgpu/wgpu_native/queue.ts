@@ -36,7 +36,7 @@ export class WgpuQueue implements Omit<GPUQueue, "writeTexture"> {
       all.forEach(({ handle }, i) => this.#commands[i] = Deno.UnsafePointer.value(handle.pointer));
       this.lastSubmission = symbols.wgpuQueueSubmitForIndex(this.#handle.pointer, BigInt(all.length), this.#commands);
     }
-    for (const commands of all) this.#spend(commands);
+    for (const commands of all) commands.spend(reason === null ? this.lastSubmission : null);
   }
 
   /**
@@ -94,13 +94,6 @@ export class WgpuQueue implements Omit<GPUQueue, "writeTexture"> {
       if (destructions !== this.#device.destructions && used.some(isDestroyed)) return "a buffer in use is destroyed";
     }
     return null;
-  }
-
-  /** Commands are submitted once. */
-  #spend(commands: WgpuCommandBuffer): void {
-    commands.valid = false;
-    for (const buffer of commands.mappable) buffer.lastSubmission = this.lastSubmission;
-    commands.handle.release();
   }
 }
 
