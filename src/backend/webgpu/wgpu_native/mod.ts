@@ -6,3 +6,5 @@ export { WgpuDevice } from "./device.ts";
 export { WgpuNative, type WgpuNativeOptions } from "./instance.ts";
 export { LibraryError } from "./library.ts";
 export type { WgpuQueue } from "./queue.ts";
+export { findLibrary, installedLibrary } from "./find.ts";
+export { install, type Installation, plannedInstallation } from "./install.ts";

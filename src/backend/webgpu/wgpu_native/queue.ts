@@ -10,7 +10,7 @@ const MOST_COMMANDS = 64;
 const operationError = (message: string) => new DOMException(message, "OperationError");
 
 /** As the standard's GPUQueue, and {@linkcode lastSubmission}. */
-export class WgpuQueue implements Omit<GPUQueue, "writeTexture"> {
+export class WgpuQueue implements GPUObjectBase {
   label = "";
   /** The number of the latest submission, for {@linkcode WgpuDevice.wait}. Not in the standard. */
   lastSubmission: bigint | null = null;

@@ -1,7 +1,4 @@
-/**
- * Writes webgpu_h.ts, what the bindings know of the C API: `deno run -A src/backend/webgpu/wgpu_native/header/generate.ts FOLDER`,
- * the folder with webgpu.h and wgpu.h of the release that is to be bound.
- */
+/** Writes webgpu_h.ts, what the bindings know of the C API: `generate.ts FOLDER`, which has webgpu.h and wgpu.h of the release. */
 import { Layouts } from "./layout.ts";
 import { type Header, parseHeaders } from "./parse.ts";
 
