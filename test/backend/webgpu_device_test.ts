@@ -34,7 +34,7 @@ function roundTrip(backend: WebGpuBackend, most: number) {
 Deno.test("open() refuses a provider that is not there, naming it and what to do", async () => {
   await assert.rejects(WebGpuBackend.open({ gpu: "dawn" }), {
     name: "RangeError",
-    message: 'Cannot use "dawn" as the GPU provider: only "deno", the built-in one, is there; leave --gpu out',
+    message: 'Cannot use "dawn" as the GPU provider: only deno, the built-in one, and wgpu-native are there',
   });
 });
 
