@@ -82,6 +82,8 @@ export class CallbackTable implements Disposable {
       case "BufferMapCallback":
       case "QueueWorkDoneCallback":
         return new Deno.UnsafeCallback(CALLBACKS[name], (status, message, id) => call(status, null, message, id));
+      case "LogCallback":
+        return new Deno.UnsafeCallback(CALLBACKS[name], (level, message, id) => call(level, null, message, id));
       case "UncapturedErrorCallback":
       case "DeviceLostCallback":
         return new Deno.UnsafeCallback(CALLBACKS[name], (_, type, message, id) => call(type, null, message, id));

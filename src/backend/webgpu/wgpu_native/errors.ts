@@ -20,7 +20,7 @@ export class UncapturedErrorEvent extends Event {
 
 /** The error that the C library tells of. */
 export function errorOf(type: number, message: string): GPUError {
-  const text = message.trim();
+  const text = message.replace(/^Validation Error\s+Caused by:\s+/, "").trim();
   if (type === ErrorType.OutOfMemory) return new GPUOutOfMemoryError(text);
   return type === ErrorType.Validation ? new GPUValidationError(text) : new GPUInternalError(text);
 }

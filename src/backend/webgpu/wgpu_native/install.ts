@@ -74,7 +74,7 @@ export async function fetchWheel(
     all.set(piece, done);
     onProgress(done += piece.length, bytes);
   }
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", all.subarray(0, done))).toHex();
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", all)).toHex();
   if (hash === sha256) return all;
   throw new LibraryError(`Cannot install from ${url}: its SHA-256 is ${hash}, and should be ${sha256}`);
 }

@@ -11,6 +11,8 @@ const { InstanceBackend, InstanceFlag, PowerPreference } = ENUMS;
 export interface WgpuNativeOptions {
   /** Have the system's validation layers look at every call, where they are installed. */
   readonly validation?: boolean;
+  /** Hears the warnings and errors that the library logs, of which there is one log in a process. */
+  readonly onLog?: (level: "error" | "warning", message: string) => void;
 }
 
 /** As the standard's GPU, and {@linkcode adapters}. Disposing of it destroys its devices. */
@@ -26,7 +28,7 @@ export class WgpuNative implements Disposable {
    * Opens the library in a file.
    * @throws {LibraryError} if it is not the one that the bindings are made for
    */
-  constructor(path: string, { validation = false }: WgpuNativeOptions = {}) {
+  constructor(path: string, { validation = false, onLog }: WgpuNativeOptions = {}) {
     this.#library = new Library(path);
     const { symbols, version } = this.#library;
     this.version = version;
@@ -40,6 +42,7 @@ export class WgpuNative implements Disposable {
       unsubmitted: null,
       commandBuffers: () => this.report().commandBuffers!,
     };
+    if (onLog) this.#listen(onLog);
     const scratch = new Scratch();
     const flags = validation ? InstanceFlag.Debug | InstanceFlag.Validation : InstanceFlag.Empty;
     // Vulkan, Metal and D3D12: an adapter of OpenGL would be one of these again, or too little to compute with.
@@ -87,9 +90,19 @@ export class WgpuNative implements Disposable {
     );
   }
 
+  #listen(onLog: NonNullable<WgpuNativeOptions["onLog"]>): void {
+    const { symbols, callbacks } = this.#shared;
+    const id = callbacks.register((level, _, message) => {
+      onLog(level === ENUMS.LogLevel.Error ? "error" : "warning", message);
+    });
+    symbols.wgpuSetLogCallback(callbacks.pointer("LogCallback"), Deno.UnsafePointer.create(BigInt(id)));
+    symbols.wgpuSetLogLevel(ENUMS.LogLevel.Warn);
+  }
+
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
+    this.#shared.symbols.wgpuSetLogLevel(ENUMS.LogLevel.Off);
     for (const device of [...this.#shared.devices]) device.destroy();
     this.#shared.handles.releaseAll();
     this.#shared.symbols.wgpuInstanceRelease(this.#pointer);

@@ -51,7 +51,8 @@ function askVersion(path: string): number {
     return version;
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable) throw error;
-    const reason = error instanceof Error ? error.message.replace(/\s*\n\s*/g, " ") : String(error);
+    const text = error instanceof Error ? error.message.replace(/\s*\n\s*/g, " ") : String(error);
+    const reason = text.includes("wgpuGetVersion") ? "it is another library" : text;
     throw new LibraryError(`Cannot use ${path} as wgpu-native: ${reason}`);
   }
 }

@@ -2,6 +2,8 @@
 // deno-fmt-ignore-file
 export const FUNCTIONS = {
   "wgpuGetVersion": {"parameters":[],"result":"u32"},
+  "wgpuSetLogCallback": {"parameters":["pointer","pointer"],"result":"void"},
+  "wgpuSetLogLevel": {"parameters":["u32"],"result":"void"},
   "wgpuCreateInstance": {"parameters":["buffer"],"result":"pointer"},
   "wgpuInstanceRelease": {"parameters":["pointer"],"result":"void"},
   "wgpuGenerateReport": {"parameters":["pointer","buffer"],"result":"void"},
@@ -65,6 +67,7 @@ export const CALLBACKS = {
   "QueueWorkDoneCallback": {"parameters":["u32",{"struct":["pointer","u64"]},"pointer","pointer"],"result":"void"},
   "UncapturedErrorCallback": {"parameters":["pointer","u32",{"struct":["pointer","u64"]},"pointer","pointer"],"result":"void"},
   "DeviceLostCallback": {"parameters":["pointer","u32",{"struct":["pointer","u64"]},"pointer","pointer"],"result":"void"},
+  "LogCallback": {"parameters":["u32",{"struct":["pointer","u64"]},"pointer"],"result":"void"},
 } as const;
 export const STRUCTS = {
   "InstanceDescriptor": {"size":32,"fields":{"nextInChain":[0,"pointer"],"requiredFeatureCount":[8,"u64"],"requiredFeatures":[16,"pointer"],"requiredLimits":[24,"pointer"]}},
@@ -105,6 +108,7 @@ export const ENUMS = {
   "MapAsyncStatus": {"Success":1,"CallbackCancelled":2,"Error":3,"Aborted":4},
   "InstanceBackend": {"All":0,"Vulkan":1,"GL":2,"Metal":4,"DX12":8,"BrowserWebGPU":32,"Primary":45,"Secondary":2},
   "InstanceFlag": {"Empty":0,"Debug":1,"Validation":2,"DiscardHalLabels":4,"AllowUnderlyingNoncompliantAdapter":8,"GPUBasedValidation":16,"ValidationIndirectCall":32,"AutomaticTimestampNormalization":64,"Default":16777216,"Debugging":33554432,"AdvancedDebugging":67108864,"WithEnv":134217728},
+  "LogLevel": {"Off":0,"Error":1,"Warn":2,"Info":3,"Debug":4,"Trace":5},
 } as const;
 /** By the names that the standard gives them; those that only wgpu has begin with `wgpu-`. */
 export const FEATURES = {

@@ -4,7 +4,7 @@ import { type Header, parseHeaders } from "./parse.ts";
 
 /** The functions that the bindings call, without `wgpu`. */
 const FUNCTIONS = [
-  ...["GetVersion", "CreateInstance", "InstanceRelease", "GenerateReport"],
+  ...["GetVersion", "SetLogCallback", "SetLogLevel", "CreateInstance", "InstanceRelease", "GenerateReport"],
   ...["InstanceEnumerateAdapters", "InstanceRequestAdapter"],
   ...["AdapterGetInfo", "AdapterInfoFreeMembers", "AdapterGetLimits", "AdapterGetFeatures", "AdapterRequestDevice"],
   ...["AdapterRelease", "SupportedFeaturesFreeMembers"],
@@ -39,13 +39,13 @@ const STRUCTS = [
 
 const CALLBACKS = [
   ...["RequestAdapterCallback", "RequestDeviceCallback", "BufferMapCallback", "QueueWorkDoneCallback"],
-  ...["UncapturedErrorCallback", "DeviceLostCallback"],
+  ...["UncapturedErrorCallback", "DeviceLostCallback", "LogCallback"],
 ];
 
 /** The enums whose values they use; flags of buffers, shader stages and map modes are those of the standard. */
 const ENUMS = [
   ...["SType", "NativeSType", "BackendType", "AdapterType", "PowerPreference", "BufferBindingType", "QueryType"],
-  ...["CallbackMode", "ErrorType", "MapAsyncStatus", "InstanceBackend", "InstanceFlag"],
+  ...["CallbackMode", "ErrorType", "MapAsyncStatus", "InstanceBackend", "InstanceFlag", "LogLevel"],
 ];
 
 /** Features whose names in the standard do not follow from those in C. */

@@ -42,7 +42,7 @@ export class Layouts {
 
   /** How Deno passes a value of the type. Memory that is only read or filled in goes as a buffer. */
   ffi(type: string): NativeType {
-    if (/\bconst \*$|^\w+ \*$/.test(type) && !type.startsWith("char")) return "buffer";
+    if (/\bconst \*$|^(?!void)\w+ \*$/.test(type) && !type.startsWith("char")) return "buffer";
     if (this.#struct(type) !== undefined) {
       return { struct: this.#struct(type)!.map((field) => this.#member(field.type)) };
     }
