@@ -5,7 +5,7 @@
 import { parseArgs } from "node:util";
 import { SHADERS } from "../shaders/mod.ts";
 import { Device } from "../src/backend/webgpu/device.ts";
-import { type BoundKernel, Kernels } from "../src/backend/webgpu/kernel.ts";
+import { type BoundKernel, Kernels, setKernel } from "../src/backend/webgpu/kernel.ts";
 import { Memory } from "../src/backend/webgpu/memory.ts";
 import { Readback } from "../src/backend/webgpu/readback.ts";
 import { digits, median } from "../src/cli/bench_figures.ts";
@@ -83,8 +83,7 @@ class Bench {
   #record(encoder: GPUCommandEncoder, dispatches: number): void {
     const pass = encoder.beginComputePass();
     for (let i = 0; i < dispatches; i++) {
-      pass.setPipeline(this.#kernel.pipeline);
-      pass.setBindGroup(0, this.#kernel.bindings);
+      setKernel(pass, this.#kernel);
       pass.dispatchWorkgroups(1);
     }
     pass.end();

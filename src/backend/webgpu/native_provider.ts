@@ -1,14 +1,12 @@
 /** Adapters of wgpu-native, opened once in a thread. */
-import type { WgpuAdapter, WgpuBuffer } from "./wgpu_native/mod.ts";
-import { WgpuNative } from "./wgpu_native/mod.ts";
-import { findLibrary } from "./wgpu_native/find.ts";
 import type { NamedAdapter } from "./provider.ts";
+import { type WgpuAdapter, type WgpuBuffer, WgpuNative } from "./wgpu_native/mod.ts";
 
 let opened: WgpuNative | null = null;
 
 /** @throws {LibraryError} if there is no library, or not the right one */
 function native(): WgpuNative {
-  return opened ??= new WgpuNative(findLibrary());
+  return opened ??= new WgpuNative();
 }
 
 /** For computing they are what the standard has; what only draws is missing. */

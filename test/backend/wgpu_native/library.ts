@@ -1,5 +1,4 @@
 /** The C library for tests, which are skipped with a reason where it is not. */
-import { findLibrary } from "../../../src/backend/webgpu/wgpu_native/find.ts";
 import { WgpuNative, type WgpuNativeOptions } from "../../../src/backend/webgpu/wgpu_native/mod.ts";
 import { openProvider } from "../../../src/backend/webgpu/provider.ts";
 
@@ -20,5 +19,5 @@ export function testOnNative(name: string, fn: () => Promise<void>, missing: str
 
 /** The library anew, to be disposed of. */
 export function openNative(options: WgpuNativeOptions = {}): WgpuNative {
-  return new WgpuNative(findLibrary(), options);
+  return new WgpuNative(options);
 }

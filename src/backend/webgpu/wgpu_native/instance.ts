@@ -1,6 +1,7 @@
 /** The C library as a GPU: its adapters, and the end of all that was made with it. */
 import { type Shared, WgpuAdapter } from "./adapter.ts";
 import { CallbackTable } from "./callbacks.ts";
+import { findLibrary } from "./find.ts";
 import { Handles } from "./handles.ts";
 import { Library } from "./library.ts";
 import { Scratch } from "./scratch.ts";
@@ -9,6 +10,8 @@ import { ENUMS, STRUCTS } from "./webgpu_h.ts";
 const { InstanceBackend, InstanceFlag, PowerPreference } = ENUMS;
 
 export interface WgpuNativeOptions {
+  /** The library's file; what {@linkcode findLibrary} finds, if left out. */
+  readonly path?: string;
   /** Have the system's validation layers look at every call, where they are installed. */
   readonly validation?: boolean;
   /** Hears the warnings and errors that the library logs, of which there is one log in a process. */
@@ -25,10 +28,10 @@ export class WgpuNative implements Disposable {
   #open = true;
 
   /**
-   * Opens the library in a file.
-   * @throws {LibraryError} if it is not the one that the bindings are made for
+   * Opens the library.
+   * @throws {LibraryError} if there is none, or not the one that the bindings are made for
    */
-  constructor(path: string, { validation = false, onLog }: WgpuNativeOptions = {}) {
+  constructor({ path = findLibrary(), validation = false, onLog }: WgpuNativeOptions = {}) {
     this.#library = new Library(path);
     const { symbols, version } = this.#library;
     this.version = version;
