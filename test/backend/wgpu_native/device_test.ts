@@ -175,9 +175,16 @@ testOnNative("submit() refuses what would end the process, and the device goes o
   validation(await complaint(adder, () => device.queue.writeBuffer(other.sum, 0, new Uint32Array(1))), /none of this/);
   assert.throws(() => device.queue.writeBuffer(sum, 0, new Uint8Array(3)), { name: "OperationError" });
   assert.deepEqual(adder.add(), [0, 0, 0, 0]);
+  const copied = device.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_SRC, mappedAtCreation: true });
+  const copy = device.createCommandEncoder();
+  copy.copyBufferToBuffer(copied, target);
+  validation(await submit(copy.finish()), /a buffer in use is mapped/);
+  copied.unmap();
   const late = adder.record();
+  validation(await complaint(other, () => other.device.queue.submit([adder.record()])), /of another device/);
   adder.a.destroy();
   validation(await submit(late), /a buffer in use is destroyed/);
+  validation(await submit(adder.record()), /a buffer in use is destroyed/);
   assert.equal(device.alive, true);
 });
 

@@ -173,6 +173,18 @@ class Fuzz {
     if (this.#chance.below(2) === 0) encoder.finish();
   }
 
+  /** Submits what uses a buffer that was destroyed before or after it was recorded. */
+  #useDestroyed(): void {
+    const { buffer } = this.#make();
+    const to = this.#buffers[0]!;
+    const encoder = this.#device.createCommandEncoder();
+    if (this.#chance.below(2) === 0) buffer.destroy();
+    this.#compute(encoder, { buffer, words: new Uint32Array(1) }, to);
+    const commands = encoder.finish();
+    buffer.destroy();
+    this.#device.queue.submit([commands]);
+  }
+
   /** What the device must complain of, and only that. */
   async #mistake(): Promise<void> {
     const { buffer, words } = this.#chance.of(this.#buffers);
@@ -183,6 +195,7 @@ class Fuzz {
       () => this.#device.createShaderModule({ code: "fn" }),
       () => this.#device.createBindGroup({ layout: this.#pipeline.getBindGroupLayout(0), entries: [] }),
       () => buffer.mapAsync(GPUMapMode.READ).catch(() => {}),
+      () => this.#useDestroyed(),
     ];
     this.#device.pushErrorScope("validation");
     this.#chance.of(mistakes)();

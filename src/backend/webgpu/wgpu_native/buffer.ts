@@ -60,6 +60,11 @@ export class WgpuBuffer implements GPUBuffer {
     return this.#mapping ? "mapped" : "unmapped";
   }
 
+  /** Mapped or about to be, so that commands must not use it. */
+  get mapped(): boolean {
+    return this.mapState !== "unmapped";
+  }
+
   /** Whether it can ever be mapped. */
   get mappable(): boolean {
     return (this.usage & (MAP_READ | MAP_WRITE)) !== 0;

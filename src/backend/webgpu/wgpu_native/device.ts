@@ -1,7 +1,7 @@
 /** A device: makes everything else, hears of errors, and releases all that was made when it is destroyed. */
 import { WgpuBuffer } from "./buffer.ts";
 import type { CallbackTable } from "./callbacks.ts";
-import { WgpuCommandEncoder } from "./encoder.ts";
+import { WgpuCommandEncoder } from "./command_encoder.ts";
 import { errorOf, ErrorScopes, UncapturedErrorEvent } from "./errors.ts";
 import { type Handle, Handles } from "./handles.ts";
 import type { Symbols } from "./library.ts";

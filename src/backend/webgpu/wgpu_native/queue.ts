@@ -1,7 +1,7 @@
 /** The queue of a device. */
 import type { WgpuBuffer } from "./buffer.ts";
 import type { WgpuDevice } from "./device.ts";
-import type { Used, WgpuCommandBuffer } from "./encoder.ts";
+import type { WgpuCommandBuffer } from "./command_buffer.ts";
 import type { Handle } from "./handles.ts";
 
 /** Command buffers that one call submits at most. */
@@ -88,17 +88,12 @@ export class WgpuQueue implements GPUObjectBase {
 
   #refusal(all: readonly WgpuCommandBuffer[]): string | null {
     if (new Set(all).size < all.length) return "a command buffer is there twice";
-    for (const { valid, mappable, destructions, used } of all) {
-      if (!valid) return "a command buffer was submitted before, or was not recorded rightly";
-      if (mappable.some(({ mapState }) => mapState !== "unmapped")) return "a buffer that is copied is mapped";
-      if (destructions !== this.#device.destructions && used.some(isDestroyed)) return "a buffer in use is destroyed";
+    for (const commands of all) {
+      const reason = commands.refusal(this.#device);
+      if (reason !== null) return reason;
     }
     return null;
   }
-}
-
-function isDestroyed(used: Used): boolean {
-  return "buffers" in used ? used.buffers.some(({ destroyed }) => destroyed) : used.destroyed;
 }
 
 /** The data from a byte on, as what they are where that is the first one. */

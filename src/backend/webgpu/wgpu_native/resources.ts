@@ -65,14 +65,16 @@ export class WgpuBindGroup implements GPUBindGroup {
   label: string;
   readonly device: WgpuDevice;
   readonly handle: Handle;
-  readonly buffers: readonly WgpuBuffer[];
+  readonly #buffers: readonly WgpuBuffer[];
+  /** Whether a buffer was destroyed when the device had destroyed so many. */
+  #known = { destructions: 0, destroyed: false };
 
   constructor(device: WgpuDevice, { label = "", layout, entries }: GPUBindGroupDescriptor) {
     const { symbols, scratch } = device;
     const bound = [...entries].map(({ binding, resource }) => ({ binding, ...bufferBinding(binding, resource) }));
     this.label = label;
     this.device = device;
-    this.buffers = bound.map(({ buffer }) => buffer);
+    this.#buffers = bound.map(({ buffer }) => buffer);
     this.handle = device.create(this, "BindGroup", symbols.wgpuBindGroupRelease, () => {
       const at = scratch.structs<"BindGroupEntry">(
         STRUCTS.BindGroupEntry,
@@ -81,6 +83,20 @@ export class WgpuBindGroup implements GPUBindGroup {
       const members = { label, layout: device.pointer(layout as WgpuBindGroupLayout) };
       return scratch.descriptor(STRUCTS.BindGroupDescriptor, { ...members, entryCount: bound.length, entries: at });
     });
+  }
+
+  /** Whether a buffer of it is destroyed. */
+  get destroyed(): boolean {
+    const { destructions } = this.device;
+    if (this.#known.destructions !== destructions) {
+      this.#known = { destructions, destroyed: this.#buffers.some(({ destroyed }) => destroyed) };
+    }
+    return this.#known.destroyed;
+  }
+
+  /** Whether a buffer of it is mapped. */
+  get mapped(): boolean {
+    return this.#buffers.some(({ mapped }) => mapped);
   }
 }
 
@@ -159,6 +175,7 @@ export class WgpuQuerySet implements GPUQuerySet {
   readonly device: WgpuDevice;
   readonly handle: Handle;
   destroyed = false;
+  readonly mapped = false;
 
   constructor(device: WgpuDevice, { label = "", type, count }: GPUQuerySetDescriptor) {
     if (type !== "timestamp") throw new TypeError(`Cannot query "${type}": only "timestamp" is there`);
