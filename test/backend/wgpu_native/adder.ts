@@ -16,18 +16,19 @@ export class Adder {
   readonly a: WgpuBuffer;
   readonly sum: WgpuBuffer;
   readonly target: WgpuBuffer;
-  readonly #pipeline: GPUComputePipeline;
-  readonly #group: GPUBindGroup;
+  readonly module: GPUShaderModule;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
 
   constructor(device: WgpuDevice) {
     this.device = device;
     this.a = device.createBuffer({ label: "a", size: 16, usage: STORAGE | COPY_DST });
     this.sum = device.createBuffer({ label: "sum", size: 16, usage: STORAGE | COPY_DST | COPY_SRC });
     this.target = device.createBuffer({ label: "target", size: 16, usage: COPY_DST | MAP_READ });
-    const module = device.createShaderModule({ code: SHADER });
-    this.#pipeline = device.createComputePipeline({ layout: "auto", compute: { module } });
+    this.module = device.createShaderModule({ code: SHADER });
+    this.pipeline = device.createComputePipeline({ layout: "auto", compute: { module: this.module } });
     const entries = [this.a, this.sum].map((buffer, binding) => ({ binding, resource: { buffer } }));
-    this.#group = device.createBindGroup({ layout: this.#pipeline.getBindGroupLayout(0), entries });
+    this.group = device.createBindGroup({ layout: this.pipeline.getBindGroupLayout(0), entries });
   }
 
   static async open(gpu: WgpuNative, features: readonly string[] = []): Promise<Adder> {
@@ -39,13 +40,24 @@ export class Adder {
   record(timestampWrites?: GPUComputePassTimestampWrites): GPUCommandBuffer {
     const encoder = this.device.createCommandEncoder();
     const pass = encoder.beginComputePass(timestampWrites ? { timestampWrites } : {});
-    pass.setPipeline(this.#pipeline);
-    pass.setBindGroup(0, this.#group);
+    pass.setPipeline(this.pipeline);
+    pass.setBindGroup(0, this.group);
     pass.dispatchWorkgroups(1);
     pass.end();
     encoder.copyBufferToBuffer(this.sum, 0, this.target, 0, 16);
     return encoder.finish();
   }
+
+  /** Commands of one pass, in which the kernel and what it binds are set. */
+  pass = (dispatch: (on: ReturnType<ReturnType<WgpuDevice["createCommandEncoder"]>["beginComputePass"]>) => void) => {
+    const encoder = this.device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(this.pipeline);
+    pass.setBindGroup(0, this.group);
+    dispatch(pass);
+    pass.end();
+    return encoder.finish();
+  };
 
   /** Adds and reads. */
   add(): number[] {
