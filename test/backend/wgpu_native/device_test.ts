@@ -118,6 +118,8 @@ testOnNative("mapAsync() gives memory until it is unmapped, and refuses what can
   assert.deepEqual([...new Float32Array(range)], [3, 4]);
   assert.throws(() => target.getMappedRange(4, 4), { name: "OperationError" });
   assert.throws(() => target.getMappedRange(8, 16), { name: "OperationError" });
+  assert.throws(() => target.getMappedRange(0, 12), { name: "OperationError", message: /given out before/ });
+  assert.equal(target.getMappedRange(0, 8).byteLength, 8);
   validation(await complaint(adder, () => device.queue.submit([adder.record()])), /is mapped/);
   target.unmap();
   assert.deepEqual([range.byteLength, target.mapState], [0, "unmapped"]);

@@ -15,7 +15,7 @@ interface Mapping {
   readonly begin: number;
   readonly end: number;
   /** Given out, and taken back when the buffer is unmapped. */
-  readonly ranges: ArrayBuffer[];
+  readonly ranges: { readonly begin: number; readonly end: number; readonly memory: ArrayBuffer }[];
 }
 
 /** As the standard's GPUBuffer, and {@linkcode readSync}. */
@@ -114,6 +114,7 @@ export class WgpuBuffer implements GPUBuffer {
     try {
       this.#map(GPUMapMode.READ, 0, bytes, id);
       this.device.wait(this.lastSubmission);
+      if (!mapped) this.device.wait(); // where buffers that can be mapped are also bound, which nobody notes
       if (!mapped) throw operationError(`Cannot map ${this.#name}: the device refused it`);
       const copy = new ArrayBuffer(bytes);
       Deno.UnsafePointerView.copyInto(this.#address(0, bytes), new Uint8Array(copy));
@@ -139,17 +140,21 @@ export class WgpuBuffer implements GPUBuffer {
           `mapped, and ranges are multiples of 4 bytes that begin at multiples of 8`,
       );
     }
+    const end = offset + size;
+    if (mapping.ranges.some((range) => offset < range.end && end > range.begin)) {
+      throw operationError(`Cannot use bytes ${offset} to ${end} of ${this.#name}: some were given out before`);
+    }
     if (size === 0) return new ArrayBuffer(0);
-    const range = Deno.UnsafePointerView.getArrayBuffer(this.#address(offset, size), size);
-    mapping.ranges.push(range);
-    return range;
+    const memory = Deno.UnsafePointerView.getArrayBuffer(this.#address(offset, size), size);
+    mapping.ranges.push({ begin: offset, end, memory });
+    return memory;
   }
 
   unmap(): undefined {
     const { handle } = this;
     const isMapped = this.mapState !== "unmapped";
     this.#abort("it was unmapped");
-    for (const range of this.#mapping?.ranges ?? []) range.transfer(0);
+    for (const { memory } of this.#mapping?.ranges ?? []) memory.transfer(0);
     this.#mapping = null;
     this.device.mapped.delete(this);
     if (isMapped && handle.pointer !== null) this.device.symbols.wgpuBufferUnmap(handle.pointer);
