@@ -203,8 +203,8 @@ async function backendOf({ backend = "auto", gpu }: LoadOptions): Promise<Backen
 }
 
 /** Whether a device's memory is another than the computer's. */
-async function hasOwnMemory(backend: BackendName): Promise<boolean> {
-  return backend === "webgpu" && await hasHardwareGpu();
+async function hasOwnMemory(backend: BackendName, gpu?: GpuProvider): Promise<boolean> {
+  return backend === "webgpu" && await hasHardwareGpu(gpu);
 }
 
 /** Null where the folder has none: its token ids can still be scored. */
@@ -231,7 +231,8 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
-  const { prefixCache: cacheBytes = 0, hostCache = await hasOwnMemory(backend) ? 4 * cacheBytes : 0 } = options;
+  const { prefixCache: cacheBytes = 0, hostCache = await hasOwnMemory(backend, options.gpu) ? 4 * cacheBytes : 0 } =
+    options;
   const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, cacheBytes, hostCache);
   return {
     model,
