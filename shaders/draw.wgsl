@@ -55,6 +55,7 @@ fn place_of(draw: Draw, lane: u32, logit: f32, best: f32, least: f32, sum: f32) 
   let is_inside = lane < PER_ROW;
   masses[lane] = select(0.0, exp((logit - best) / draw.temperature), is_inside);
   others[lane] = select(0.0, exp(logit - least), is_inside);
+  if (lane < 3u) { atomicStore(&counts[lane], 0u); } // not every implementation clears a workgroup's memory
   workgroupBarrier();
   scan(lane);
   var kept = masses[min(draw.top_k, PER_ROW) - 1u];

@@ -100,6 +100,10 @@ fn before(i: u32, p: u32, own: f32) -> vec4u {
 }
 
 fn find_bound(lane: u32) {
+  if (lane == 0u) { // not every implementation clears a workgroup's memory
+    atomicStore(&block_count, 0u);
+    atomicStore(&found_count, 0u);
+  }
   workgroupBarrier();
   for (var i = lane; i < PAIRS4; i += LANES) {
     let p = 4u * i;

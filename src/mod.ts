@@ -35,6 +35,7 @@ export type {
   DecayConvention,
   EngineInfo,
   EngineStatus,
+  GpuProvider,
   KernelChoice,
   KvCacheType,
   Quantize,
@@ -44,7 +45,13 @@ export type {
 export type { SamplingParams } from "./pipeline/requests.ts";
 export type { Ceilings } from "./stage/ceilings.ts";
 export { convert, type Converted, type ConvertOptions } from "./stage/convert.ts";
-export { type DeviceInfo, listDevices } from "./stage/devices.ts";
+export {
+  type DeviceInfo,
+  type GpuInstallation,
+  installGpu,
+  listDevices,
+  plannedGpuInstallation,
+} from "./stage/devices.ts";
 export { type ModelSize, modelSize, type SizeOptions } from "./stage/size.ts";
 export type { Measurement } from "./stage/tuning.ts";
 export type { ModelWork, StepShape, StepWork } from "./stage/work.ts";
@@ -55,6 +62,7 @@ export interface LoadOptions {
   readonly model?: string;
   /** `auto` takes a hardware GPU if there is one, else WASM. */
   readonly backend?: BackendName | "auto";
+  /** Deno's own WebGPU by default. */
   readonly gpu?: GpuProvider;
   /** Workers that share the layers; 1 by default. */
   readonly stages?: number;
@@ -157,7 +165,7 @@ export async function modelWork(settings: EngineSettings): Promise<ModelWork> {
 
 /** Rows of one prefill step that suit the device, the model and the number of sequences; measured at the first start on a GPU. */
 export async function chunkRows(options: LoadOptions): Promise<number> {
-  if (await backendOf(options) === "wasm" || !await hasHardwareGpu()) return CHUNK_ROWS.withoutGpu;
+  if (await backendOf(options) === "wasm" || !await hasHardwareGpu(options.gpu)) return CHUNK_ROWS.withoutGpu;
   if ((options.maxSequences ?? 1) > 1) return CHUNK_ROWS.besideOthers;
   return (await rowsOn(await tuningOf(options, "missing"), options))?.chosen ?? CHUNK_ROWS.alone;
 }
@@ -176,7 +184,7 @@ export interface DeviceChoices {
 export async function deviceChoices(options: LoadOptions, measure: boolean): Promise<DeviceChoices | null> {
   const tuning = await tuningOf(options, measure ? "everything" : "nothing");
   if (tuning === null) return null;
-  const hardware = await hasHardwareGpu();
+  const hardware = await hasHardwareGpu(options.gpu);
   const kernels = await tuning.kernels();
   return { device: tuning.device, hardware, kernels, rows: hardware ? await rowsOn(tuning, options) : null };
 }
@@ -190,13 +198,13 @@ async function rowsOn(tuning: Tuning | null, options: LoadOptions): Promise<Meas
   return await tuning?.rows(await stageConfig({ model, ropeScaling }), quantize) ?? null;
 }
 
-async function backendOf({ backend = "auto" }: LoadOptions): Promise<BackendName> {
-  return backend === "auto" ? (await hasHardwareGpu() ? "webgpu" : "wasm") : backend;
+async function backendOf({ backend = "auto", gpu }: LoadOptions): Promise<BackendName> {
+  return backend === "auto" ? (await hasHardwareGpu(gpu) ? "webgpu" : "wasm") : backend;
 }
 
 /** Whether a device's memory is another than the computer's. */
-async function hasOwnMemory(backend: BackendName): Promise<boolean> {
-  return backend === "webgpu" && await hasHardwareGpu();
+async function hasOwnMemory(backend: BackendName, gpu?: GpuProvider): Promise<boolean> {
+  return backend === "webgpu" && await hasHardwareGpu(gpu);
 }
 
 /** Null where the folder has none: its token ids can still be scored. */
@@ -223,7 +231,8 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
-  const { prefixCache: cacheBytes = 0, hostCache = await hasOwnMemory(backend) ? 4 * cacheBytes : 0 } = options;
+  const { prefixCache: cacheBytes = 0, hostCache = await hasOwnMemory(backend, options.gpu) ? 4 * cacheBytes : 0 } =
+    options;
   const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, cacheBytes, hostCache);
   return {
     model,

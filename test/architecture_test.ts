@@ -145,3 +145,8 @@ Deno.test("every source file begins with one sentence that says what it is", () 
   const silent = openings.filter(([path, opening]) => !opening.test(Deno.readTextFileSync(new URL(path, ROOT))));
   assert.deepEqual(silent.map(([path]) => path), []);
 });
+
+Deno.test("nothing asks whether an object is of Deno's own WebGPU, as those of other providers are not", () => {
+  const asks = (path: string) => /instanceof GPU\w*(?<!Error)\b/.test(Deno.readTextFileSync(new URL(path, ROOT)));
+  assert.deepEqual([...files("src/", ".ts")].filter(asks), []);
+});

@@ -1,7 +1,7 @@
 /** Every flag that commands share, declared once. */
 import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import type { GenerationOptions } from "../chat/messages.ts";
-import type { LoadOptions } from "../mod.ts";
+import type { GpuProvider, LoadOptions } from "../mod.ts";
 
 /** Reads a whole number from `least` to `most`. */
 export function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -51,17 +51,14 @@ function cacheSizes(text: string): CacheSizes {
   return { device: device!, ...(host !== undefined && { host }) };
 }
 
-/** A choice of which some are known but not built yet. */
-function choice<T extends string>(ready: readonly T[], later: readonly string[]): (text: string) => T {
-  return (text) => {
-    const found = ready.find((name) => name === text);
-    if (found !== undefined) return found;
-    throw new InvalidArgumentError(
-      later.includes(text)
-        ? `It is not supported yet: use ${ready.join(" or ")}.`
-        : `It must be ${ready.join(" or ")}.`,
-    );
-  };
+/** Reads the name of a GPU provider, of wgpu-native with an adapter. */
+export function gpuProvider(text: string): GpuProvider {
+  if (text === "deno" || text === "wgpu-native") return text;
+  if (/^wgpu-native:./.test(text)) return text as GpuProvider;
+  const expected = "deno, wgpu-native, or wgpu-native:ADAPTER with a number or a part of a name";
+  throw new InvalidArgumentError(
+    text === "dawn" ? `It is not supported yet: use ${expected}.` : `It must be ${expected}.`,
+  );
 }
 
 export const maxSequences = new Option("--max-sequences <n>", "sequences in flight at once")
@@ -83,8 +80,11 @@ export function modelCommand(name: string) {
         .choices(["auto", "webgpu", "wasm"] as const).default("auto" as const).helpGroup("Model:"),
     )
     .addOption(
-      new Option("--gpu <provider>", "where WebGPU comes from: deno, wgpu-native or dawn")
-        .argParser(choice(["deno"] as const, ["wgpu-native", "dawn"])).default("deno" as const).helpGroup("Model:"),
+      new Option(
+        "--gpu <provider>",
+        "where WebGPU comes from: deno, or wgpu-native with :1 or :NAME for one of its adapters",
+      )
+        .argParser(gpuProvider).default("deno" as GpuProvider).helpGroup("Model:"),
     )
     .addOption(
       new Option("--stages <n>", "workers that share the layers").argParser(integer(1)).conflicts("layers")

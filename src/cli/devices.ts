@@ -1,13 +1,16 @@
 /** `ringlet devices`: what could run a model, and whether one fits. */
 import { basename } from "node:path";
 import type { DeviceChoices, DeviceInfo, KernelChoice, KvCacheType, Measurement, ModelSize } from "../mod.ts";
+import { Option } from "@commander-js/extra-typings";
 import { given, maxSequences, modelCommand, toLoadOptions } from "./args.ts";
 import type { Host } from "./host.ts";
+import { installWgpuNative } from "./install.ts";
 import { bytes } from "./progress.ts";
 
 const help = `
-Example:
-  ringlet devices --model /models/Ring-mini-linear-2.0 --max-context 32768 --max-sequences 4`;
+Examples:
+  ringlet devices --model /models/Ring-mini-linear-2.0 --max-context 32768 --max-sequences 4
+  ringlet devices --install wgpu-native        then --gpu wgpu-native, or --gpu wgpu-native:1 for the second adapter`;
 
 /** Names of limits that decide what can run, with what they limit. */
 const limitNames: Readonly<Record<string, string>> = {
@@ -27,9 +30,14 @@ export function devicesCommand(host: Host) {
     .description("adapters, their features and limits, and whether the model fits")
     .addOption(maxSequences)
     .option("--measure", "measure anew what was chosen for the best GPU and this model")
+    .addOption(
+      new Option("--install <provider>", "fetch the library of wgpu-native, and do nothing else")
+        .choices(["wgpu-native"] as const),
+    )
     .option("--json", "print one JSON object instead, with every limit and timing")
     .addHelpText("after", help)
     .action(async (flags) => {
+      if (flags.install) return await installWgpuNative(host);
       const directory = flags.model ?? host.embeddedModel;
       const { maxContext, maxSequences, quantize, kvCache, ropeScaling } = flags;
       const size = await host.modelSize(

@@ -9,6 +9,7 @@ import type {
   DeviceInfo,
   EngineClient,
   EngineSettings,
+  GpuInstallation,
   LoadOptions,
   ModelSize,
   ModelWork,
@@ -39,6 +40,8 @@ export interface Host {
   modelWork(settings: EngineSettings): Promise<Pick<ModelWork, "step" | "parameters">>;
   chunkRows(options: LoadOptions): Promise<number>;
   listDevices(): Promise<DeviceInfo[]>;
+  plannedGpuInstallation(): GpuInstallation;
+  installGpu(onProgress: (doneBytes: number, totalBytes: number) => void, signal: AbortSignal): Promise<string>;
   deviceChoices(options: LoadOptions, measure: boolean): Promise<DeviceChoices | null>;
   modelSize(directory: string, options: SizeOptions): Promise<ModelSize>;
 }

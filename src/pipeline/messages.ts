@@ -132,7 +132,8 @@ export type Quantize = "none" | "q8" | "q4";
 /** In what keys and values are kept: f32 exactly as they are computed, f16 in half the memory. */
 export type KvCacheType = "f32" | "f16";
 export type BackendName = "webgpu" | "wasm";
-export type GpuProvider = "deno" | "wgpu-native" | "dawn";
+/** Where WebGPU comes from; of wgpu-native also which adapter, by its number or a part of its name. */
+export type GpuProvider = "deno" | "wgpu-native" | `wgpu-native:${string}` | "dawn";
 
 /** Variants of the kernels of a GPU; which are the fastest depends on the device. All give the same but for rounding. */
 export interface KernelChoice {

@@ -3,6 +3,11 @@ import { hasHardwareGpu, listAdapters } from "../backend/webgpu/adapters.ts";
 import type { GpuProvider } from "../pipeline/messages.ts";
 
 export { hasHardwareGpu };
+export {
+  install as installGpu,
+  type Installation as GpuInstallation,
+  plannedInstallation as plannedGpuInstallation,
+} from "../backend/webgpu/wgpu_native/install.ts";
 
 /** One adapter, or why a provider has none. */
 export interface DeviceInfo {
@@ -22,9 +27,17 @@ const NONE =
 
 /** Every adapter there is; a provider without one is listed with the reason. */
 export async function listDevices(): Promise<DeviceInfo[]> {
-  const adapters = await listAdapters("deno");
-  if (adapters.length === 0) return [missing("deno", NONE)];
-  return adapters.map(({ software, ...adapter }) => ({ ...adapter, backend: "webgpu", hardware: !software }));
+  return [...await devicesOf("deno"), ...await devicesOf("wgpu-native")];
+}
+
+async function devicesOf(provider: GpuProvider): Promise<DeviceInfo[]> {
+  try {
+    const adapters = await listAdapters(provider);
+    if (adapters.length === 0) return [missing(provider, NONE)];
+    return adapters.map(({ software, ...adapter }) => ({ ...adapter, backend: "webgpu", hardware: !software }));
+  } catch (error) {
+    return [missing(provider, error instanceof Error ? error.message : String(error))];
+  }
 }
 
 function missing(provider: GpuProvider, error: string): DeviceInfo {

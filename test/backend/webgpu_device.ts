@@ -7,7 +7,7 @@ import { openProvider } from "../../src/backend/webgpu/provider.ts";
 // weights of several types.
 if (!Deno.env.has("LP_NUM_THREADS")) Deno.env.set("LP_NUM_THREADS", "0");
 
-const adapter = await openProvider("deno").gpu?.requestAdapter();
+const adapter = await openProvider("deno").adapter();
 
 const MISSING = adapter
   ? null
@@ -23,6 +23,11 @@ export function testOnGpu(name: string, fn: () => Promise<void>, missing: string
 const LARGE = ["maxBufferSize", "maxStorageBufferBindingSize"];
 const RAISED = [...LARGE, "maxStorageBuffersPerShaderStage", "maxComputeWorkgroupStorageSize"];
 
+/** The limits that a device with these features is opened with, as large as its adapter has them. */
+export function raisedLimits(features: readonly string[]): readonly string[] {
+  return features.length > 0 ? RAISED : LARGE;
+}
+
 /** Whether the adapter grants subgroups, which it may hide among its features. */
 const subgroups = await request(["subgroups"]).then((device) => device?.destroy() !== null, () => false);
 
@@ -32,12 +37,12 @@ async function request(features: readonly string[]): Promise<GPUDevice> {
   // weights of several types.
   if (!Deno.env.has("LP_NUM_THREADS")) Deno.env.set("LP_NUM_THREADS", "0");
 
-  const adapter = await openProvider("deno").gpu?.requestAdapter();
+  const adapter = await openProvider("deno").adapter();
   if (!adapter) throw new Error("there is no adapter");
   const limits = readLimits(adapter.limits);
   return await adapter.requestDevice({
     requiredFeatures: features as GPUFeatureName[],
-    requiredLimits: Object.fromEntries((features.length > 0 ? RAISED : LARGE).map((name) => [name, limits[name]!])),
+    requiredLimits: Object.fromEntries(raisedLimits(features).map((name) => [name, limits[name]!])),
   });
 }
 

@@ -7,7 +7,7 @@ import { DeviceLostError } from "../../src/backend/backend.ts";
 import { Device, WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
 import { leaveOutOpenGl, openProvider, spareDriverThreads } from "../../src/backend/webgpu/provider.ts";
-import { readMapped } from "../../src/backend/webgpu/readback.ts";
+import { readMapped } from "../../src/backend/webgpu/read_now.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { ReferenceBackend } from "./reference_backend.ts";
 import { deviceOf, testOnGpu } from "./webgpu_device.ts";
@@ -34,7 +34,7 @@ function roundTrip(backend: WebGpuBackend, most: number) {
 Deno.test("open() refuses a provider that is not there, naming it and what to do", async () => {
   await assert.rejects(WebGpuBackend.open({ gpu: "dawn" }), {
     name: "RangeError",
-    message: 'Cannot use "dawn" as the GPU provider: only "deno", the built-in one, is there; leave --gpu out',
+    message: 'Cannot use "dawn" as the GPU provider: only deno, the built-in one, and wgpu-native are there',
   });
 });
 

@@ -73,3 +73,12 @@ Deno.test("devices shows what was chosen by measurement, and measures anew when 
   assert.equal(JSON.parse(json.out).chosen.kernels.chosen.threads, 65536);
   assert.deepEqual(asked, [["models/ring-nano", false], ["m", true], ["models/ring-nano", false]]);
 });
+
+Deno.test("devices --install says what it fetches from where, then where it lies, and does nothing else", async () => {
+  const listDevices = () => Promise.reject(new Error("devices were listed"));
+  const { code, out, err } = await ringlet(["devices", "--install", "wgpu-native"], { host: { listDevices } });
+  assert.equal(code, 0);
+  assert.equal(err, "Fetching wgpu-native 29, 3.5 MB, from https://example.org/wheel\n");
+  assert.equal(out, "/cache/lib\n");
+  assert.equal((await ringlet(["devices", "--install", "dawn"])).code, 2);
+});

@@ -76,6 +76,13 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     modelWork: () => Promise.reject(new Error("there is no model")),
     chunkRows: () => Promise.resolve(256),
     listDevices: () => Promise.resolve([]),
+    plannedGpuInstallation: () => ({
+      version: "29",
+      url: "https://example.org/wheel",
+      bytes: 3_500_000,
+      path: "/cache/lib",
+    }),
+    installGpu: () => Promise.resolve("/cache/lib"),
     deviceChoices: () => Promise.resolve(null),
     modelSize: () =>
       Promise.resolve({

@@ -1,5 +1,5 @@
 /** Which GPUs there are. */
-import { openProvider } from "./provider.ts";
+import { type NamedAdapter, openProvider } from "./provider.ts";
 import type { GpuProvider } from "../../pipeline/messages.ts";
 
 /** One adapter, as the command `devices` lists it. */
@@ -37,23 +37,13 @@ export function isSoftware(info: GPUAdapterInfo): boolean {
   return info.isFallbackAdapter || SOFTWARE.test(adapterName(info));
 }
 
-/** Every adapter that a provider names under some wish; [] where there is none. */
+/** Every adapter that a provider tells of, once each; [] where there is none. */
 export async function listAdapters(provider: GpuProvider = "deno"): Promise<AdapterDescription[]> {
-  const { gpu } = openProvider(provider);
-  const wishes: GPURequestAdapterOptions[] = [
-    { powerPreference: "high-performance" },
-    { powerPreference: "low-power" },
-    { forceFallbackAdapter: true },
-  ];
-  const found = new Map<string, AdapterDescription>();
-  for (const wish of wishes) {
-    const adapter = await gpu?.requestAdapter(wish);
-    if (adapter) found.set(adapterName(adapter.info), describe(provider, adapter));
-  }
-  return [...found.values()];
+  const all = (await openProvider(provider).adapters()).map(describe);
+  return [...new Map(all.map((each) => [`${each.provider}: ${each.name}`, each])).values()];
 }
 
-function describe(provider: GpuProvider, { info, features, limits }: GPUAdapter): AdapterDescription {
+function describe({ provider, adapter: { info, features, limits } }: NamedAdapter): AdapterDescription {
   return {
     provider,
     name: adapterName(info),
@@ -72,7 +62,8 @@ export function readLimits(limits: GPUSupportedLimits): Record<string, number> {
   return Object.fromEntries(names.map((name) => [name, values[name]]).filter(([, value]) => typeof value === "number"));
 }
 
-/** Whether some adapter is more than the CPU in disguise. */
+/** Whether the adapter that a provider would compute on is more than the CPU in disguise. */
 export async function hasHardwareGpu(provider: GpuProvider = "deno"): Promise<boolean> {
-  return (await listAdapters(provider)).some(({ software }) => !software);
+  const adapter = await openProvider(provider).adapter();
+  return adapter !== null && !isSoftware(adapter.info);
 }

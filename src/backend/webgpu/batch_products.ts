@@ -103,7 +103,7 @@ export function batchProduct(
         other_weight: other === null ? nothing : whole(other.weight.values, other.weight.values.dtype),
         other_factors: other === null ? nothing : scaling(recording, other.weight).factors,
         bias: bias === null ? nothing : whole(bias),
-        out: out instanceof GPUBuffer ? out : whole(out),
+        out: "dtype" in out ? whole(out) : out,
         other_out: other === null ? recording.scratch("no other map", 1) : whole(other.out),
       },
       { outputs, other_outputs: otherOutputs, first, count, epsilon: norm?.eps ?? 0 },

@@ -104,7 +104,7 @@ export function decodeProduct(
         weight: buffer,
         factors,
         bias: bias === null ? nothing : whole(bias),
-        out: out instanceof GPUBuffer ? out : whole(out),
+        out: "dtype" in out ? whole(out) : out,
       },
       { outputs, first, count, epsilon: used?.eps ?? 0 },
     );

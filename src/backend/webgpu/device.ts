@@ -3,6 +3,7 @@ import { DeviceLostError } from "../backend.ts";
 import type { GpuProvider, KernelChoice } from "../../pipeline/messages.ts";
 import { adapterName, isSoftware, readLimits } from "./adapters.ts";
 import { openProvider, type Provider } from "./provider.ts";
+import type { ReadNow } from "./read_now.ts";
 
 export interface DeviceOptions {
   readonly gpu: GpuProvider;
@@ -56,12 +57,14 @@ export class Device implements Disposable {
   /** Threads of a workgroup that has much to do: more than a subgroup where they run side by side. */
   readonly wideLanes: number;
   readonly maxBindingBytes: number;
+  /** How to read its buffers without awaiting them. */
+  readonly readNow: ReadNow;
   #broken: Error | null = null;
   readonly #verdicts: Promise<void>[] = [];
 
   private constructor(
     gpu: GPUDevice,
-    { subgroupEnables, serial }: Provider,
+    { subgroupEnables, serial, readNow }: Provider,
     most: number,
     kernels: KernelChoice,
   ) {
@@ -75,6 +78,7 @@ export class Device implements Disposable {
     this.lanes = Math.min(64, Math.max(8, info.subgroupMaxSize || USUAL_SUBGROUP));
     this.software = isSoftware(info);
     this.serial = this.software && serial;
+    this.readNow = readNow;
     // A CPU runs a workgroup's subgroups one after the other, and each barrier between them costs.
     this.wideLanes = this.software ? this.lanes : Math.min(128, 4 * this.lanes);
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.limits;
@@ -101,7 +105,7 @@ export class Device implements Disposable {
     { gpu, device, maxBindingBytes = Infinity, timed = false, kernels = USUAL_KERNELS }: DeviceOptions,
   ): Promise<Device> {
     const provider = openProvider(gpu);
-    return new Device(device ?? await request(provider.gpu, timed), provider, maxBindingBytes, kernels);
+    return new Device(device ?? await request(provider, timed), provider, maxBindingBytes, kernels);
   }
 
   /** Whether kernels use subgroups: the device has them, and they were chosen. */
@@ -155,24 +159,28 @@ export class Device implements Disposable {
 }
 
 /** A device with as many of the wanted features as are granted together, subgroups first. */
-async function request(gpu: GPU, timed: boolean): Promise<GPUDevice> {
+async function request(provider: Provider, timed: boolean): Promise<GPUDevice> {
   const [subgroups, f16, wide] = [...WANTED, WIDE_INTEGERS] as readonly string[] as GPUFeatureName[];
   const choices = [[subgroups!, f16!], [subgroups!], [f16!]];
-  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  const adapter = await provider.adapter();
   if (adapter && isSoftware(adapter.info)) choices.unshift([subgroups!, f16!, wide!], [subgroups!, wide!]);
   for (const features of choices) {
-    const device = await requestWith(gpu, features, timed).catch((error) => {
+    const device = await requestWith(provider, features, timed).catch((error) => {
       if (error instanceof Deno.errors.NotFound) throw error;
       return null;
     });
     if (device !== null) return device;
   }
-  return await requestWith(gpu, [], timed);
+  return await requestWith(provider, [], timed);
 }
 
 /** An adapter gives one device only, hence a new adapter each time. */
-async function requestWith(gpu: GPU, features: readonly GPUFeatureName[], timed: boolean): Promise<GPUDevice> {
-  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+async function requestWith(
+  provider: Provider,
+  features: readonly GPUFeatureName[],
+  timed: boolean,
+): Promise<GPUDevice> {
+  const adapter = await provider.adapter();
   if (!adapter) {
     throw new Deno.errors.NotFound(
       "Cannot open a GPU: there is none; install its Vulkan driver, or use --backend wasm",

@@ -13,11 +13,12 @@ export interface DeviceKey {
 
 /** The device that {@linkcode Device.open} would open; null where there is none. */
 export async function deviceKey(provider: GpuProvider): Promise<DeviceKey | null> {
-  const adapter = await openProvider(provider).gpu?.requestAdapter({ powerPreference: "high-performance" });
+  const adapter = await openProvider(provider).adapter();
   if (!adapter) return null;
   const { vendor, architecture, device } = adapter.info;
   const details = [vendor, architecture, device].filter((detail) => detail !== "");
-  return { device: `${provider}: ${adapterName(adapter.info)} (${details.join(" ")})`, kernels: await kernelsHash() };
+  const [name] = provider.split(":"); // equal adapters are alike
+  return { device: `${name}: ${adapterName(adapter.info)} (${details.join(" ")})`, kernels: await kernelsHash() };
 }
 
 async function kernelsHash(): Promise<string> {

@@ -90,7 +90,7 @@ export function gemm(
         factors,
         bias: bias === null ? recording.memory.nothing : whole(bias),
         places: places?.buffer ?? recording.memory.nothing,
-        out: out instanceof GPUBuffer ? out : whole(out),
+        out: "dtype" in out ? whole(out) : out,
       },
       { columns: width / 4, outputs, ...tiles.columns, first, count },
     );

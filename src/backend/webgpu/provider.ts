@@ -1,29 +1,65 @@
-/** Where a GPU object comes from. */
+/** Where GPUs come from. */
 import type { GpuProvider } from "../../pipeline/messages.ts";
+import { nativeAdapter, nativeAdapters, readNative } from "./native_provider.ts";
+import { readMapped, type ReadNow } from "./read_now.ts";
+
+/** An adapter, and the provider's name with which this one is chosen. */
+export interface NamedAdapter {
+  readonly provider: GpuProvider;
+  readonly adapter: GPUAdapter;
+}
 
 export interface Provider {
-  readonly gpu: GPU;
+  /** The adapter to compute on, anew each time, as it gives one device only; null if there is none. */
+  readonly adapter: () => Promise<GPUAdapter | null>;
+  /** All adapters that the provider tells of. */
+  readonly adapters: () => Promise<NamedAdapter[]>;
   /** Lines that its shader compiler wants at the top of a shader that uses subgroups. */
   readonly subgroupEnables: readonly string[];
   /** Whether software Vulkan computes in the thread that submits, one workgroup after the other. */
   readonly serial: boolean;
+  /** How to read a buffer without awaiting it. */
+  readonly readNow: ReadNow;
 }
 
 /**
  * The WebGPU implementation of that name.
  * @throws {RangeError} if there is none
+ * @throws {LibraryError} if it is a library that cannot be used
  */
 export function openProvider(name: GpuProvider): Provider {
-  if (name !== "deno") {
+  if (name === "dawn") {
     throw new RangeError(
-      `Cannot use "${name}" as the GPU provider: only "deno", the built-in one, is there; leave --gpu out`,
+      `Cannot use "dawn" as the GPU provider: only deno, the built-in one, and wgpu-native are there`,
     );
   }
   silenceDriver();
   leaveOutOpenGl(hasVulkanDriver());
   spareDriverThreads(navigator.hardwareConcurrency);
-  // naga knows the subgroup functions without the line `enable subgroups;`, which it refuses.
-  return { gpu: navigator.gpu, subgroupEnables: [], serial: Deno.env.get("LP_NUM_THREADS") === "0" };
+  // naga, which both have, knows the subgroup functions without the line `enable subgroups;`, which it refuses.
+  const naga = { subgroupEnables: [], serial: Deno.env.get("LP_NUM_THREADS") === "0" };
+  if (name === "deno") return { ...naga, adapter: denoAdapter, adapters: denoAdapters, readNow: readMapped };
+  const wanted = name.slice("wgpu-native:".length);
+  return { ...naga, adapter: () => nativeAdapter(wanted), adapters: nativeAdapters, readNow: readNative };
+}
+
+async function denoAdapter(): Promise<GPUAdapter | null> {
+  return await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? null;
+}
+
+/** Those that Deno gives for some wish. */
+async function denoAdapters(): Promise<NamedAdapter[]> {
+  const wishes: GPURequestAdapterOptions[] = [
+    { powerPreference: "high-performance" },
+    { powerPreference: "low-power" },
+    { forceFallbackAdapter: true },
+  ];
+  const found: NamedAdapter[] = [];
+  for (const wish of wishes) {
+    const adapter = await navigator.gpu?.requestAdapter(wish);
+    if (adapter) found.push({ provider: "deno", adapter });
+  }
+  return found;
 }
 
 /** Without this variable the system's GPU libraries write complaints to our stderr; any folder will do. */

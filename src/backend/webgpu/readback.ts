@@ -5,6 +5,7 @@ import { rest } from "../backend.ts";
 import type { Device } from "./device.ts";
 import { type Kernels, setKernel } from "./kernel.ts";
 import type { Memory } from "./memory.ts";
+import type { ReadNow } from "./read_now.ts";
 
 /** A stretch of a buffer, at multiples of 4 bytes. */
 export interface Source {
@@ -26,9 +27,6 @@ export interface Encoded {
   readonly bytes: number;
 }
 
-/** Gives a mapped buffer's first bytes at once, or throws. */
-export type ReadNow = (buffer: GPUBuffer, bytes: number) => ArrayBuffer;
-
 /** Buffers in rotation: one may still be settling from the read before. */
 const RING = 4;
 
@@ -39,18 +37,6 @@ const PROOF_ROUNDS = 16;
 const TURN_MILLIS = 50;
 
 const MIN_BYTES = 2 ** 14;
-
-/**
- * Deno's mapAsync() polls the device on the calling thread until the GPU is idle, and only then sleeps 10 ms before its
- * promise resolves (ext/webgpu/buffer.rs, Deno 2.9). The data are there when the call returns, and a buffer that was mapped and unmapped
- * once before lets itself be read.
- */
-export function readMapped(buffer: GPUBuffer, bytes: number): ArrayBuffer {
-  buffer.mapAsync(GPUMapMode.READ).catch(() => {});
-  const copy = buffer.getMappedRange(0, bytes).slice(0);
-  buffer.unmap();
-  return copy;
-}
 
 async function readAwaited(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
   await buffer.mapAsync(GPUMapMode.READ);
@@ -89,7 +75,7 @@ export class Readback {
     device: Device,
     memory: Memory,
     kernels: Kernels,
-    readNow: ReadNow = readMapped,
+    readNow: ReadNow = device.readNow,
   ): Promise<Readback> {
     const readback = new Readback(device, readNow);
     readback.#synchronous = await readback.#prove(memory, kernels);

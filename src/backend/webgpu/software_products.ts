@@ -80,7 +80,7 @@ export function softwareProduct(
         weight: buffer,
         factors,
         bias: bias === null ? nothing : whole(bias),
-        out: out instanceof GPUBuffer ? out : whole(out),
+        out: "dtype" in out ? whole(out) : out,
         other_weight: other === null ? nothing : whole(other.weight.values, other.weight.values.dtype),
         other_factors: other === null ? nothing : scaling(recording, other.weight).factors,
         other_out: other === null ? recording.scratch("no other product", 1) : whole(other.out),

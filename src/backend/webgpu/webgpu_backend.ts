@@ -19,7 +19,8 @@ import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
 import { lower, operationsOf } from "./operations.ts";
 import { type Counts, isEqual, WebGpuPlan } from "./plan.ts";
-import { type Begun, type Encoded, Readback, type ReadNow, type Source } from "./readback.ts";
+import { type Begun, type Encoded, Readback, type Source } from "./readback.ts";
+import type { ReadNow } from "./read_now.ts";
 import { own, Recording } from "./recording.ts";
 import { Timer } from "./timer.ts";
 

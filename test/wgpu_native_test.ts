@@ -1,0 +1,130 @@
+/** ring-nano on wgpu-native: golden tokens, a server's answer, and what becomes of a lost or missing device. */
+import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
+import { DeviceLostError, OutOfMemoryError } from "../src/backend/backend.ts";
+import { openProvider } from "../src/backend/webgpu/provider.ts";
+import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
+import { ENUMS } from "../src/backend/webgpu/wgpu_native/webgpu_h.ts";
+import type { WgpuDevice } from "../src/backend/webgpu/wgpu_native/mod.ts";
+import { ChatTemplate } from "../src/chat/template.ts";
+import { Tokenizer } from "../src/chat/tokenizer.ts";
+import { loadConfig } from "../src/model/load_config.ts";
+import { Chat, openEngine } from "../src/mod.ts";
+import { createApp } from "../src/server/app.ts";
+import { testOnNative } from "./backend/wgpu_native/library.ts";
+import { DEVICE_FILE } from "./device_file.ts";
+
+const MODEL = fileURLToPath(new URL("../models/ring-nano", import.meta.url));
+const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+
+interface Golden {
+  readonly prompts: readonly { readonly prompt_ids: readonly number[]; readonly greedy_ids: readonly number[] }[];
+}
+
+testOnNative("wgpu-native gives the golden continuations, and a server answers with it", async () => {
+  const golden = JSON.parse(await Deno.readTextFile(`${MODEL}-golden.json`)) as Golden;
+  const engine = await openEngine({ gpu: "wgpu-native", backend: "webgpu", deviceFile: DEVICE_FILE });
+  const tokenizer = await Tokenizer.fromFile(`${MODEL}/tokenizer.json`);
+  const template = await ChatTemplate.fromDirectory(MODEL);
+  const { eosTokenIds: stopTokens } = await loadConfig(MODEL);
+  await using chat = new Chat({ model: "nano", tokenizer, template, engine, stopTokens });
+  for (const { prompt_ids, greedy_ids } of golden.prompts) {
+    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0 };
+    const generated = engine.generate({
+      ...{ prompt: Uint32Array.from(prompt_ids), maxTokens: greedy_ids.length, stopTokens: [], logprobs: null },
+      ...{ sampling: { ...sampling, frequencyPenalty: 0, logitBias: [], seed: 0 }, thinking: null },
+    });
+    assert.deepEqual(await Array.fromAsync(generated, ({ id }) => id), greedy_ids);
+  }
+  const app = createApp({ name: "nano", model: () => chat, log: () => {} });
+  const body = JSON.stringify({ messages: [{ role: "user", content: "What is 347 + 2589?" }], temperature: 0 });
+  const headers = { "content-type": "application/json" };
+  const answer = await app.fetch(new Request("http://r/v1/chat/completions", { method: "POST", headers, body }));
+  assert.match((await answer.json()).choices[0].message.content, /2936/);
+});
+
+/** A backend on a device of its own, and a step of two rows of which the values come back. */
+async function opened() {
+  const device = await (await openProvider("wgpu-native").adapter())!.requestDevice();
+  const backend = await WebGpuBackend.open({ gpu: "wgpu-native", device });
+  const hidden = backend.tensor("hidden", "f32", [2, 4]);
+  const plan = backend.record({ rows: 2, segments: 1, outputs: 0 }, (ops) => ops.receive(hidden));
+  const rows = Float32Array.from({ length: 8 }, (_, i) => i);
+  const step = { segments: [{ slot: 0, start: 0, rows: 2 }], outputs: new Uint32Array(), rows };
+  const run = async () => [...new Float32Array((await backend.run(plan, step, [{ tensor: hidden, elements: 8 }]))[0]!)];
+  return { device: device as unknown as WgpuDevice, backend, run };
+}
+
+const ROWS = [0, 1, 2, 3, 4, 5, 6, 7];
+
+testOnNative(
+  "a device that is lost in the middle of a step fails it in one sentence, and the next device serves",
+  async () => {
+    const lost = await opened();
+    assert.deepEqual(await lost.run(), ROWS);
+    const submit = lost.device.queue.submit.bind(lost.device.queue);
+    lost.device.queue.submit = (commands) => {
+      submit(commands);
+      lost.device.destroy();
+    };
+    await assert.rejects(lost.run(), (error) => {
+      assert.ok(error instanceof DeviceLostError);
+      assert.match(error.message, /^The GPU .* was lost \(.+\): its work is gone, start the stage again$/);
+      return true;
+    });
+    await assert.rejects(lost.run(), DeviceLostError);
+    const next = await opened();
+    assert.deepEqual(await next.run(), ROWS);
+    next.device.destroy();
+  },
+);
+
+testOnNative("a device without room fails the allocation, and goes on", async () => {
+  const { device, backend, run } = await opened();
+  const create = device.createBuffer.bind(device);
+  device.createBuffer = (descriptor) => {
+    if (descriptor.label === "values") device.heardError(ENUMS.ErrorType.OutOfMemory, "Not enough memory left.");
+    return create(descriptor);
+  };
+  const wanted = ["keys", "values"].map((label) => ({ label, dtype: "f16" as const, shape: [4, 8] }));
+  await assert.rejects(backend.allocate(wanted), OutOfMemoryError);
+  assert.deepEqual(await run(), ROWS);
+  device.destroy();
+});
+
+/** Runs the command line; returns its exit code and what it complains of. */
+async function ringlet(env: Record<string, string>): Promise<readonly [number, string]> {
+  const args = [
+    "run",
+    "-A",
+    MAIN,
+    "generate",
+    "Hi",
+    "--gpu",
+    "wgpu-native",
+    "--backend",
+    "webgpu",
+    "--max-tokens",
+    "1",
+  ];
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, env: { NO_COLOR: "1", ...env } }).output();
+  return [code, new TextDecoder().decode(stderr)];
+}
+
+Deno.test("without the library the command line says in one line how to get it", async () => {
+  const [code, complaint] = await ringlet({ RINGLET_WGPU_NATIVE: "/nowhere/lib.so" });
+  assert.equal(code, 1);
+  assert.equal(
+    complaint,
+    "ringlet: Cannot find wgpu-native: RINGLET_WGPU_NATIVE names /nowhere/lib.so, and there is no such file\n",
+  );
+});
+
+testOnNative("without an adapter it says what to install", async () => {
+  const [code, complaint] = await ringlet({ VK_DRIVER_FILES: "/dev/null", VK_ICD_FILENAMES: "/dev/null" });
+  assert.equal(code, 1);
+  assert.equal(
+    complaint,
+    "ringlet: Cannot open a GPU: there is none; install its Vulkan driver, or use --backend wasm\n",
+  );
+}, Deno.build.os === "linux" ? null : "only Vulkan's loader can be told to find nothing");
