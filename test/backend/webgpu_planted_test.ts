@@ -4,6 +4,7 @@ import { SHADERS } from "../../shaders/mod.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { CASES, checkCase } from "./cases.ts";
 import { plant, type Planted } from "./planted.ts";
+import { SharedDevice } from "./shared_device.ts";
 import { IN_SOFTWARE } from "./software_planted.ts";
 import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
 
@@ -327,15 +328,14 @@ const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
 };
 
 /** Whether some case fails on a device that compiles the kernel with its error. */
-async function isSeen(device: GPUDevice, { kernel, right, wrong, cases }: Planted): Promise<boolean> {
-  const compile = GPUDevice.prototype.createShaderModule.bind(device);
-  device.createShaderModule = (shader) => {
-    if (shader.label !== kernel) return compile(shader);
+async function isSeen(shared: SharedDevice, { kernel, right, wrong, cases }: Planted): Promise<boolean> {
+  const device = shared.view((label, code) => {
+    if (label !== kernel) return code;
     // No assertion: that would pass for a case that fails.
-    if (!shader.code.includes(right)) throw new Error(`"${right}" is not in the text of ${kernel}`);
-    return compile({ ...shader, code: shader.code.replaceAll(right, wrong) });
-  };
-  const backend = await WebGpuBackend.open({ gpu: "deno", device });
+    if (!code.includes(right)) throw new Error(`"${right}" is not in the text of ${kernel}`);
+    return code.replaceAll(right, wrong);
+  });
+  using backend = await WebGpuBackend.open({ gpu: "deno", device });
   const chosen = CASES.filter(({ name }) => cases.test(name));
   assert.ok(chosen.length > 0, `no case matches ${cases}`);
   for (const opCase of chosen) {
@@ -351,13 +351,12 @@ async function isSeen(device: GPUDevice, { kernel, right, wrong, cases }: Plante
 
 for (const { name, features, missing } of VARIANTS) {
   testOnGpu(`an error planted in any kernel ${name} fails a case`, async () => {
-    const device = await deviceOf(features);
+    using shared = new SharedDevice(await deviceOf(features));
     const planted = [...IN_ONE_VARIANT[name]!, ...(name === "with subgroups" ? IN_EVERY_VARIANT : [])];
     const unseen: string[] = [];
     for (const error of planted) {
-      if (!await isSeen(device, error)) unseen.push(`${error.kernel}: "${error.right}" → "${error.wrong}"`);
+      if (!await isSeen(shared, error)) unseen.push(`${error.kernel}: "${error.right}" → "${error.wrong}"`);
     }
-    device.destroy();
     assert.deepEqual(unseen, []);
   }, missing);
 }
