@@ -88,13 +88,12 @@ export class ReferenceRecorder implements Ops {
         const { q, k, v } = prepare(qkv, row, position, how);
         const mixed = new Float64Array(heads * D);
         for (let h = 0; h < heads; h++) {
-          const [query, key, value] = [q[h]!, k[h]!, v[h]!];
           const S = data(state).subarray((slot * heads + h) * D * D, (slot * heads + h + 1) * D * D);
           const decay = begins ? 0 : Math.exp(how.logDecay[h]!);
           for (let a = 0; a < D; a++) {
             for (let b = 0; b < D; b++) {
-              S[a * D + b] = (decay === 0 ? 0 : decay * S[a * D + b]!) + key[a]! * value[b]!;
-              mixed[h * D + b]! += query[a]! * S[a * D + b]! / Math.sqrt(D);
+              S[a * D + b] = (decay === 0 ? 0 : decay * S[a * D + b]!) + k[h]![a]! * v[h]![b]!;
+              mixed[h * D + b]! += q[h]![a]! * S[a * D + b]! / Math.sqrt(D);
             }
           }
         }
