@@ -1,5 +1,6 @@
 /** A chat over an engine that answers every request with the same tokens, and remembers what it was asked. */
-import { Chat, type ChatParts, type TokenGenerator } from "../../src/chat/chat.ts";
+import { Chat, type ChatParts } from "../../src/chat/chat.ts";
+import type { TokenGenerator } from "../../src/chat/generation.ts";
 import type { ChatRequest, Delta } from "../../src/chat/messages.ts";
 import type {
   EngineFinish,
