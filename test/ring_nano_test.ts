@@ -36,7 +36,20 @@ const GREEDY: SamplingParams = {
   seed: 0,
 };
 
-async function openEngine({ name }: TestedBackend, stages: number): Promise<EngineClient> {
+/** Opened once for all tests. */
+const engines = new Map<string, Promise<EngineClient>>();
+Deno.test.afterAll(async () => {
+  for (const engine of engines.values()) await (await engine)[Symbol.asyncDispose]();
+});
+
+function engineOf({ name }: TestedBackend, stages: number): Promise<EngineClient> {
+  const key = `${name} ${stages}`;
+  const engine = engines.get(key) ?? openEngine(name, stages);
+  engines.set(key, engine);
+  return engine;
+}
+
+async function openEngine(name: TestedBackend["name"], stages: number): Promise<EngineClient> {
   const { layers } = await loadConfig(MODEL);
   return await EngineClient.open({
     model: MODEL,
@@ -63,7 +76,7 @@ async function ids(engine: EngineClient, asked: GenerateRequest): Promise<number
 
 testOnBackends("greedy continuations are the golden file's, with 1 and with 3 stages", async (backend) => {
   for (const stages of [1, 3]) {
-    await using engine = await openEngine(backend, stages);
+    const engine = await engineOf(backend, stages);
     for (const { name, prompt_ids, greedy_ids } of golden.prompts) {
       assert.deepEqual(
         await ids(engine, request(prompt_ids, greedy_ids.length)),
@@ -75,7 +88,7 @@ testOnBackends("greedy continuations are the golden file's, with 1 and with 3 st
 });
 
 testOnBackends("score() gives the golden file's largest logits", async (backend) => {
-  await using engine = await openEngine(backend, 1);
+  const engine = await engineOf(backend, 1);
   for (const { name, prompt_ids, last_top10 } of golden.prompts) {
     const tokens = Uint32Array.from(prompt_ids);
     const rows = await Array.fromAsync(engine.score({ tokens, logits: true, chunks: [] }));
@@ -93,7 +106,7 @@ Deno.test("a seed gives the same tokens on every backend, with 1, 2 and 3 stages
   const all: number[][] = [];
   for (const backend of BACKENDS.filter(({ missing }) => missing === null)) {
     for (const stages of [1, 2, 3]) {
-      await using engine = await openEngine(backend, stages);
+      const engine = await engineOf(backend, stages);
       all.push(await ids(engine, asked));
     }
   }

@@ -1,38 +1,16 @@
 /** Conversations and raw completions with a model: text in, deltas out. */
 import type { EngineInfo, EngineStatus } from "../pipeline/messages.ts";
-import type {
-  EngineFinish,
-  GeneratedToken,
-  GenerateRequest,
-  GenerateStats,
-  Grammar,
-  ScoreRequest,
-  ScoreRows,
-} from "../pipeline/requests.ts";
+import type { GenerateRequest, Grammar, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { answerGrammar, grammarField } from "./answer_grammar.ts";
-import { DeltaWriter } from "./delta_writer.ts";
 import { echoPrompt } from "./echo.ts";
-import type { ChatRequest, CompletionRequest, Delta, FinishReason, GenerationOptions } from "./messages.ts";
+import { type Generation, runGeneration, type TokenGenerator } from "./generation.ts";
+import type { ChatRequest, CompletionRequest, Delta, GenerationOptions } from "./messages.ts";
 import { checkOptions, fillSampling } from "./options.ts";
 import { OutputParser, THOUGHT_END } from "./output_parser.ts";
 import { encodePrompt, type Prompt } from "./prompt.ts";
-import { EngineGrammarError, RequestError } from "./request_error.ts";
+import { RequestError } from "./request_error.ts";
 import type { ChatTemplate } from "./template.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-
-/** What a conversation needs of an engine; `EngineClient` is one. */
-export interface TokenGenerator extends AsyncDisposable {
-  readonly info: EngineInfo;
-  /** Why it can do nothing any more, or null. */
-  readonly failure: Error | null;
-  status(): Promise<EngineStatus>;
-  /** Tokens as they come. Ending the iteration early aborts the generation. */
-  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GeneratedToken> & {
-    readonly result: Promise<{ readonly finish: EngineFinish; readonly stats: GenerateStats }>;
-  };
-  /** Log-probabilities of given tokens, a stretch at a time. */
-  score(request: ScoreRequest, signal?: AbortSignal): AsyncIterable<ScoreRows>;
-}
 
 export interface ChatParts {
   /** The model's name. */
@@ -44,17 +22,6 @@ export interface ChatParts {
   readonly engine: TokenGenerator;
   /** Every token that ends an answer, of config.json and generation_config.json. */
   readonly stopTokens: readonly number[];
-}
-
-interface Generation {
-  readonly request: GenerateRequest;
-  readonly parser: OutputParser | null;
-  readonly stop: readonly string[];
-  /** End behind the first call. */
-  readonly oneCall?: boolean;
-  /** What is to blame where an answer cannot be held to its grammar. */
-  readonly blame?: RequestError["field"];
-  readonly signal: AbortSignal | undefined;
 }
 
 /** Tokens of a prompt from which on it may be worth it to keep its beginnings. */
@@ -236,49 +203,7 @@ export class Chat implements AsyncDisposable {
     yield { type: "finish", reason: "length", usage, timings };
   }
 
-  /** @param before Characters that are written before the answer. */
-  async *#run({ request, parser, stop, oneCall, blame, signal }: Generation, before = 0): AsyncGenerator<Delta> {
-    const { engine } = this.#parts;
-    const tokenizer = this.#tokenizer("prompt");
-    const writer = new DeltaWriter(tokenizer, parser, stop, before);
-    const generation = engine.generate(request, signal);
-    const enough = () => writer.stopped || (oneCall === true && parser?.behindCall === true);
-    let generated = 0;
-    for await (const token of blame ? blaming(generation, blame) : generation) {
-      generated++;
-      if (request.stopTokens.includes(token.id)) continue;
-      yield* writer.push(token);
-      if (enough()) break;
-    }
-    const { finish, stats } = await generation.result;
-    if (finish === "abort" && !enough()) {
-      throw signal?.reason ?? new DOMException("The generation was ended", "AbortError");
-    }
-    yield* writer.end();
-    yield {
-      type: "finish",
-      reason: finishReason(enough() ? "stop" : finish, parser?.calls ?? 0),
-      usage: {
-        promptTokens: request.prompt.length,
-        completionTokens: generated,
-        cachedTokens: stats.cachedTokens,
-        reasoningTokens: writer.reasoningTokens,
-      },
-      timings: { prefillMillis: stats.prefillMillis, decodeMillis: stats.decodeMillis },
-    };
+  #run(generation: Generation, before = 0): AsyncGenerator<Delta> {
+    return runGeneration(this.#parts.engine, this.#tokenizer("prompt"), generation, before);
   }
-}
-
-/** The tokens of an answer; where it cannot be held to its grammar, that is the request's fault. */
-async function* blaming(tokens: AsyncIterable<GeneratedToken>, field: RequestError["field"]) {
-  try {
-    yield* tokens;
-  } catch (error) {
-    throw error instanceof EngineGrammarError ? new RequestError(error.message, field) : error;
-  }
-}
-
-function finishReason(finish: EngineFinish, calls: number): FinishReason {
-  if (finish === "length") return "length";
-  return calls > 0 ? "tool_calls" : "stop";
 }

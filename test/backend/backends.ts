@@ -2,7 +2,9 @@
 import type { Backend } from "../../src/backend/backend.ts";
 import { listAdapters } from "../../src/backend/webgpu/adapters.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
+import { Device } from "../../src/backend/webgpu/device.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { SharedDevice } from "./shared_device.ts";
 
 export interface TestedBackend {
   readonly name: "wasm" | "webgpu";
@@ -13,11 +15,20 @@ export interface TestedBackend {
 
 const adapters = await listAdapters();
 
+/** All backends of a test file have one. */
+let shared: Promise<SharedDevice> | null = null;
+Deno.test.afterAll(async () => (await shared)?.[Symbol.dispose]());
+
+async function openWebGpu(): Promise<Backend> {
+  shared ??= Device.open({ gpu: "deno" }).then(({ gpu }) => new SharedDevice(gpu));
+  return await WebGpuBackend.open({ gpu: "deno", device: (await shared).view() });
+}
+
 export const BACKENDS: readonly TestedBackend[] = [
   { name: "wasm", open: () => WasmBackend.open(), missing: null },
   {
     name: "webgpu",
-    open: () => WebGpuBackend.open({ gpu: "deno" }),
+    open: openWebGpu,
     missing: adapters.length > 0
       ? null
       : "there is no WebGPU adapter (on Debian, apt-get install mesa-vulkan-drivers gives a software one)",

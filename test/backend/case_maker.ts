@@ -19,9 +19,9 @@ function encode(type: WeightType, values: Float32Array): Uint8Array {
   if (type === "f16") return new Uint8Array(new Float16Array(values).buffer);
   if (type === "bf16") {
     const words = new Uint32Array(values.buffer);
-    return new Uint8Array(Uint16Array.from(words, (word) => word >>> 16).buffer);
+    return new Uint8Array(new Uint16Array(words.map((word) => word >>> 16)).buffer);
   }
-  const codes = Uint8Array.from(values, (value) => Math.floor((value + 1) * 128) & 0xff);
+  const codes = new Uint8Array(values.map((value) => Math.floor((value + 1) * 128) & 0xff));
   if (type === "q4") return codes.subarray(codes.length / 2).map((code, i) => code & 15 | codes[i]! & 0xf0);
   return type === "q8" ? codes : codes.map((code) => (code & 0x7f) === 0x7f ? code - 1 : code);
 }
@@ -41,7 +41,7 @@ export class CaseMaker {
   }
 
   #values(count: number, spread: number, centre = 0): Float32Array {
-    return Float32Array.from({ length: count }, () => centre + spread * this.#random());
+    return new Float32Array(count).map(() => centre + spread * this.#random());
   }
 
   #filled(label: string, type: WeightType, shape: readonly number[], values: Float32Array): Tensor {

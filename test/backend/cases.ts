@@ -1,7 +1,7 @@
 /** The one table of kernel cases: every backend runs it against the float64 loops, benchmarks time it. */
 import { strict as assert } from "node:assert";
 import type { Backend, Capacity, Read, StepInput } from "../../src/backend/backend.ts";
-import { elements } from "../../src/backend/tensor.ts";
+import { elements, type Tensor } from "../../src/backend/tensor.ts";
 import { ATTENTION_CASES } from "./attention_cases.ts";
 import { CaseMaker } from "./case_maker.ts";
 import { DRAW_CASES } from "./draw_cases.ts";
@@ -52,19 +52,30 @@ export async function runCase(backend: Backend, { steps, prepare }: OpCase): Pro
   return all;
 }
 
-const expectations = new Map<OpCase, Promise<ArrayBuffer[][]>>();
+/** What the reference gives for the results of a case. */
+interface Expectation {
+  readonly tensors: readonly Tensor[];
+  /** By step, then by tensor. */
+  readonly values: readonly (readonly ArrayBuffer[])[];
+}
 
-/** The reference's results, computed once for all backends. */
-function expectation(opCase: OpCase): Promise<ArrayBuffer[][]> {
-  const known = expectations.get(opCase) ?? runCase(new ReferenceBackend(), opCase);
+const expectations = new Map<OpCase, Promise<Expectation>>();
+
+/** Computed once for all backends. */
+function expectation(opCase: OpCase): Promise<Expectation> {
+  const known = expectations.get(opCase) ?? expect(opCase);
   expectations.set(opCase, known);
   return known;
 }
 
+async function expect(opCase: OpCase): Promise<Expectation> {
+  const { results: tensors } = opCase.prepare(new CaseMaker(new ReferenceBackend(), 20));
+  return { tensors, values: await runCase(new ReferenceBackend(), opCase) };
+}
+
 /** Throws AssertionError unless a backend's results are the reference's: indices equal, values within rounding. */
 export async function checkCase(backend: Backend, opCase: OpCase): Promise<void> {
-  const expected = await expectation(opCase);
-  const { results: tensors } = opCase.prepare(new CaseMaker(new ReferenceBackend(), 20));
+  const { tensors, values: expected } = await expectation(opCase);
   const actual = await runCase(backend, opCase);
   expected.forEach((results, step) =>
     results.forEach((buffer, i) => {
@@ -72,7 +83,7 @@ export async function checkCase(backend: Backend, opCase: OpCase): Promise<void>
       const where = `${opCase.name}: ${label} after step ${step}`;
       if (dtype === "u32") assert.deepEqual(new Uint32Array(actual[step]![i]!), new Uint32Array(buffer), where);
       else {
-        const values = Float32Array.from(decode(dtype, new Uint8Array(actual[step]![i]!)));
+        const values = new Float32Array(decode(dtype, new Uint8Array(actual[step]![i]!)));
         compare(values, new Float32Array(buffer), opCase.bounds?.[label] ?? TOLERANCE, where);
       }
     })

@@ -132,7 +132,7 @@ export class ReferenceRecorder implements Ops {
           );
           const probs = scores(logits, "softmax");
           const target = rowOf(out, row).subarray(h * D, (h + 1) * D).fill(0);
-          probs.forEach((p, at_) => target.forEach((_, d) => target[d]! += p * at("values", at_, g)[d]!));
+          probs.forEach((p, seen) => at("values", seen, g).forEach((value, d) => target[d]! += p * value));
         }
       }
     });

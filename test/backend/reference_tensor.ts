@@ -25,21 +25,36 @@ export function weightAt(weight: Weight, matrix: number, n: number, k: number): 
   return weight.values.dtype === "q4" ? code * factors[2 * block]! + factors[2 * block + 1]! : code * factors[block]!;
 }
 
+const matrices = new WeakMap<Weight, Map<number, Float64Array>>();
+
+/** W[matrix], [N, K], made once: no case writes its weights again. */
+function matrixOf(weight: Weight, matrix: number): Float64Array {
+  const known = matrices.get(weight) ?? new Map<number, Float64Array>();
+  matrices.set(weight, known);
+  const [N, K] = weight.values.shape.slice(-2) as [number, number];
+  const made = known.get(matrix) ??
+    new Float64Array(N * K).map((_, i) => weightAt(weight, matrix, Math.floor(i / K), i % K));
+  known.set(matrix, made);
+  return made;
+}
+
 /** x @ W[matrix]^T for one row. */
 export function apply(weight: Weight, x: Float64Array, matrix = 0): Float64Array {
   const [N, K] = weight.values.shape.slice(-2) as [number, number];
-  return Float64Array.from({ length: N }, (_, n) => {
+  const W = matrixOf(weight, matrix);
+  return new Float64Array(N).map((_, n) => {
     let sum = 0;
-    for (let k = 0; k < K; k++) sum += x[k]! * weightAt(weight, matrix, n, k);
+    for (let k = 0; k < K; k++) sum += x[k]! * W[n * K + k]!;
     return sum;
   });
 }
 
-const E4M3 = (code: number): number => {
+/** The number of each code. */
+const E4M3 = Float32Array.from({ length: 256 }, (_, code) => {
   const [exponent, mantissa] = [(code >> 3) & 15, code & 7];
   const magnitude = exponent === 0 ? mantissa * 2 ** -9 : (1 + mantissa / 8) * 2 ** (exponent - 7);
   return code & 0x80 ? -magnitude : magnitude;
-};
+});
 
 /** `bytes` as numbers; the buffer may start anywhere. */
 export function decode(dtype: DataType, bytes: Uint8Array): ArrayLike<number> {
@@ -47,8 +62,8 @@ export function decode(dtype: DataType, bytes: Uint8Array): ArrayLike<number> {
   if (dtype === "f32") return new Float32Array(buffer);
   if (dtype === "u32") return new Uint32Array(buffer);
   if (dtype === "f16") return new Float16Array(buffer);
-  if (dtype === "f8_e4m3") return Array.from(bytes, E4M3);
+  if (dtype === "f8_e4m3") return new Float32Array(bytes).map((code) => E4M3[code]!);
   if (dtype === "q8") return new Int8Array(buffer);
-  if (dtype === "q4") return Array.from(bytes).flatMap((pair) => [pair & 15, pair >> 4]);
-  return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (code) => code << 16).buffer);
+  if (dtype === "q4") return new Uint8Array(2 * bytes.length).map((_, i) => bytes[i >> 1]! >> 4 * (i & 1) & 15);
+  return new Float32Array(new Uint32Array(new Uint16Array(buffer)).map((code) => code << 16).buffer);
 }

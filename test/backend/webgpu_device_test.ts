@@ -6,7 +6,6 @@ import { hasHardwareGpu, isSoftware, listAdapters } from "../../src/backend/webg
 import { DeviceLostError } from "../../src/backend/backend.ts";
 import { Device, WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
-import { leaveOutOpenGl, openProvider, spareDriverThreads } from "../../src/backend/webgpu/provider.ts";
 import { readMapped } from "../../src/backend/webgpu/read_now.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { ReferenceBackend } from "./reference_backend.ts";
@@ -36,48 +35,6 @@ Deno.test("open() refuses a provider that is not there, naming it and what to do
     name: "RangeError",
     message: 'Cannot use "dawn" as the GPU provider: only deno, the built-in one, and wgpu-native are there',
   });
-});
-
-Deno.test("spareDriverThreads() keeps llvmpipe in one thread on two processors, unless the user says otherwise, and openProvider() says so", () => {
-  const name = "LP_NUM_THREADS";
-  const before = Deno.env.get(name);
-  const after = (processors: number, wanted: string | null) => {
-    if (wanted === null) Deno.env.delete(name);
-    else Deno.env.set(name, wanted);
-    spareDriverThreads(processors);
-    return Deno.env.get(name);
-  };
-  try {
-    assert.equal(after(2, null), "0");
-    assert.equal(after(2, "2"), "2");
-    assert.equal(after(3, null), undefined);
-    Deno.env.set(name, "2");
-    assert.equal(openProvider("deno").serial, false);
-    Deno.env.set(name, "0");
-    assert.equal(openProvider("deno").serial, true);
-  } finally {
-    if (before === undefined) Deno.env.delete(name);
-    else Deno.env.set(name, before);
-  }
-});
-
-Deno.test("leaveOutOpenGl() asks for Vulkan alone where there is a driver for it, unless the user says otherwise", () => {
-  const name = "DENO_WEBGPU_BACKEND";
-  const before = Deno.env.get(name);
-  const after = (vulkan: boolean, wanted: string | null) => {
-    if (wanted === null) Deno.env.delete(name);
-    else Deno.env.set(name, wanted);
-    leaveOutOpenGl(vulkan);
-    return Deno.env.get(name);
-  };
-  try {
-    assert.equal(after(true, null), "vulkan");
-    assert.equal(after(true, "gl"), "gl");
-    assert.equal(after(false, null), undefined);
-  } finally {
-    if (before === undefined) Deno.env.delete(name);
-    else Deno.env.set(name, before);
-  }
 });
 
 testOnGpu(

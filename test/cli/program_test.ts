@@ -62,17 +62,6 @@ Deno.test("a model that cannot be loaded exits 1 with one line", async () => {
   assert.deepEqual([code, err], [1, "ringlet: Cannot open x as a checkpoint\n"]);
 });
 
-Deno.test("DEBUG=1 adds the stack", async () => {
-  Deno.env.set("DEBUG", "1");
-  try {
-    const load = () => Promise.reject(new RangeError("Cannot open x"));
-    const { err } = await ringlet(["generate", "Hi"], { host: { load } });
-    assert.match(err, /program_test\.ts:\d+/);
-  } finally {
-    Deno.env.delete("DEBUG");
-  }
-});
-
 Deno.test("an aborted command exits 130 in silence", async () => {
   const script = [content("a"), () => Promise.reject(new DOMException("Ended", "AbortError"))];
   const { code, out, err } = await ringlet(["generate", "Hi"], { script });

@@ -66,19 +66,26 @@ for (const decay of ["hf", "mlx"] as const) {
 
 const python = await findPython();
 
-testOnBackends("forward() gives the reference's logits of fresh checkpoints", async (backend) => {
-  // Other ones each day, and the same all day, so that a failure can be looked into.
-  const seed = 10 * Math.floor(Date.now() / 86_400_000);
+/** Checkpoints made for this run: other ones each day, and the same all day, so that a failure can be looked into. */
+async function makeFresh(): Promise<{ folder: string; tinies: readonly Tiny[] }> {
+  const first = 10 * Math.floor(Date.now() / 86_400_000);
+  const folder = await Deno.makeTempDir();
+  const tinies: Tiny[] = [];
   for (const [i, variant] of VARIANT_NAMES.entries()) {
-    const folder = await Deno.makeTempDir();
-    try {
-      const tiny = await makeTiny(python!, `${folder}/${variant}-seed-${seed + i}`, variant, {
-        seed: seed + i,
-        count: 40,
-      });
-      await check(backend, { tiny, stages: 2, decay: "serving", readings: ["prefill", "pieces"] });
-    } finally {
-      await Deno.remove(folder, { recursive: true });
-    }
+    const seed = first + i;
+    tinies.push(await makeTiny(python!, `${folder}/${variant}-seed-${seed}`, variant, { seed, count: 40 }));
+  }
+  return { folder, tinies };
+}
+
+let fresh: ReturnType<typeof makeFresh> | null = null;
+Deno.test.afterAll(async () => {
+  if (fresh !== null) await Deno.remove((await fresh).folder, { recursive: true });
+});
+
+testOnBackends("forward() gives the reference's logits of fresh checkpoints", async (backend) => {
+  const { tinies } = await (fresh ??= makeFresh());
+  for (const tiny of tinies) {
+    await check(backend, { tiny, stages: 2, decay: "serving", readings: ["prefill", "pieces"] });
   }
 }, python === null ? "no Python with numpy is there" : null);

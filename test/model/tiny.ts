@@ -87,8 +87,9 @@ export async function makeTiny(
     await Deno.remove(out);
     return { tokens, logits: Float32Array.from(logits.flat()) };
   };
-  const { tokens } = await golden("serving");
-  return { folder, tokens: Uint32Array.from(tokens), logits: async (decay) => (await golden(decay)).logits };
+  const serving = await golden("serving");
+  const logits = async (decay: DecayConvention) => (decay === "serving" ? serving : await golden(decay)).logits;
+  return { folder, tokens: Uint32Array.from(serving.tokens), logits };
 }
 
 /** A committed variant. */

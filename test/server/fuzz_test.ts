@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Chat, type TokenGenerator } from "../../src/chat/chat.ts";
+import { Chat } from "../../src/chat/chat.ts";
+import type { TokenGenerator } from "../../src/chat/generation.ts";
 import type { EngineFinish, GenerateRequest, ScoreRequest } from "../../src/pipeline/requests.ts";
 import { createApp } from "../../src/server/app.ts";
 import { template, tokenizer } from "../chat/ring_nano.ts";

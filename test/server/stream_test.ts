@@ -25,14 +25,12 @@ Deno.test("a stream begins before its first delta, and says that it is there whi
 Deno.test("a client that does not read is cut after a time, and its generation with it", async () => {
   const script = () => endless(content("x".repeat(100_000)));
   await using server = await serveLive(script, { traffic: new Traffic({ stall: 300 }) });
-  const before = Deno.memoryUsage().rss;
   using _idle = await send(server.port, rawPost(chatBody(true)));
   await until(() => server.model.running === 1, "the generation");
   await until(() => server.entries.length === 1, "the end of the request");
   assert.equal(server.entries[0]?.status, 499);
   assert.match(`${server.entries[0]?.error}`, /did not read for 0.3 s/);
   assert.deepEqual([server.model.running, server.traffic.running], [0, 0]);
-  assert.ok(Deno.memoryUsage().rss - before < 100e6, "what nobody reads fills the memory");
 });
 
 Deno.test("a client that reads slowly, but does, gets everything", async () => {

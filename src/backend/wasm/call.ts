@@ -74,11 +74,25 @@ export function lengthOf(range: Range, counts: Counts): number {
   return range.size * countOf(counts, range.each);
 }
 
+/** What a call takes, in multiplications. */
+function workOf(range: Range, counts: Counts): number {
+  return lengthOf(range, counts) * range.work * countOf(counts, range.times);
+}
+
+/**
+ * For how many threads a step has work: as many as its calls have pieces of the least size on an average, of those that can be cut. Each
+ * thread more must be woken, and asks for every piece.
+ */
+export function threadsFor(ranges: readonly Range[], counts: Counts, { threads, leastWork }: Cut): number {
+  const works = ranges.map((range) => workOf(range, counts)).filter((work) => work >= 2 * leastWork);
+  const sum = works.reduce((sum, work) => sum + work, 0);
+  return works.length === 0 ? 1 : Math.min(threads, Math.floor(sum / works.length / leastWork));
+}
+
 /** Into how many pieces a call is cut. */
 export function piecesOf(range: Range, counts: Counts, { threads, leastWork }: Cut): number {
   if (threads === 1) return 1;
-  const length = lengthOf(range, counts);
-  const work = length * range.work * countOf(counts, range.times);
+  const [length, work] = [lengthOf(range, counts), workOf(range, counts)];
   const least = Math.min(threads, Math.floor(work / leastWork));
   const more = Math.min(PIECES_EACH, Math.floor(work / (threads * WORTH_MORE * leastWork))) * threads;
   return Math.max(1, Math.min(Math.max(least, more), Math.floor(length / range.grain)));

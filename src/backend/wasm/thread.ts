@@ -3,7 +3,7 @@ import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import { join } from "../../../wasm/memory.ts";
 import type { Joining, SharedPlan } from "./threads.ts";
-import { BOARD_WORDS, Tickets } from "./tickets.ts";
+import { boardWords, Tickets } from "./tickets.ts";
 import { Walk } from "./walk.ts";
 
 /** Computes until the stage lets it go; the thread hears nothing else meanwhile. */
@@ -15,12 +15,12 @@ export function serveThread(port: MessagePort): void {
 }
 
 function compute(joining: Joining, port: MessagePort): void {
-  const { memory, board } = joining;
-  const tickets = new Tickets(new Int32Array(memory.buffer, board, BOARD_WORDS));
+  const { memory, board, index, threads } = joining;
+  const tickets = new Tickets(new Int32Array(memory.buffer, board, boardWords(threads)));
   try {
     const kernels = join<KernelsExports>(joining);
     const walks: Walk[] = [];
-    for (let run = tickets.nextRun(0); run !== null; run = tickets.nextRun(run.number)) {
+    for (let run = tickets.nextRun(index, 0); run !== null; run = tickets.nextRun(index, run.number)) {
       while (walks.length <= run.plan) {
         const plan: SharedPlan = receiveMessageOnPort(port)!.message;
         walks.push(new Walk(plan, [], kernels, joining));

@@ -4,7 +4,7 @@ import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Shared } from "../../../wasm/memory.ts";
 import { DeviceLostError } from "../backend.ts";
 import type { Counts, Cut, PlannedCall } from "./call.ts";
-import { BOARD_WORDS, Tickets } from "./tickets.ts";
+import { boardWords, type Run, Tickets } from "./tickets.ts";
 import { type Place, Walk } from "./walk.ts";
 
 /** Stage → thread, once. */
@@ -56,14 +56,13 @@ export class Threads implements Disposable {
   /** Goes through a plan once. Throws DeviceLostError if a thread failed, now or before. */
   run({ number, walk }: ThreadsPlan, counts: Counts): void {
     if (this.#tickets?.open === false) throw new DeviceLostError(`A thread of the CPU failed: ${this.#reason()}`);
-    const shares = walk.cut(counts);
-    if (this.#tickets === null || !shares) walk.alone();
-    else this.#runShared(this.#tickets, number, walk, counts);
+    const threads = walk.cut(counts);
+    if (this.#tickets === null || threads === 1) walk.alone();
+    else this.#runShared(this.#tickets, walk, this.#tickets.begin(number, counts, threads));
   }
 
-  #runShared(tickets: Tickets, number: number, walk: Walk, counts: Counts): void {
+  #runShared(tickets: Tickets, walk: Walk, run: Run): void {
     try {
-      const run = tickets.begin(number, counts);
       if (walk.share(run, tickets) && tickets.wait(walk.end(run))) return;
     } catch (error) {
       tickets.fail();
@@ -87,10 +86,11 @@ export class Threads implements Disposable {
 
 /** Lets the threads behind `ports` into the memory. */
 function joined(memory: Memory<KernelsExports>, ports: readonly MessagePort[], cut: Cut): Tickets {
-  const board = memory.alloc("i32", BOARD_WORDS);
+  const words = boardWords(cut.threads);
+  const board = memory.alloc("i32", words);
   ports.forEach((port, i) => {
     const joining: Joining = { ...memory.share(), board, ...cut, index: i + 1 };
     port.postMessage(joining);
   });
-  return new Tickets(memory.view("i32", board, BOARD_WORDS));
+  return new Tickets(memory.view("i32", board, words));
 }

@@ -4,18 +4,20 @@ import { COUNTS, type Counts } from "./call.ts";
 /** What is read together lies in one line of the cache, what is written often in a line of its own. */
 const LINE = 32; // words: two lines, as they are fetched in pairs
 
-/** Odd while the words behind it are written. */
+/** The number of the run that is on; odd while the words behind it are written. */
 const RUN = 0;
-/** Behind the words that threads wait on: how many sleep over it. */
-const SLEEPERS = 1;
-const [STATE, PLAN, FIRST, FIRST_COUNT] = [2, 3, 4, 5];
+const [STATE, PLAN, FIRST, FIRST_COUNT] = [1, 2, 3, 4];
 /** The next piece to be taken. */
 const NEXT = LINE;
 /** All pieces below were done. Numbers go on from run to run, and begin again behind 2^32. */
 const DONE = 2 * LINE;
+/** The last run that further thread 1, 2, … was called to. */
+const calledTo = (thread: number): number => (2 + thread) * LINE;
+/** Behind the words that threads wait on, DONE and their calls: how many sleep over it. */
+const SLEEPERS = 1;
 
-/** Words of a board. */
-export const BOARD_WORDS = 3 * LINE;
+/** Words of the board of so many threads, the stage's own included. */
+export const boardWords = (threads: number): number => calledTo(threads);
 
 const [OPEN, FAILED, CLOSED] = [0, 1, 2];
 
@@ -78,32 +80,35 @@ export class Tickets {
     return !before(Atomics.load(this.#words, DONE), number);
   }
 
-  /** The run after the one that was number `last`, and its own number; null when there will be none. */
-  nextRun(last: number): (Run & { readonly number: number }) | null {
+  /**
+   * What runs once `thread` is called to a run behind number `last`, with its own number; null when there will be none. A thread that is
+   * late may come to a run that it was not called to, where it finds less to do.
+   */
+  nextRun(thread: number, last: number): (Run & { readonly number: number }) | null {
     const words = this.#words;
-    const isNew = () => {
-      const number = Atomics.load(words, RUN);
-      return number !== last && (number & 1) === 0;
-    };
-    while (this.#waitOn(RUN, isNew)) {
+    const call = calledTo(thread);
+    while (this.#waitOn(call, () => before(last, Atomics.load(words, call)))) {
       const number = Atomics.load(words, RUN);
       const counts = COUNTS.map((_, i) => Atomics.load(words, FIRST_COUNT + i));
       const run = { number, plan: Atomics.load(words, PLAN), first: Atomics.load(words, FIRST), counts };
-      if (isNew() && Atomics.load(words, RUN) === number) return run; // or else another one has begun meanwhile
+      if ((number & 1) === 0 && Atomics.load(words, RUN) === number) return run; // or else another one has begun meanwhile
     }
     return null;
   }
 
-  /** Begins a run, when the one before is over. */
-  begin(plan: number, counts: Counts): Run {
+  /** Begins a run of so many threads, when the one before is over. */
+  begin(plan: number, counts: Counts, threads: number): Run {
     const words = this.#words;
     const first = this.next;
     Atomics.add(words, RUN, 1);
     Atomics.store(words, PLAN, plan);
     Atomics.store(words, FIRST, first);
     counts.forEach((count, i) => Atomics.store(words, FIRST_COUNT + i, count));
-    Atomics.add(words, RUN, 1);
-    this.#wake(RUN);
+    const number = Atomics.add(words, RUN, 1) + 1;
+    for (let thread = 1; thread < threads; thread++) {
+      Atomics.store(words, calledTo(thread), number);
+      this.#wake(calledTo(thread));
+    }
     return { plan, first, counts };
   }
 
@@ -120,7 +125,7 @@ export class Tickets {
   /** Changes the words that others wait on, so that none goes to sleep over it. */
   #end(state: number): void {
     if (Atomics.compareExchange(this.#words, STATE, OPEN, state) !== OPEN) return;
-    for (const word of [RUN, DONE]) {
+    for (let word = DONE; word < this.#words.length; word += LINE) {
       Atomics.sub(this.#words, word, 1 << 30);
       Atomics.notify(this.#words, word);
     }

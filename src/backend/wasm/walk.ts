@@ -1,7 +1,7 @@
 /** A plan as one thread goes through it: its calls, cut into pieces as all threads cut them, and taken piece by piece. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import { BoundCall } from "./bound_call.ts";
-import type { Counts, Cut, PlannedCall } from "./call.ts";
+import { type Counts, type Cut, type PlannedCall, type Range, threadsFor } from "./call.ts";
 import type { Run, Tickets } from "./tickets.ts";
 
 /** Which of the threads that share a plan this is, and how they cut it. */
@@ -25,11 +25,13 @@ interface Task {
 /** A plan of one thread. */
 export class Walk {
   readonly #calls: readonly { readonly call: BoundCall | OwnWork; readonly beside: boolean }[];
+  readonly #ranges: readonly Range[];
   readonly #place: Place;
   #tasks: Task[] = [];
   /** Gates behind which there is work for several threads, or for the stage's own. */
   #calling = new Set<number>();
   #counts: Counts = [];
+  #threads = 1;
 
   /** `own` does in its turn what only this thread can; empty for threads that cannot. */
   constructor(calls: readonly PlannedCall[], own: readonly (() => void)[], kernels: KernelsExports, place: Place) {
@@ -38,13 +40,14 @@ export class Walk {
       call: call.kernel === null ? todo.next().value ?? null : new BoundCall(call, kernels, place.index),
       beside: call.beside,
     }));
+    this.#ranges = calls.flatMap((call) => call.kernel === null ? [] : [call.range]);
     this.#place = place;
   }
 
-  /** Cuts the calls for a step, and tells whether there is anything to share. */
-  cut(counts: Counts): boolean {
+  /** Cuts the calls for a step, and tells how many threads it has work for. */
+  cut(counts: Counts): number {
     if (this.#counts.length === 0 || counts.some((count, i) => count !== this.#counts[i])) this.#cut(counts);
-    return this.#tasks.some(({ pieces }) => pieces > 1);
+    return this.#threads;
   }
 
   /** Makes all calls, where none is cut. */
@@ -80,6 +83,7 @@ export class Walk {
   #cut(counts: Counts): void {
     this.#counts = counts;
     this.#tasks = [];
+    this.#threads = threadsFor(this.#ranges, counts, this.#place);
     for (const { call, beside } of this.#calls) this.#add(call, beside, counts);
     const gates = Map.groupBy(this.#tasks, ({ gate }) => gate);
     const calling = gates.entries().filter(([, tasks]) => tasks.length > 1 || !isWhole(tasks[0]!));
@@ -88,7 +92,7 @@ export class Walk {
 
   /** Small calls that follow each other become one task: to hand over each would take longer. */
   #add(call: BoundCall | OwnWork, beside: boolean, counts: Counts): void {
-    const pieces = call instanceof BoundCall ? call.set(counts, this.#place) : 1;
+    const pieces = call instanceof BoundCall ? call.set(counts, { ...this.#place, threads: this.#threads }) : 1;
     const [last, first] = [this.#tasks.at(-1), this.#total];
     const parallel = beside && last?.calls.length === 1;
     const follows = !parallel && pieces === 1 && call instanceof BoundCall;

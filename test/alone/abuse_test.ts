@@ -1,8 +1,8 @@
 /** A server that is abused, in small; bench/soak.ts does so for as long and as often as one likes. */
 import assert from "node:assert/strict";
 import { ask, halfClosed, largeBodies, malformed, slowReaders, storm } from "../../bench/abuse.ts";
-import { content, finish } from "./scripted_model.ts";
-import { endless, type LiveServer, serveLive, until } from "./live_server.ts";
+import { content, finish } from "../server/scripted_model.ts";
+import { endless, type LiveServer, serveLive, until } from "../server/live_server.ts";
 
 /** Says a word and ends where it is asked for few tokens, else it goes on for ever. */
 const talkative = () =>

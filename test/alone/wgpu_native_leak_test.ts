@@ -1,7 +1,7 @@
 /** Nothing is left behind by steps: objects of the library are counted, and so is the process's memory. */
 import { strict as assert } from "node:assert";
-import { Adder } from "./adder.ts";
-import { openNative, testOnNative } from "./library.ts";
+import { Adder } from "../backend/wgpu_native/adder.ts";
+import { openNative, testOnNative } from "../backend/wgpu_native/library.ts";
 
 const STEPS = 20_000;
 

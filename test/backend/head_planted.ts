@@ -1,0 +1,37 @@
+/** Errors to plant in the kernels behind the head: candidates and draws. */
+import { plant, type Planted } from "./planted.ts";
+
+export const IN_HEAD: readonly Planted[] = [
+  plant("block_candidates", "exp(near - larger)", "exp(near + larger)", /^head .* of 5000/),
+  plant("block_candidates", "exp(far - larger)", "0.0", /^head .* of 70001/),
+  plant("block_candidates", "r * params.vocabulary + min(", "min(", /^head .* of 5000/),
+  plant("block_candidates", "vec4<bool>(i < BLOCK)", "vec4<bool>(true)", /^head .* 16 of 517/),
+  plant("block_candidates", "sums[r * BLOCKS + first + j]", "sums[r * BLOCKS + first]", /^head .* of 5000/),
+  plant("draw", "/ draw.temperature), is_inside", "), is_inside", /^draw/),
+  plant("draw", "kept += exp", "kept = exp", /^draw/),
+  plant("draw", "exp(sum - least) - others[LAST]", "exp(sum - least)", /^draw/),
+  plant("draw", "masses[lane] += mass", "masses[lane] += other", /^draw/),
+  plant("draw", "masses[min(reached, LAST)], reached < PER_ROW", "masses[LAST], reached < PER_ROW", /^draw/),
+  plant("draw", "< draw.top_p * kept", "< kept", /^draw/),
+  plant("draw", "if (likely < PER_ROW)", "if (likely > PER_ROW)", /^draw/),
+  plant("draw", "< draw.u * kept", "< draw.u * draw.u * kept", /^draw/),
+  plant("draw", "min(place, min(draw.top_k, PER_ROW) - 1u)", "min(place, LAST) ^ 1u", /^draw/),
+  plant("draw", "counter.x >= counter.y", "counter.x > counter.y", /^draw/),
+  plant("draw", "step[2u + r].x = token", "step[2u + r].x = place", /^draw/),
+  plant("draw", "(counter.x * outputs + r) * NOTE", "r * NOTE", /^draw/),
+  plant("draw", "header.z + outputs + 2u * (counter.x * outputs + r)", "header.z + outputs + 2u * r", /^draw/),
+  plant("merge_candidates", "block.x - largest", "largest - block.x", /^head .* of 5000/),
+  plant("merge_candidates", "exponentials(eight[4], larger)", "exponentials(eight[3], larger)", /^head .* of 70001/),
+  plant("merge_candidates", "note_block(eight[5], b +", "note_block(eight[4], b +", /^head .* of 70001/),
+  plant("merge_candidates", "let logit6 = logit_at(r, i +", "let logit6 = logit_at(r, i / 2u +", /^head .* of 5000/),
+  plant("merge_candidates", "other.token < own.token", "other.token > own.token", /^head .* large logits/),
+  plant("merge_candidates", "<= MOST && reached.y >= PER_ROW", "> 0u", /^head .* of equal logits/),
+  plant("merge_candidates", "token >= last.y", "token > last.y", /^head .* of equal logits/),
+  plant(
+    "merge_candidates",
+    "atomicMin(&best_token, own.y)",
+    "atomicMax(&best_token, own.y)",
+    /^head .* of equal logits/,
+  ),
+  plant("merge_candidates", "key < last.x ||", "", /^head .* of equal logits/),
+];
