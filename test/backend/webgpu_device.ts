@@ -4,7 +4,7 @@ import { WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { openProvider } from "../../src/backend/webgpu/provider.ts";
 
 // On any computer, that there be software Vulkan whose workgroups follow each other: it has kernels of its own. Others are chosen for
-// weights of several types.
+// weights of several types. `deno task test` says so before any file does, as they run beside each other in one process.
 if (!Deno.env.has("LP_NUM_THREADS")) Deno.env.set("LP_NUM_THREADS", "0");
 
 const adapter = await openProvider("deno").adapter();
@@ -33,10 +33,6 @@ const subgroups = await request(["subgroups"]).then((device) => device?.destroy(
 
 /** A new device; the features are granted or it is refused. One without features has WebGPU's usual limits, too. */
 async function request(features: readonly string[]): Promise<GPUDevice> {
-  // On any computer, that there be software Vulkan whose workgroups follow each other: it has kernels of its own. Others are chosen for
-  // weights of several types.
-  if (!Deno.env.has("LP_NUM_THREADS")) Deno.env.set("LP_NUM_THREADS", "0");
-
   const adapter = await openProvider("deno").adapter();
   if (!adapter) throw new Error("there is no adapter");
   const limits = readLimits(adapter.limits);
