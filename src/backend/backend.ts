@@ -107,8 +107,9 @@ export interface Ops {
   /** hidden += x @ W^T + b: hidden[T, H], x[T, N], W[H, N] */
   projectAdd(hidden: Tensor, x: Tensor, map: Linear): void;
   /**
-   * out = groupNorm(o) ⊙ sigmoid(gate), with o_t = D^(-1/2) q_t S_t and S_t = exp(g) S_(t-1) + k_t ⊗ v_t in every segment's slot:
-   * out[T, heads · D], qkv[T, 3 · heads · D] (clobbered), gate[T, heads · D], state[slots, heads, D(k), D(v)]
+   * out = groupNorm(o) ⊙ sigmoid(gate), with o_t = D^(-1/2) q_t S_t and S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into every segment's
+   * places ({@linkcode StepInput.places}): out[T, heads · D], qkv[T, 3 · heads · D] (clobbered), gate[T, heads · D],
+   * state[places, heads, D(k), D(v)], which lies in one piece
    */
   linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void;
   /**
@@ -164,17 +165,14 @@ export interface Plan {
   readonly capacity: Capacity;
 }
 
-/** What lies at one index of a tensor's first axis. */
-export interface Slice {
-  readonly tensor: Tensor;
-  readonly index: number;
+/** Where a segment's linear states are read, unless it starts from empty ones, and where they are written: indices of every layer's states. */
+export interface StatePlaces {
+  readonly from: number;
+  readonly to: number;
 }
 
-/** A slice that is copied over another of the same size, in another tensor. */
-export interface Copy {
-  readonly from: Slice;
-  readonly to: Slice;
-}
+/** Linear states that a layer may have. */
+export const MOST_PLACES = 2 ** 16;
 
 /** What changes from step to step. */
 export interface StepInput {
@@ -185,12 +183,15 @@ export interface StepInput {
   readonly outputs: Uint32Array;
   /** Token ids [T] for a plan that embeds, hidden rows [T, H] for one that receives. */
   readonly rows: Uint32Array | Float32Array;
-  /** Copied before the plan's first operation, and after its last; nothing if left out. */
-  readonly before?: readonly Copy[];
-  readonly after?: readonly Copy[];
+  /** Of each segment, below {@linkcode MOST_PLACES}; read and written at its slot's index if left out. No place is written by one and read or written by another. */
+  readonly places?: readonly StatePlaces[];
   /** Further steps, [steps, R]: how the token of each output is drawn, which is its row's in the next one. Every segment has one row, and that is an output. */
   readonly draws?: readonly (readonly Draw[])[];
 }
+
+/** The places of each segment. */
+export const placesOf = ({ segments, places }: StepInput): readonly StatePlaces[] =>
+  places ?? segments.map(({ slot }) => ({ from: slot, to: slot }));
 
 /** Elements of a tensor, to be read back after a run. Both ends fall on multiples of 4 bytes. */
 export interface Read {

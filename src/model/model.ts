@@ -16,8 +16,8 @@ import { WeightLoader } from "./loader.ts";
 import { recordMlp } from "./moe.ts";
 import { OutOfPagesError, type Placed } from "./kv_cache.ts";
 import { loadParts, type ModelOptions, type Parts } from "./parts.ts";
-import { Snapshots } from "./snapshots.ts";
 import { stateBytes } from "./state_bytes.ts";
+import { States } from "./states.ts";
 import type { Weights } from "./weights.ts";
 
 /** The layers `[start, end)` of a model with their weights, states and caches, on a backend that it owns. */
@@ -27,7 +27,7 @@ export class Model implements Disposable {
   readonly #options: ModelOptions;
   readonly #parts: Parts;
   readonly #activations: Activations;
-  readonly #snapshots: Snapshots;
+  readonly #states: States;
   readonly #plans = new Map<string, Plan>();
   #plannedBlocks = 0;
   #outputs = 0;
@@ -38,7 +38,7 @@ export class Model implements Disposable {
     this.#options = options;
     this.#parts = parts;
     this.#activations = makeActivations(backend, config, options.maxRows, parts.head !== null);
-    this.#snapshots = new Snapshots(options.snapshots ?? 0, parts.layers.flatMap(({ kept }) => kept ?? []));
+    this.#states = new States(options.slots, options.snapshots ?? 0);
   }
 
   /** Loads one stage. `onBytes` hears the bytes loaded so far. Throws CheckpointError if the tensors do not fit. */
@@ -108,8 +108,8 @@ export class Model implements Disposable {
     const { pages, rounds, further } = await this.#place(segments, step.draws?.length ?? 0);
     await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
     const draws = step.draws?.slice(0, further) ?? [];
-    const copies = further > 0 ? this.#copiesAhead(step) : this.#snapshots.copies(segments);
-    const input: StepInput = { segments, pages, outputs, rows, draws, ...copies };
+    if (further > 0) this.#keepBefore(step);
+    const input: StepInput = { segments, pages, outputs, rows, draws, places: this.#states.place(segments) };
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     const plan = this.#plan(count, outputs.length, rounds);
     if (!this.last) {
@@ -133,19 +133,19 @@ export class Model implements Disposable {
 
   /** After a step that succeeded. */
   #keep(segments: readonly Segment[]): void {
-    this.#snapshots.keep(segments);
+    this.#states.keep(segments);
     this.#parts.cache.keep(segments);
   }
 
-  /** What a step that goes on by itself copies. */
-  #copiesAhead({ segments, outputs }: Step): Pick<StepInput, "before"> {
+  /** Keeps the states before a step that goes on by itself. */
+  #keepBefore({ segments, outputs }: Step): void {
     const isPlain = ({ rows, from, keep }: Segment) => rows === 1 && from === undefined && keep === undefined;
     if (!this.#parts.embedding || !this.last || outputs.length !== segments.length || !segments.every(isPlain)) {
       throw new RangeError(
         "Cannot go ahead: this takes a stage of all layers and segments of one row that is an output",
       );
     }
-    return { before: this.#snapshots.copiesBefore(segments) };
+    this.#states.keepBefore(segments);
   }
 
   /** Finds room for a step and for further ones, or where there is none for these, for the step by itself. */

@@ -58,7 +58,7 @@ export const IN_SOFTWARE: readonly Planted[] = [
   plant("software_experts", "+ params.epsilon", "+ 1.0", MLP),
   plant("software_linear_layer", "load_weight16(gate_map[i])", "load_weight16(qkv_map[i])", LAYER),
   plant("software_linear_layer", "(which * HEADS + head) * OCTETS", "which * HEADS * OCTETS", LAYER),
-  plant("software_linear_layer", "segment.slot * HEADS + head", "head", LAYER),
+  plant("software_linear_layer", "segment.places * HEADS + head", "vec2u(head)", LAYER),
   plant("software_linear_layer", "segment.start, head", "0u, head", LAYER),
   plant("software_linear_layer", "held[head * OCTETS + own]", "held[own]", LAYER),
   plant("software_linear_layer", "3u * WIDTH + 16u * s", "16u * s", LAYER),

@@ -1,5 +1,5 @@
 /** A recorded list of dispatches, and the step buffer that holds all that changes from run to run. */
-import type { Capacity, Plan, StepInput } from "../backend.ts";
+import { type Capacity, MOST_PLACES, placesOf, type Plan, type StepInput } from "../backend.ts";
 import { type BoundKernel, setKernel } from "./kernel.ts";
 
 /** What the number of workgroups of one step depends on. */
@@ -73,8 +73,8 @@ export interface Recorded {
   readonly step: GPUBuffer;
   readonly dispatches: readonly Dispatch[];
   readonly input: RowInput | null;
-  /** Slots and positions that the recorded states, caches and tables have. */
-  readonly slots: number;
+  /** Places and positions that the recorded states, caches and tables have. */
+  readonly places: number;
   readonly context: number;
   /** null if nothing recorded has a cache. */
   readonly pages: Pages | null;
@@ -124,7 +124,9 @@ export class WebGpuPlan implements Plan {
   }
 
   /** Lays the step out as shaders/lib/step.wgsl reads it; returns the words used. */
-  #encode({ segments, pages, outputs, rows, draws = [] }: StepInput, counts: Counts): number {
+  #encode(step: StepInput, counts: Counts): number {
+    const { segments, pages, outputs, rows, draws = [] } = step;
+    const places = placesOf(step).map(({ from, to }) => from + MOST_PLACES * to);
     const words = this.#words;
     const segmentsAt = HEADER + counts.rows;
     const outputsAt = segmentsAt + counts.segments;
@@ -133,9 +135,10 @@ export class WebGpuPlan implements Plan {
     const tokens = this.#recorded.input?.type === "tokens" ? rows : null;
     let row = 0;
     let end = 4 * this.#encodeDraws(draws, drawsAt, counts.outputs);
-    segments.forEach(({ slot, start, rows }, s) => {
-      words.set([row, rows, slot, start], 4 * (segmentsAt + s));
-      for (let i = 0; i < rows; i++, row++) words.set([tokens?.[row] ?? 0, start + i, slot, end], 4 * (HEADER + row));
+    segments.forEach(({ start, rows }, s) => {
+      const place = places[s]!;
+      words.set([row, rows, place, start], 4 * (segmentsAt + s));
+      for (let i = 0; i < rows; i++, row++) words.set([tokens?.[row] ?? 0, start + i, place, end], 4 * (HEADER + row));
       words.set(pages?.[s] ?? [], end);
       end += pages?.[s]?.length ?? 0;
     });
@@ -157,7 +160,7 @@ export class WebGpuPlan implements Plan {
 
   #check(step: StepInput): Counts {
     const { segments, outputs, rows, draws = [] } = step;
-    const { capacity, input, slots, context } = this.#recorded;
+    const { capacity, input, context } = this.#recorded;
     const counts = {
       rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
       segments: segments.length,
@@ -171,8 +174,11 @@ export class WebGpuPlan implements Plan {
     if (input !== null && rows.length !== wanted) {
       refuse(`it brings ${rows.length} values, its segments need ${wanted}`);
     }
+    for (const { from, to } of placesOf(step)) {
+      const place = Math.max(from, to);
+      if (place >= this.#recorded.places) refuse(`place ${place} is none of the ${this.#recorded.places}`);
+    }
     for (const { slot, start, rows } of segments) {
-      if (slot >= slots) refuse(`slot ${slot} is none of the ${slots}`);
       if (start + rows > context) {
         refuse(`slot ${slot} would reach position ${start + rows}, the context ends at ${context}`);
       }

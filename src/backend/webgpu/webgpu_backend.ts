@@ -2,17 +2,14 @@
 import {
   type Backend,
   type Capacity,
-  type Copy,
   type Ops,
   type Plan,
   type RandomValues,
   type Read,
   rest,
-  type Slice,
   type StepInput,
 } from "../backend.ts";
 import { type DataType, ELEMENT_BYTES, type Tensor, type TensorShape } from "../tensor.ts";
-import { encodeCopies } from "./copies.ts";
 import { Device, type DeviceOptions } from "./device.ts";
 import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
@@ -138,10 +135,10 @@ export class WebGpuBackend implements Backend {
     sources: readonly Source[],
   ): Promise<ArrayBuffer> {
     const readback = this.#readback;
-    const { before = [], after = [], draws = [] } = step;
+    const { draws = [] } = step;
     const counts = plan.write(this.#device.gpu.queue, step);
     const read = draws.length === 0 ? sources : []; // with the first step
-    const like = { plan, counts, read, before, after, further: draws.length };
+    const like = { plan, counts, read, further: draws.length };
     const goesOn = isLike(this.#last, like);
     const begin = () => this.#begin(plan, like);
     const first = (goesOn ? this.#ahead : null) ?? await readback.encode(begin(), read);
@@ -156,7 +153,7 @@ export class WebGpuBackend implements Backend {
   /** Submits the first step and all further ones but the last, which it encodes. */
   async #goOn(
     first: Encoded,
-    { plan, counts, after, further }: StepLike,
+    { plan, counts, further }: StepLike,
     sources: readonly Source[],
   ): Promise<Encoded> {
     this.#readback.run(first);
@@ -165,7 +162,7 @@ export class WebGpuBackend implements Backend {
       this.#readback.run(await this.#readback.encode(this.#further(plan, counts, i), []));
     }
     const last = this.#further(plan, counts, further);
-    this.#end(last.encoder, after, further);
+    this.#timer?.resolve(last.encoder, further + 1);
     return await this.#readback.encode(last, sources);
   }
 
@@ -177,21 +174,15 @@ export class WebGpuBackend implements Backend {
   }
 
   /** Encodes a step, but for what is read; its beginning by itself if it is a long one. */
-  #begin(plan: WebGpuPlan, { counts, before, after, further }: StepLike): Begun {
+  #begin(plan: WebGpuPlan, { counts, further }: StepLike): Begun {
     const timer = this.#timer;
     const encoder = this.#device.gpu.createCommandEncoder();
     const leads = plan.lead > 0;
     const first = leads ? this.#device.gpu.createCommandEncoder() : encoder;
-    encodeCopies(first, before);
     if (leads) pass(plan, first, counts, timer?.begin(0), 0, plan.lead);
     pass(plan, encoder, counts, leads ? timer?.end(0) : timer?.whole(0), plan.lead);
-    if (further === 0) this.#end(encoder, after, 0);
+    if (further === 0) timer?.resolve(encoder, 1);
     return leads ? { lead: first.finish(), encoder } : { encoder };
-  }
-
-  #end(encoder: GPUCommandEncoder, after: readonly Copy[], further: number): void {
-    encodeCopies(encoder, after);
-    this.#timer?.resolve(encoder, further + 1);
   }
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
@@ -228,27 +219,17 @@ interface StepLike {
   readonly counts: Counts;
   /** What is read of the first step. */
   readonly read: readonly Source[];
-  readonly before: readonly Copy[];
-  readonly after: readonly Copy[];
   /** Further steps. */
   readonly further: number;
 }
 
 function isLike(last: StepLike | null, like: StepLike): boolean {
   if (last === null || last.plan !== like.plan || (last.further > 0) !== (like.further > 0)) return false;
-  return isEqual(last.counts, like.counts) && alike(last.read, like.read, isSameSource) &&
-    alike(last.before, like.before, isSameCopy) && alike(last.after, like.after, isSameCopy);
-}
-
-function alike<T>(some: readonly T[], others: readonly T[], isSame: (a: T, b: T) => boolean): boolean {
-  return some.length === others.length && some.every((one, i) => isSame(one, others[i]!));
+  return isEqual(last.counts, like.counts) && last.read.length === like.read.length &&
+    last.read.every((source, i) => isSameSource(source, like.read[i]!));
 }
 
 const isSameSource = (a: Source, b: Source) => a.buffer === b.buffer && a.from === b.from && a.bytes === b.bytes;
-
-const isSameSlice = (a: Slice, b: Slice) => a.tensor === b.tensor && a.index === b.index;
-
-const isSameCopy = (a: Copy, b: Copy) => isSameSlice(a.from, b.from) && isSameSlice(a.to, b.to);
 
 const bytesOf = ({ tensor, elements }: Read) => elements * ELEMENT_BYTES[tensor.dtype];
 
