@@ -156,7 +156,7 @@ export interface Capacity {
   readonly pages?: number;
   /** How often the pages of a sequence, in their order, may pass through the blocks of a cache from first to last; once by default. */
   readonly rounds?: number;
-  /** Draws, those of all further steps together; none by default. */
+  /** Draws, those of all steps of a chain together; none by default. */
   readonly draws?: number;
 }
 
@@ -185,13 +185,16 @@ export interface StepInput {
   readonly rows: Uint32Array | Float32Array;
   /** Of each segment, below {@linkcode MOST_PLACES}; read and written at its slot's index if left out. No place is written by one and read or written by another. */
   readonly places?: readonly StatePlaces[];
-  /** Further steps, [steps, R]: how the token of each output is drawn, which is its row's in the next one. Every segment has one row, and that is an output. */
+  /** Makes it a chain, [steps, R]: how the token of each output is drawn, which is its row's in the next step. Every segment has one row, and that is an output. */
   readonly draws?: readonly (readonly Draw[])[];
 }
 
 /** The places of each segment. */
 export const placesOf = ({ segments, places }: StepInput): readonly StatePlaces[] =>
   places ?? segments.map(({ slot }) => ({ from: slot, to: slot }));
+
+/** Steps of a chain; 1 if it is none. */
+export const stepsOf = ({ draws = [] }: StepInput): number => Math.max(1, draws.length);
 
 /** Elements of a tensor, to be read back after a run. Both ends fall on multiples of 4 bytes. */
 export interface Read {
@@ -245,7 +248,7 @@ export interface Backend extends Disposable {
   readonly pieceBytes: number;
   /** Whether its memory is the computer's. */
   readonly onHost: boolean;
-  /** Milliseconds that the device worked on the last run, further steps included; null unless it was opened to measure them. */
+  /** Milliseconds that the device worked on the last run; null unless it was opened to measure them. */
   readonly gpuMillis: number | null;
   /** A tensor of zeros. If the device has no room for it, this or what comes next throws OutOfMemoryError. */
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor;
@@ -258,7 +261,7 @@ export interface Backend extends Disposable {
   /** Calls `build` once and keeps what it recorded. */
   record(capacity: Capacity, build: (ops: Ops) => void): Plan;
   /**
-   * Runs a plan for one step, with its further steps if it has any, and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good.
+   * Runs a plan for one step, or for all of a chain, and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good.
    * However long it keeps the thread, it awaits {@linkcode rest} before, with the device at work if there is one.
    */
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;

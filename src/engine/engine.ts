@@ -1,14 +1,16 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
+import { nextTick } from "node:process";
 import type { Candidates, FromEngine } from "../pipeline/messages.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
 import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
+import type { Batch, Share } from "./batch.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
 import { Lookahead } from "./lookahead.ts";
 import type { Sampler } from "./sampler.ts";
 import { Room } from "./room.ts";
-import { type Batch, Scheduler, type Share } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
 import { ScoreTask } from "./score_task.ts";
 import type { Sequence } from "./sequence.ts";
 import { reportsOf, StepClock } from "./step_clock.ts";
@@ -17,6 +19,12 @@ import { VoidResults } from "./void_results.ts";
 
 /** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
 const ALIKE_ROWS = 8;
+
+/** A step that the stages have. */
+interface Begun {
+  readonly batch: Batch;
+  readonly candidates: Promise<Candidates>;
+}
 
 /** Token ids in, token ids out: it knows no text and no tensors. */
 export class Engine {
@@ -29,6 +37,7 @@ export class Engine {
   readonly #room: Room;
   readonly #void = new VoidResults();
   readonly #clock = new StepClock();
+  #following: Begun | null = null; // a step that was begun before the one before it was sampled
   #learnt = 0; // steps that were made before it was known how many pages there are
   readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
   #wake = () => {};
@@ -44,7 +53,7 @@ export class Engine {
     const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
     this.#room = Room.of(limits);
     this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding });
-    this.#lookahead = new Lookahead(snapshots - cached);
+    this.#lookahead = new Lookahead(this.#scheduler, snapshots - cached);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }
 
@@ -81,7 +90,7 @@ export class Engine {
    */
   async run(turn: () => Promise<void>): Promise<void> {
     while (!this.#stopped) {
-      if (this.#tasks.size === 0) {
+      if (this.#tasks.size === 0 && !this.#following) {
         await new Promise<void>((resolve) => this.#wake = resolve);
         this.#clock.start();
       } else {
@@ -99,23 +108,51 @@ export class Engine {
 
   /** Schedule, run, sample. A step without outputs is not waited for, so that the next can follow it through the stages. */
   async step(): Promise<void> {
-    const scheduled = this.#scheduler.schedule();
-    this.#failTooLong();
-    if (!scheduled) return;
-    const batch = this.#lookingAhead(scheduled);
-    if (batch.released) this.#pipeline.release(batch.released);
-    const done = this.#run(batch);
-    await (batch.step.outputs.length > 0 ? done : this.#pipeline.ready());
+    const begun = this.#following ?? this.#schedule();
+    this.#following = null;
+    if (!begun) return;
+    const done = this.#finishStep(begun);
+    await (begun.batch.step.outputs.length > 0 ? done : this.#pipeline.ready());
   }
 
-  async #run(batch: Batch): Promise<void> {
+  #schedule(): Begun | null {
+    const batch = this.#scheduler.schedule();
+    this.#failTooLong();
+    const tasks = batch && this.#chainable(batch);
+    if (!tasks) return batch && this.#begin(batch);
+    return this.#begin(this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis));
+  }
+
+  #begin(batch: Batch): Begun {
+    if (batch.released) this.#pipeline.release(batch.released);
+    const candidates = this.#pipeline.run(batch.step, batch.tokens);
+    candidates.catch(() => {}); // which is heard when the step is finished
+    return { batch, candidates };
+  }
+
+  /** Samples what a step has given, while the device works on the next one if that could begin already. */
+  async #finishStep({ batch, candidates }: Begun): Promise<void> {
     try {
-      const candidates = await this.#pipeline.run(batch.step, batch.tokens);
+      const found = await candidates;
       this.#note(batch);
-      await this.#sample(batch, candidates);
+      const next = this.#follow(batch, found);
+      if (next) {
+        this.#following = this.#begin(next);
+        await new Promise<void>((resolve) => nextTick(resolve)); // until the device has it (Backend.run)
+      }
+      await this.#sample(
+        batch,
+        new StepOutputs(this.#pipeline, batch.step, found, next?.step),
+        found.gpuMillis ?? null,
+      );
     } catch (error) {
       this.#failStep(batch, error);
     }
+  }
+
+  #follow(batch: Batch, { drawn }: Candidates): Batch | null {
+    const tasks = drawn && this.#chainable(batch);
+    return tasks ? this.#lookahead.following(batch, drawn, tasks, this.#clock.decodeMillis) : null;
   }
 
   #failTooLong(): void {
@@ -126,21 +163,15 @@ export class Engine {
     }
   }
 
-  /** Lets the device go on by itself behind a step in which all sequences decode from the states that they have. */
-  #lookingAhead(batch: Batch): Batch {
-    const { step, shares, decodesAll } = batch;
-    if (!decodesAll || step.outputs.length < shares.length) return batch; // some are still behind
-    if (step.segments.some(({ from }) => from !== undefined)) return batch;
+  /** Whose steps the device may go on with: all sequences decode, and none is still behind. */
+  #chainable({ step, shares, decodesAll }: Batch): GenerateTask[] | null {
     const tasks = shares.map(({ sequence }) => this.#taskOf(sequence)).filter((task) => task instanceof GenerateTask);
-    const draws = this.#lookahead.draws(tasks, this.#clock.decodeMillis);
-    const goesOn = draws.length > 0 && this.#scheduler.goesOn(batch, draws);
-    return goesOn ? { ...batch, step: { ...step, draws } } : batch;
+    return decodesAll && step.outputs.length === shares.length && tasks.length === shares.length ? tasks : null;
   }
 
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
-  async #sample(batch: Batch, candidates: Candidates): Promise<void> {
-    const outputs = new StepOutputs(this.#pipeline, batch.step, candidates);
-    if (batch.step.draws && outputs.further === 0) this.#room.giveBackAhead(batch.step.segments);
+  async #sample(batch: Batch, outputs: StepOutputs, gpuMillis: number | null): Promise<void> {
+    if (batch.step.draws && outputs.steps === 1) this.#room.giveBackAhead(batch.step.segments);
     let row = 0;
     for (const share of batch.shares) {
       try {
@@ -150,26 +181,15 @@ export class Engine {
       }
       row += share.outputs;
     }
-    const millis = this.#clock.tick(batch, outputs.further);
+    const millis = this.#clock.tick(batch, outputs.steps);
     if (!this.#limits.profile) return;
-    const reports = reportsOf(batch, outputs.further, millis, candidates.gpuMillis ?? null);
+    const reports = reportsOf(batch, outputs.steps, millis, gpuMillis);
     for (const report of reports) this.#emit({ type: "step", report });
   }
 
-  /** Takes a sequence's output of a step, and of further steps as long as the device went on with the token that was sampled. */
   async #advance(sequence: Sequence, outputs: StepOutputs, row: number): Promise<void> {
-    const start = sequence.computed - 1;
-    for (let at = row;; at += outputs.perStep) {
-      const advanced = this.#taskOf(sequence)?.advance(outputs, at);
-      const finish = advanced instanceof Promise ? await advanced : advanced;
-      if (finish && finish !== "unknown") return this.#finish(sequence.id, finish);
-      if (at >= outputs.further * outputs.perStep) return;
-      if (sequence.pending !== 1 || sequence.at(sequence.computed) !== outputs.drawn(at)) {
-        sequence.rewind(start, row);
-        return this.#lookahead.missed(sequence);
-      }
-      sequence.took();
-    }
+    const finish = await this.#lookahead.take(this.#taskOf(sequence)!, outputs, row);
+    if (finish && this.#taskOf(sequence)) this.#finish(sequence.id, finish);
   }
 
   /** Undefined if it was aborted while its step was under way. */

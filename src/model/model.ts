@@ -5,7 +5,7 @@ import type { Checkpoint } from "../formats/safetensors.ts";
 import {
   type Candidates,
   MOST_AHEAD,
-  MOST_FURTHER_STEPS,
+  MOST_STEPS,
   type Released,
   type Segment,
   type Step,
@@ -100,15 +100,15 @@ export class Model implements Disposable {
 
   /**
    * Runs a step of T rows: token ids [T] on the first stage, hidden rows [T, H] on others.
-   * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, and those of further steps.
+   * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, or of those of all steps of a chain.
    */
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     const { segments, outputs } = step;
     this.#outputs = outputs.length;
-    const { pages, rounds, further } = await this.#place(segments, step.draws?.length ?? 0);
+    if (step.draws) this.#checkChain(step);
+    const { pages, rounds, further } = await this.#place(segments, Math.max(0, (step.draws?.length ?? 0) - 1));
     await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
-    const draws = step.draws?.slice(0, further) ?? [];
-    if (further > 0) this.#keepBefore(step);
+    const draws = step.draws?.slice(0, further + 1) ?? [];
     const input: StepInput = { segments, pages, outputs, rows, draws, places: this.#states.place(segments) };
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     const plan = this.#plan(count, outputs.length, rounds);
@@ -123,7 +123,11 @@ export class Model implements Disposable {
     const noted = (further + 1) * outputs.length * trail.shape[1]!;
     const results = await this.#backend.run(plan, input, noted > 0 ? [{ tensor: trail, elements: noted }] : []);
     this.#keep(segments);
-    return candidatesOf(new Uint32Array(results[0] ?? new ArrayBuffer(0)), trail.shape[1]!, further * outputs.length);
+    return candidatesOf(
+      new Uint32Array(results[0] ?? new ArrayBuffer(0)),
+      trail.shape[1]!,
+      draws.length * outputs.length,
+    );
   }
 
   /** Takes back pages that nobody wants any more. */
@@ -137,18 +141,16 @@ export class Model implements Disposable {
     this.#parts.cache.keep(segments);
   }
 
-  /** Keeps the states before a step that goes on by itself. */
-  #keepBefore({ segments, outputs }: Step): void {
-    const isPlain = ({ rows, from, keep }: Segment) => rows === 1 && from === undefined && keep === undefined;
+  #checkChain({ segments, outputs }: Step): void {
+    const isPlain = ({ rows, keep }: Segment) => rows === 1 && keep === undefined;
     if (!this.#parts.embedding || !this.last || outputs.length !== segments.length || !segments.every(isPlain)) {
       throw new RangeError(
-        "Cannot go ahead: this takes a stage of all layers and segments of one row that is an output",
+        "Cannot run a chain of steps: this takes a stage of all layers and segments of one row that is an output",
       );
     }
-    this.#states.keepBefore(segments);
   }
 
-  /** Finds room for a step and for further ones, or where there is none for these, for the step by itself. */
+  /** Finds room for a step and for those that go on from it, or where there is none for these, for the step by itself. */
   async #place(segments: readonly Segment[], further: number): Promise<Placed & { readonly further: number }> {
     const reach = segments.map((segment) => ({ ...segment, rows: segment.rows + further }));
     try {
@@ -179,7 +181,7 @@ export class Model implements Disposable {
       outputs: Math.min(most, bucket(outputs)),
       pages: cache.pagesOfSequence,
       rounds: bucket(rounds),
-      draws: rows <= MOST_AHEAD ? MOST_FURTHER_STEPS * bucket(outputs) : 0,
+      draws: rows <= MOST_AHEAD ? MOST_STEPS * bucket(outputs) : 0,
     };
     const key = `${capacity.rows} ${capacity.outputs} ${capacity.rounds}`;
     const plan = this.#plans.get(key) ??

@@ -20,6 +20,7 @@ export class States {
   place(segments: readonly Segment[]): StatePlaces[] {
     this.#check(segments);
     for (const { slot, from } of segments) if (from !== undefined) this.#slots[slot] = this.#snapshots[from]!;
+    for (const { slot, start, before } of segments) if (before !== undefined) this.#keep(before, slot, start);
     const kept = new Set(this.#snapshots);
     const unused = this.#unused();
     return segments.map(({ slot, start }) => {
@@ -28,16 +29,6 @@ export class States {
       this.#slots[slot] = to;
       return { from: start === 0 || held === null ? to : held, to };
     });
-  }
-
-  /**
-   * Keeps the states that segment i begins with as snapshot i.
-   * @throws RangeError if there are not as many snapshots
-   */
-  keepBefore(segments: readonly Segment[]): void {
-    const count = this.#snapshots.length;
-    if (segments.length > count) refuse(`its ${segments.length} segments would be kept in ${count} snapshots`);
-    segments.forEach(({ slot, start }, i) => this.#keep(i, slot, start));
   }
 
   /** Keeps what segments leave, after a step that succeeded. */
@@ -57,7 +48,7 @@ export class States {
   }
 
   #check(segments: readonly Segment[]): void {
-    const kept = segments.flatMap(({ keep }) => keep ?? []);
+    const kept = segments.flatMap(({ before, keep }) => [before ?? [], keep ?? []].flat());
     for (const snapshot of [...kept, ...segments.flatMap(({ from }) => from ?? [])]) {
       const count = this.#snapshots.length;
       if (!Number.isInteger(snapshot) || snapshot < 0 || snapshot >= count) {

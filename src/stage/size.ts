@@ -58,9 +58,9 @@ export async function modelSize(
   return { ...stageSize(config, options, weightBytes(checkpoint, config, options)), context };
 }
 
-/** Snapshots that so many stages keep for sequences that go on by further steps ({@linkcode Step.draws}). */
+/** Snapshots that so many stages keep for sequences that go on in chains ({@linkcode Step.draws}): of each one before two of them. */
 export function snapshotsFor(slots: number, stages: number): number {
-  return stages === 1 ? Math.min(slots, MOST_AHEAD) : 0;
+  return stages === 1 ? 2 * Math.min(slots, MOST_AHEAD) : 0;
 }
 
 /** Snapshots of a prefix cache at most; each takes its memory from the start. */

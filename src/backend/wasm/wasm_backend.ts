@@ -14,6 +14,7 @@ import {
   type Read,
   rest,
   type StepInput,
+  stepsOf,
 } from "../backend.ts";
 import {
   byteLength,
@@ -152,7 +153,7 @@ export class WasmBackend implements Backend {
     const { plan: calls, step, states } = plan as WasmPlan;
     step.set(input);
     this.#move(states, input);
-    for (let i = 0; i <= (input.draws?.length ?? 0); i++) this.#threads.run(calls, step.counts);
+    for (let i = 0; i < stepsOf(input); i++) this.#threads.run(calls, step.counts);
     return await this.read(reads);
   }
 

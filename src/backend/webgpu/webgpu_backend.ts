@@ -8,6 +8,7 @@ import {
   type Read,
   rest,
   type StepInput,
+  stepsOf,
 } from "../backend.ts";
 import { type DataType, ELEMENT_BYTES, type Tensor, type TensorShape } from "../tensor.ts";
 import { Device, type DeviceOptions } from "./device.ts";
@@ -118,7 +119,7 @@ export class WebGpuBackend implements Backend {
       throw new TypeError("Cannot run the plan on the GPU: another backend recorded it");
     }
     await this.#device.settled();
-    const timed = this.#timer?.source(1 + (step.draws?.length ?? 0));
+    const timed = this.#timer?.source(stepsOf(step));
     const sources = [...reads.flatMap(sourcesOf), ...(timed ? [timed] : [])];
     const all = await this.#device.watched(() => this.#submit(plan, step, sources));
     if (timed) this.#gpuMillis = Timer.millis(all.slice(-timed.bytes));
@@ -135,16 +136,16 @@ export class WebGpuBackend implements Backend {
     sources: readonly Source[],
   ): Promise<ArrayBuffer> {
     const readback = this.#readback;
-    const { draws = [] } = step;
+    const further = stepsOf(step) - 1;
     const counts = plan.write(this.#device.gpu.queue, step);
-    const read = draws.length === 0 ? sources : []; // with the first step
-    const like = { plan, counts, read, further: draws.length };
+    const read = further === 0 ? sources : []; // with the first step
+    const like = { plan, counts, read, further };
     const goesOn = isLike(this.#last, like);
     const begin = () => this.#begin(plan, like);
     const first = (goesOn ? this.#ahead : null) ?? await readback.encode(begin(), read);
     this.#ahead = null;
     this.#last = like;
-    const last = draws.length === 0 ? first : await this.#goOn(first, like, sources);
+    const last = further === 0 ? first : await this.#goOn(first, like, sources);
     return await readback.submit(last, () => {
       if (goesOn) this.#ahead = readback.encodeNow(begin, read);
     });
