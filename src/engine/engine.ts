@@ -15,6 +15,7 @@ import { ScoreTask } from "./score_task.ts";
 import type { Sequence } from "./sequence.ts";
 import { reportsOf, StepClock } from "./step_clock.ts";
 import { StepOutputs } from "./step_outputs.ts";
+import { type Task, Tasks } from "./tasks.ts";
 import { VoidResults } from "./void_results.ts";
 
 /** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
@@ -39,7 +40,7 @@ export class Engine {
   readonly #clock = new StepClock();
   #following: Begun | null = null; // a step that was begun before the one before it was sampled
   #learnt = 0; // steps that were made before it was known how many pages there are
-  readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
+  readonly #tasks = new Tasks();
   #wake = () => {};
   #stopped = false;
 
@@ -118,7 +119,7 @@ export class Engine {
   #schedule(): Begun | null {
     const batch = this.#scheduler.schedule();
     this.#failTooLong();
-    const tasks = batch && this.#chainable(batch);
+    const tasks = batch && this.#tasks.decoding(batch);
     if (!tasks) return batch && this.#begin(batch);
     return this.#begin(this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis));
   }
@@ -140,18 +141,14 @@ export class Engine {
         this.#following = this.#begin(next);
         await new Promise<void>((resolve) => nextTick(resolve)); // until the device has it (Backend.run)
       }
-      await this.#sample(
-        batch,
-        new StepOutputs(this.#pipeline, batch.step, found, next?.step),
-        found.gpuMillis ?? null,
-      );
+      await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next?.step));
     } catch (error) {
       this.#failStep(batch, error);
     }
   }
 
   #follow(batch: Batch, { drawn }: Candidates): Batch | null {
-    const tasks = drawn && this.#chainable(batch);
+    const tasks = drawn && this.#tasks.decoding(batch);
     return tasks ? this.#lookahead.following(batch, drawn, tasks, this.#clock.decodeMillis) : null;
   }
 
@@ -163,19 +160,15 @@ export class Engine {
     }
   }
 
-  /** Whose steps the device may go on with: all sequences decode, and none is still behind. */
-  #chainable({ step, shares, decodesAll }: Batch): GenerateTask[] | null {
-    const tasks = shares.map(({ sequence }) => this.#taskOf(sequence)).filter((task) => task instanceof GenerateTask);
-    return decodesAll && step.outputs.length === shares.length && tasks.length === shares.length ? tasks : null;
-  }
-
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
-  async #sample(batch: Batch, outputs: StepOutputs, gpuMillis: number | null): Promise<void> {
+  async #sample(batch: Batch, outputs: StepOutputs): Promise<void> {
     if (batch.step.draws && outputs.steps === 1) this.#room.giveBackAhead(batch.step.segments);
     let row = 0;
     for (const share of batch.shares) {
       try {
-        if (share.outputs > 0 && this.#counts(share)) await this.#advance(share.sequence, outputs, row);
+        const task = share.outputs > 0 && this.#tasks.counts(share) ? this.#tasks.of(share.sequence)! : null;
+        const finish = task && await this.#lookahead.take(task, outputs, row);
+        if (finish && this.#tasks.of(share.sequence)) this.#finish(share.sequence.id, finish);
       } catch (error) {
         this.#failAll([share.sequence], error);
       }
@@ -183,22 +176,10 @@ export class Engine {
     }
     const millis = this.#clock.tick(batch, outputs.steps);
     if (!this.#limits.profile) return;
-    const reports = reportsOf(batch, outputs.steps, millis, gpuMillis);
-    for (const report of reports) this.#emit({ type: "step", report });
+    for (const report of reportsOf(batch, outputs, millis)) this.#emit({ type: "step", report });
   }
 
-  async #advance(sequence: Sequence, outputs: StepOutputs, row: number): Promise<void> {
-    const finish = await this.#lookahead.take(this.#taskOf(sequence)!, outputs, row);
-    if (finish && this.#taskOf(sequence)) this.#finish(sequence.id, finish);
-  }
-
-  /** Undefined if it was aborted while its step was under way. */
-  #taskOf(sequence: Sequence): GenerateTask | ScoreTask | undefined {
-    const task = this.#tasks.get(sequence.id);
-    return task?.sequence === sequence ? task : undefined;
-  }
-
-  #submit(id: number, create: () => GenerateTask | ScoreTask): void {
+  #submit(id: number, create: () => Task): void {
     try {
       if (this.#pipeline.broken.aborted) throw new Error(this.#brokenReason);
       const task = create();
@@ -219,11 +200,6 @@ export class Engine {
     this.#emit({ type: "finished", id, finish, stats: task.stats });
   }
 
-  /** Whether a sequence still waits for its part of a step. */
-  #counts({ sequence, run }: Share): boolean {
-    return sequence.run === run && this.#taskOf(sequence) !== undefined;
-  }
-
   /** Forgets what a step was to keep and could not. Who went on from what is void begins anew. */
   #note(batch: Batch): void {
     for (const snapshot of this.#void.note(batch, false)) this.#room.forget(snapshot);
@@ -236,7 +212,7 @@ export class Engine {
     for (const snapshot of this.#void.note(batch, true)) this.#room.forget(snapshot);
     const pages = error instanceof StepError ? error.pages : null;
     if (followed || (pages !== null && this.#learn(pages, batch.step.id))) return this.#preempt(batch.shares);
-    this.#failAll(batch.shares.filter((share) => this.#counts(share)).map(({ sequence }) => sequence), error);
+    this.#failAll(batch.shares.filter((share) => this.#tasks.counts(share)).map(({ sequence }) => sequence), error);
   }
 
   /** Notes that there are only so many pages; false if that was known already when the step was made. */
@@ -246,14 +222,14 @@ export class Engine {
   }
 
   #preempt(shares: readonly Share[]): void {
-    const sequences = shares.filter((share) => this.#counts(share)).map(({ sequence }) => sequence);
+    const sequences = shares.filter((share) => this.#tasks.counts(share)).map(({ sequence }) => sequence);
     this.#scheduler.preempt(sequences);
   }
 
   #failAll(sequences: readonly Sequence[], error: unknown): void {
     if (this.#pipeline.broken.aborted) return; // then all have failed already
     for (const sequence of sequences) {
-      if (!this.#taskOf(sequence)) continue;
+      if (!this.#tasks.of(sequence)) continue;
       this.#remove(sequence);
       this.#emit(failed(sequence.id, error));
     }

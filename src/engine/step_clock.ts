@@ -1,6 +1,7 @@
 /** How long steps take, and how many there were. */
 import type { StepReport } from "../pipeline/messages.ts";
 import type { Batch } from "./batch.ts";
+import type { StepOutputs } from "./step_outputs.ts";
 
 export class StepClock {
   #end = 0; // when the step before ended, or there was something to do again
@@ -40,12 +41,11 @@ export class StepClock {
   }
 }
 
-/** A report of a step, or of each one of a chain; `gpuMillis` is of all of them. */
+/** A report of a step, or of each one of a chain, each of which took so long. */
 export function reportsOf(
   { step: { segments, outputs } }: Batch,
-  steps: number,
+  { steps, gpuMillis }: Pick<StepOutputs, "steps" | "gpuMillis">,
   millis: number,
-  gpuMillis: number | null,
 ): StepReport[] {
   const gpu = gpuMillis === null ? null : gpuMillis / steps;
   return Array.from({ length: steps }, (_, i) => {

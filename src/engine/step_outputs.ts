@@ -33,6 +33,11 @@ export class StepOutputs {
     return this.#candidates.logSumExp.length;
   }
 
+  /** Milliseconds that the devices worked on all of them; null where that is not measured. */
+  get gpuMillis(): number | null {
+    return this.#candidates.gpuMillis ?? null;
+  }
+
   /** The token with which the device went on from output `row`; undefined if it did not. */
   drawn(row: number): number | undefined {
     return row < this.#gone ? this.#candidates.drawn![row] : undefined;

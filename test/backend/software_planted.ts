@@ -77,6 +77,8 @@ export const IN_SOFTWARE: readonly Planted[] = [
   plant("software_down", "choice * (params.columns / 2u)", "choice * params.columns", EXPERTS),
   plant("software_linear_attention", "position == 0u", "position == 9999u", FEW),
   plant("software_linear_attention", "decay[head]", "decay[0]", FEW),
+  plant("software_linear_attention", "select(bases.y, bases.x, r == 0u)", "bases.x", FEW),
+  plant("software_linear_attention", "state[i.y] = packed8", "state[i.x] = packed8", FEW),
   plant("software_linear_attention", "select(-1.0, 1.0, is_second)", "select(1.0, -1.0, is_second)", FEW),
   plant("software_linear_attention", "Octet(key_weight[2u * o]", "Octet(query_weight[2u * o]", FEW),
   plant("software_linear_attention", "qs.high.w, ks.high.w", "qs.high.z, ks.high.w", FEW),

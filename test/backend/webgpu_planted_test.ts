@@ -10,6 +10,7 @@ import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
 const LINEAR = /^linearAttention (6|16) heads of 8/;
 const FEW = /^linearAttention of (few rows|a batch), (4|6) heads/;
 const PAIR = /^project bf16 .(6|7),/;
+const CHAIN = /^a chain of/;
 const FEW_UNEVEN = /^linearAttention of few rows, 3 heads/;
 const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8)/;
 const UNITS = /^softmaxAttention .* up to (3|16|17) rows/;
@@ -107,6 +108,7 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("draw", "counter.x >= counter.y", "counter.x > counter.y", /^draw/),
   plant("draw", "step[2u + r].x = token", "step[2u + r].x = place", /^draw/),
   plant("draw", "(counter.x * outputs + r) * NOTE", "r * NOTE", /^draw/),
+  plant("draw", "written | (written << 16u)", "written", CHAIN),
   plant("draw", "header.z + outputs + 2u * (counter.x * outputs + r)", "header.z + outputs + 2u * r", /^draw/),
   plant("merge_candidates", "block.x - largest", "largest - block.x", /^head .* of 5000/),
   plant("merge_candidates", "exponentials(eight[4], larger)", "exponentials(eight[3], larger)", /^head .* of 70001/),
@@ -154,11 +156,14 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("decode_linear_attention", "segment.start > 0u", "true", FEW),
   plant("decode_linear_attention", "if (position > 0u)", "", FEW),
   plant("decode_linear_attention", "decay[head]", "decay[0]", FEW),
+  plant("decode_linear_attention", "read_block(first.x)", "read_block(first.y)", FEW),
+  plant("decode_linear_attention", "write_block(second.y", "write_block(second.x", FEW_UNEVEN),
+  plant("decode_linear_attention", "row.places", "row.places.xx", CHAIN),
   plant("decode_linear_attention", "select(-sine, sine, is_second)", "sine", FEW),
   plant("decode_linear_attention", "vec2f(query_weight[c], key_weight[c])", "vec2f(query_weight[c])", FEW),
   plant("decode_linear_attention", "pairs[c + 2u].y * v", "pairs[c + 1u].y * v", FEW),
   plant("decode_linear_attention", "values * scales.y", "values", FEW),
-  plant("decode_linear_attention", "let second = first +", "let second = base +", FEW_UNEVEN),
+  plant("decode_linear_attention", "let second = first +", "let second = bases +", FEW_UNEVEN),
   plant("decode_linear_attention", "sum += output_of(block1", "sum = output_of(block1", FEW_UNEVEN),
   plant("decode_linear_attention", "group_sum(g + 3u, across)", "group_sum(g + 2u, across)", FEW_UNEVEN),
   plant("merge_attention", "exp(vec4f(unit0.x, unit1.x, unit2.x, unit3.x) - largest)", "vec4f(1.0)", BLOCKS),
@@ -248,6 +253,8 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("scan_states", "min(SPAN, segment.rows - done)", "SPAN", LINEAR),
   plant("scan_states", "segment.start == 0u", "segment.start == 9999u", LINEAR),
   plant("scan_states", "states[here] = sum;", "states[here] = added;", LINEAR),
+  plant("scan_states", "state[homes.x]", "state[homes.y]", LINEAR),
+  plant("scan_states", "state[homes.y] = sum", "state[homes.x] = sum", LINEAR),
   plant("sort_experts", "min(TILE_ROWS, count - done)", "TILE_ROWS", /^experts bf16 90/),
   plant("sort_experts", "sums.x + done", "sums.x", /^experts f32 75/),
   plant("sort_experts", "+ sums.x + found", "+ sums.x", /^experts bf16 90/),
@@ -306,6 +313,7 @@ const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
     plant("gate_up", "up_factors[factor_at(block)]", "gate_factors[factor_at(block)]", /^gateUp q4/),
     plant("linear_attention", "segment.start == 0u", "segment.start == 9999u", LINEAR),
     plant("linear_attention", "if (b <= a)", "if (b < a)", LINEAR),
+    plant("linear_attention", "state[bases.x", "state[bases.y", LINEAR),
     plant("linear_attention", "+ a - b]", "+ a]", LINEAR),
     plant("linear_attention", "+ a + 1u]", "+ a]", LINEAR),
     plant("linear_attention", "decay[powers + n]", "decay[powers + CHUNK]", LINEAR),

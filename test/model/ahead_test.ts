@@ -69,6 +69,48 @@ testOnBackends(
   },
 );
 
+testOnBackends(
+  "chains of 32 sequences follow each other, and any of them goes back to where either began",
+  async ({ open }) => {
+    const COUNT = 32;
+    const { folder, tokens } = await openTiny("base");
+    using stages = await Stages.open(folder, open, { layers: LAYERS, slots: COUNT, snapshots: 2 * COUNT });
+    const slots = Array.from({ length: COUNT }, (_, slot) => slot);
+    const all = Uint32Array.from(slots);
+    const rowsAt = (start: number, before?: number) =>
+      slots.map((slot) => ({ slot, start, rows: 1, ...(before !== undefined && { before: before + slot }) }));
+    const first = tokens.slice(0, COUNT);
+    await stages.forward({ segments: rowsAt(0), outputs: all }, first);
+    const draws = Array.from({ length: 3 }, () => slots.map((slot) => DRAWS[slot % 2]!));
+    const one = await stages.forward({ segments: rowsAt(1, 0), outputs: all, draws }, first);
+    const two = await stages.forward({ segments: rowsAt(4, COUNT), outputs: all, draws }, one.drawn!.slice(2 * COUNT));
+    const drawn = [...first, ...one.drawn!, ...two.drawn!];
+    const { perRow } = one;
+    const row = (found: Candidates, r: number) => [...found.logits.subarray(r * perRow, (r + 1) * perRow)];
+    const expected: Candidates[] = [];
+    await stages.forward({ segments: rowsAt(0), outputs: all }, first);
+    for (let step = 0; step < 6; step++) {
+      const rows = Uint32Array.from(drawn.slice(step * COUNT, (step + 1) * COUNT));
+      const found = expected[step] = await stages.forward({ segments: rowsAt(1 + step), outputs: all }, rows);
+      const [chain, at] = step < 3 ? [one, step * COUNT] : [two, (step - 3) * COUNT];
+      for (const slot of slots) assert.deepEqual(row(chain, at + slot), row(found, slot), `slot ${slot}, step ${step}`);
+    }
+    // Some go back by one chain, others by both.
+    const back = slots.map((slot) => slot % 3 === 0 ? 0 : 3);
+    const segments = slots.map((slot) => ({
+      slot,
+      start: 1 + back[slot]!,
+      rows: 1,
+      from: back[slot]! / 3 * COUNT + slot,
+    }));
+    const rows = Uint32Array.from(slots, (slot) => drawn[back[slot]! * COUNT + slot]!);
+    const again = await stages.forward({ segments, outputs: all }, rows);
+    for (const slot of slots) {
+      assert.deepEqual(row(again, slot), row(expected[back[slot]!]!, slot), `slot ${slot} again`);
+    }
+  },
+);
+
 testOnBackends("steps ahead are refused where they cannot be", async ({ open }) => {
   const { folder, tokens } = await openTiny("base");
   using one = await opened(folder, open, tokens, 1);
