@@ -99,9 +99,9 @@ fn main(
   trail[at + 2u * PER_ROW + 1u] = token;
   step[header.z + r].x = counter.x + 1u;
   step[2u + r].x = token;
-  step[2u + r].y += 1u;
+  step[header.w + r].y += 1u;
   step[header.x + r].w += 1u;
   let written = step[header.x + r].z >> 16u;
-  step[2u + r].z = written | (written << 16u);
+  step[header.w + r].z = written | (written << 16u);
   step[header.x + r].z = written | (written << 16u);
 }

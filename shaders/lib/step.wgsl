@@ -1,6 +1,6 @@
 // The step, all that changes from run to run, and a workgroup's number in a grid that was folded to fit.
 
-@group(0) @binding(0) var<storage, read> step: array<vec4u>; // header [2], rows [T], segments [S], outputs [R / 4], draws (draw.wgsl), pages
+@group(0) @binding(0) var<storage, read> step: array<vec4u>; // header [2], tokens [T], rows [T], segments [S], outputs [R / 4], draws (draw.wgsl), pages
 
 struct Row {
   token: u32,
@@ -26,8 +26,8 @@ fn step_segments() -> u32 { return step[0].y; }
 fn step_outputs() -> u32 { return step[0].z; }
 
 fn step_row(t: u32) -> Row {
-  let row = step[2u + t];
-  return Row(row.x, row.y, places_of(row.z), row.w);
+  let row = step[step[1].w + t];
+  return Row(step[2u + t].x, row.y, places_of(row.z), row.w);
 }
 
 fn step_segment(s: u32) -> Segment {

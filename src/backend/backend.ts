@@ -181,8 +181,8 @@ export interface StepInput {
   readonly pages?: readonly (readonly number[])[];
   /** [R] rows, ascending */
   readonly outputs: Uint32Array;
-  /** Token ids [T] for a plan that embeds, hidden rows [T, H] for one that receives. */
-  readonly rows: Uint32Array | Float32Array;
+  /** Token ids [T] for a plan that embeds, hidden rows [T, H] for one that receives; null for the tokens that the run before drew last, by the same plan. */
+  readonly rows: Uint32Array | Float32Array | null;
   /** Of each segment, below {@linkcode MOST_PLACES}; read and written at its slot's index if left out. No place is written by one and read or written by another. */
   readonly places?: readonly StatePlaces[];
   /** Makes it a chain, [steps, R]: how the token of each output is drawn, which is its row's in the next step. Every segment has one row, and that is an output. */
@@ -262,7 +262,8 @@ export interface Backend extends Disposable {
   record(capacity: Capacity, build: (ops: Ops) => void): Plan;
   /**
    * Runs a plan for one step, or for all of a chain, and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good.
-   * However long it keeps the thread, it awaits {@linkcode rest} before, with the device at work if there is one.
+   * However long it keeps the thread, it awaits {@linkcode rest} before, with the device at work if there is one. A run that is asked for
+   * until then follows at once: the device need not wait for anybody to hear of the results.
    */
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
   /** Reads tensors as the last run left them. */

@@ -14,7 +14,7 @@ export interface Share {
 /** A step, its tokens and whose they are. */
 export interface Batch {
   readonly step: Step;
-  /** [T] */
+  /** [T]; none where the step follows another */
   readonly tokens: Uint32Array;
   /** Of each segment; their outputs follow one another. */
   readonly shares: readonly Share[];

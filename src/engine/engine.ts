@@ -1,5 +1,4 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
-import { nextTick } from "node:process";
 import type { Candidates, FromEngine } from "../pipeline/messages.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
@@ -38,7 +37,7 @@ export class Engine {
   readonly #room: Room;
   readonly #void = new VoidResults();
   readonly #clock = new StepClock();
-  #following: Begun | null = null; // a step that was begun before the one before it was sampled
+  readonly #begun: Begun[] = []; // two at most: a chain that follows another is begun while that is under way
   #learnt = 0; // steps that were made before it was known how many pages there are
   readonly #tasks = new Tasks();
   #wake = () => {};
@@ -91,7 +90,7 @@ export class Engine {
    */
   async run(turn: () => Promise<void>): Promise<void> {
     while (!this.#stopped) {
-      if (this.#tasks.size === 0 && !this.#following) {
+      if (this.#tasks.size === 0 && this.#begun.length === 0) {
         await new Promise<void>((resolve) => this.#wake = resolve);
         this.#clock.start();
       } else {
@@ -109,47 +108,49 @@ export class Engine {
 
   /** Schedule, run, sample. A step without outputs is not waited for, so that the next can follow it through the stages. */
   async step(): Promise<void> {
-    const begun = this.#following ?? this.#schedule();
-    this.#following = null;
+    if (this.#begun.length === 0) this.#schedule();
+    const begun = this.#begun.shift();
     if (!begun) return;
     const done = this.#finishStep(begun);
     await (begun.batch.step.outputs.length > 0 ? done : this.#pipeline.ready());
   }
 
-  #schedule(): Begun | null {
+  #schedule(): void {
     const batch = this.#scheduler.schedule();
     this.#failTooLong();
-    const tasks = batch && this.#tasks.decoding(batch);
-    if (!tasks) return batch && this.#begin(batch);
-    return this.#begin(this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis));
+    if (!batch) return;
+    const tasks = this.#tasks.decoding(batch);
+    this.#begin(tasks ? this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis) : batch);
+    this.#follow();
   }
 
-  #begin(batch: Batch): Begun {
+  #begin(batch: Batch): void {
     if (batch.released) this.#pipeline.release(batch.released);
     const candidates = this.#pipeline.run(batch.step, batch.tokens);
     candidates.catch(() => {}); // which is heard when the step is finished
-    return { batch, candidates };
+    this.#begun.push({ batch, candidates });
   }
 
-  /** Samples what a step has given, while the device works on the next one if that could begin already. */
+  /** Begins a chain behind one that is under way and of which all before it has been sampled. */
+  #follow(): void {
+    if (this.#begun.length !== 1) return;
+    const { batch } = this.#begun[0]!;
+    const tasks = this.#tasks.decoding(batch);
+    const next = tasks && this.#lookahead.following(batch, tasks, this.#clock.decodeMillis);
+    if (next) this.#begin(next);
+  }
+
+  /** Samples what a step has given, while the device works on the one that follows it if there is one. */
   async #finishStep({ batch, candidates }: Begun): Promise<void> {
     try {
       const found = await candidates;
       this.#note(batch);
-      const next = this.#follow(batch, found);
-      if (next) {
-        this.#following = this.#begin(next);
-        await new Promise<void>((resolve) => nextTick(resolve)); // until the device has it (Backend.run)
-      }
-      await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next?.step));
+      const next = this.#begun[0]?.batch.step ?? null;
+      await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next));
+      this.#follow();
     } catch (error) {
       this.#failStep(batch, error);
     }
-  }
-
-  #follow(batch: Batch, { drawn }: Candidates): Batch | null {
-    const tasks = drawn && this.#tasks.decoding(batch);
-    return tasks ? this.#lookahead.following(batch, drawn, tasks, this.#clock.decodeMillis) : null;
   }
 
   #failTooLong(): void {
@@ -162,7 +163,7 @@ export class Engine {
 
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
   async #sample(batch: Batch, outputs: StepOutputs): Promise<void> {
-    if (batch.step.draws && outputs.steps === 1) this.#room.giveBackAhead(batch.step.segments);
+    if (outputs.isCut) this.#room.giveBackAhead(batch.step.segments);
     let row = 0;
     for (const share of batch.shares) {
       try {
@@ -174,6 +175,7 @@ export class Engine {
       }
       row += share.outputs;
     }
+    if (outputs.isCut) { for (const { sequence } of batch.shares) sequence.leaveUnderWay(); }
     const millis = this.#clock.tick(batch, outputs.steps);
     if (!this.#limits.profile) return;
     for (const report of reportsOf(batch, outputs, millis)) this.#emit({ type: "step", report });

@@ -41,16 +41,15 @@ export class Lookahead {
   }
 
   /**
-   * The chain behind one whose results have come, before the sampler has seen them: it draws what the device drew, nearly always. Null where
-   * that cannot be.
+   * The chain behind one that is under way: the sampler will draw what the device draws, nearly always. Null where that cannot be.
    */
-  following(batch: Batch, drawn: Uint32Array, sequences: readonly Predictable[], stepMillis: number): Batch | null {
-    const { draws: before = [], segments } = batch.step;
+  following(batch: Batch, sequences: readonly Predictable[], stepMillis: number): Batch | null {
+    const { draws: before, segments } = batch.step;
     const count = segments.length;
-    if (before.length * count > drawn.length || 2 * count > this.#snapshots) return null;
+    if (!before || 2 * count > this.#snapshots) return null;
     const draws = this.draws(sequences, stepMillis, before.length);
     if (draws.length === 0) return null;
-    const next = this.#scheduler.following(batch, drawn.slice(-count), draws.length);
+    const next = this.#scheduler.following(batch, draws.length);
     return next && withDraws(next, draws, segments[0]!.before === 0 ? count : 0);
   }
 

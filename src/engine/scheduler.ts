@@ -128,17 +128,17 @@ export class Scheduler {
   }
 
   /**
-   * The step behind a chain in which its sequences go on with tokens that they have not taken yet, with pages for `steps` steps. Null if
+   * The step behind a chain in which its sequences go on with the tokens that are drawn last, with pages for `steps` steps. Null if
    * some of them have left, others may come, or there are no pages to spare.
    */
-  following({ step, shares }: Batch, tokens: Uint32Array, steps: number): Batch | null {
+  following({ step, shares }: Batch, steps: number): Batch | null {
     const stay = shares.every(({ sequence, run }) => sequence.slot !== null && sequence.run === run);
     if (!stay || shares.length < this.#running.length) return null;
     if (this.#waiting.length > 0 && this.#free.length > 0) return null;
     const segments = step.segments.map(({ slot, start }) => ({ slot, start: start + step.draws!.length, rows: 1 }));
     if (!this.takeAhead({ segments }, steps)) return null;
-    const next = { id: this.#steps++, segments, outputs: step.outputs };
-    return { step: next, tokens, shares, released: this.#room.takeReleased(), decodesAll: true };
+    const next = { id: this.#steps++, segments, outputs: step.outputs, follows: true as const };
+    return { step: next, tokens: new Uint32Array(), shares, released: this.#room.takeReleased(), decodesAll: true };
   }
 
   #choose(): Sequence[] {

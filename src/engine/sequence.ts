@@ -100,6 +100,11 @@ export class Sequence {
     this.#computed = position;
     this.#again = this.length;
     this.resume = snapshot;
+    this.leaveUnderWay();
+  }
+
+  /** Makes void what is under way for it. */
+  leaveUnderWay(): void {
     this.run = {};
   }
 

@@ -30,13 +30,13 @@ export class StepClock {
   }
 
   /** A step is over, or a chain of several; returns the milliseconds of each. */
-  tick({ tokens, decodesAll }: Batch, steps: number): number {
+  tick({ step: { segments }, decodesAll }: Batch, steps: number): number {
     const now = performance.now();
     const millis = (now - this.#end) / steps;
     this.#end = now;
     this.#millis = decodesAll ? millis : Infinity;
     this.#steps += steps;
-    this.#rows += steps * tokens.length;
+    this.#rows += steps * segments.reduce((sum, { rows }) => sum + rows, 0);
     return millis;
   }
 }

@@ -10,12 +10,12 @@ export class StepOutputs {
   readonly #next: Step | null;
   #logits: Promise<Float32Array> | null = null;
 
-  /** `next` is the step that has begun since; null if none has. */
+  /** `next` is the step that has begun since, behind all of a chain; null if none has. */
   constructor(pipeline: Pipeline, step: Step, candidates: Candidates, next: Step | null = null) {
     this.#pipeline = pipeline;
     this.#step = step;
     this.#candidates = candidates;
-    this.#next = next;
+    this.#next = this.isCut ? null : next;
   }
 
   /** Steps that the device went through: those of a chain, or 1. */
@@ -26,6 +26,11 @@ export class StepOutputs {
   /** R, output rows of each. */
   get perStep(): number {
     return this.#step.outputs.length;
+  }
+
+  /** Whether they are less of a chain than was asked for, as there were no pages. */
+  get isCut(): boolean {
+    return this.steps < (this.#step.draws?.length ?? 1);
   }
 
   /** Output rows of all of them. */

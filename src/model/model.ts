@@ -1,6 +1,6 @@
 /** One stage's forward pass: its layers, recorded once for each size of step and replayed. */
 import { setImmediate } from "node:timers/promises";
-import type { Backend, Ops, Plan, StepInput } from "../backend/backend.ts";
+import type { Backend, Ops, Plan, Read } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
 import {
   type Candidates,
@@ -20,6 +20,16 @@ import { stateBytes } from "./state_bytes.ts";
 import { States } from "./states.ts";
 import type { Weights } from "./weights.ts";
 
+/** A step that the backend is to run. */
+interface Begun {
+  readonly plan: Plan;
+  readonly results: Promise<ArrayBuffer[]>;
+  /** Rows of which a token is drawn. */
+  readonly drew: number;
+  /** Whether it is less of a chain than was asked for. */
+  readonly isCut: boolean;
+}
+
 /** The layers `[start, end)` of a model with their weights, states and caches, on a backend that it owns. */
 export class Model implements Disposable {
   readonly #backend: Backend;
@@ -31,6 +41,8 @@ export class Model implements Disposable {
   readonly #plans = new Map<string, Plan>();
   #plannedBlocks = 0;
   #outputs = 0;
+  #begun: Promise<unknown> = Promise.resolve(); // the last step that was asked for
+  #last: Begun | null = null;
 
   private constructor(backend: Backend, config: ModelConfig, options: ModelOptions, parts: Parts) {
     this.#backend = backend;
@@ -103,31 +115,54 @@ export class Model implements Disposable {
    * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, or of those of all steps of a chain.
    */
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
-    const { segments, outputs } = step;
+    const begun = this.#begun.then(() => this.#begin(step, rows));
+    this.#begun = begun.catch(() => {});
+    const { results, drew } = await begun;
+    const [read = new ArrayBuffer(0)] = await results;
+    this.#states.keep(step.segments);
+    this.#parts.cache.keep(step.segments);
+    if (!this.last) return new Float32Array(read);
+    return candidatesOf(new Uint32Array(read), this.#activations.head!.trail.shape[1]!, drew);
+  }
+
+  /** Makes all ready for a step and asks for it to be run, behind the one before, which may be under way. */
+  async #begin(step: Step, tokens: Uint32Array | Float32Array): Promise<Begun> {
+    const { segments, outputs, draws = [], follows } = step;
+    this.#checkChain(step);
     this.#outputs = outputs.length;
-    if (step.draws) this.#checkChain(step);
-    const { pages, rounds, further } = await this.#place(segments, Math.max(0, (step.draws?.length ?? 0) - 1));
-    await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
-    const draws = step.draws?.slice(0, further + 1) ?? [];
-    const input: StepInput = { segments, pages, outputs, rows, draws, places: this.#states.place(segments) };
+    const { pages, rounds, steps } = await this.#place(segments, Math.max(1, draws.length));
+    await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + steps - 1)));
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     const plan = this.#plan(count, outputs.length, rounds);
-    if (!this.last) {
-      const [hidden] = await this.#backend.run(plan, input, [
-        { tensor: this.#activations.hidden, elements: count * this.#config.hidden },
-      ]);
-      this.#keep(segments);
-      return new Float32Array(hidden!);
-    }
-    const { trail } = this.#activations.head!;
-    const noted = (further + 1) * outputs.length * trail.shape[1]!;
-    const results = await this.#backend.run(plan, input, noted > 0 ? [{ tensor: trail, elements: noted }] : []);
-    this.#keep(segments);
-    return candidatesOf(
-      new Uint32Array(results[0] ?? new ArrayBuffer(0)),
-      trail.shape[1]!,
-      draws.length * outputs.length,
+    const rows = follows ? await this.#drawnBefore(plan, count) : tokens;
+    const places = this.#states.place(segments);
+    const results = this.#backend.run(
+      plan,
+      { segments, pages, outputs, rows, places, draws: draws.slice(0, steps) },
+      this.#reads(count, steps * outputs.length),
     );
+    return this.#last = {
+      plan,
+      results,
+      drew: draws.length > 0 ? steps * outputs.length : 0,
+      isCut: steps < draws.length,
+    };
+  }
+
+  /** What is read back of a step: candidates of outputs, or hidden rows. */
+  #reads(rows: number, outputs: number): Read[] {
+    if (!this.last) return [{ tensor: this.#activations.hidden, elements: rows * this.#config.hidden }];
+    const { trail } = this.#activations.head!;
+    return outputs > 0 ? [{ tensor: trail, elements: outputs * trail.shape[1]! }] : [];
+  }
+
+  /** The tokens that the chain before drew last; null where the backend has them, as the plan is the same. */
+  async #drawnBefore(plan: Plan, count: number): Promise<Uint32Array | null> {
+    const { plan: before, results } = this.#last!;
+    if (before === plan) return null;
+    const trail = new Uint32Array((await results)[0]!);
+    const width = this.#activations.head!.trail.shape[1]!;
+    return Uint32Array.from({ length: count }, (_, row) => trail[trail.length - 1 - (count - 1 - row) * width]!);
   }
 
   /** Takes back pages that nobody wants any more. */
@@ -135,29 +170,27 @@ export class Model implements Disposable {
     this.#parts.cache.release(released);
   }
 
-  /** After a step that succeeded. */
-  #keep(segments: readonly Segment[]): void {
-    this.#states.keep(segments);
-    this.#parts.cache.keep(segments);
-  }
-
-  #checkChain({ segments, outputs }: Step): void {
-    const isPlain = ({ rows, keep }: Segment) => rows === 1 && keep === undefined;
-    if (!this.#parts.embedding || !this.last || outputs.length !== segments.length || !segments.every(isPlain)) {
-      throw new RangeError(
-        "Cannot run a chain of steps: this takes a stage of all layers and segments of one row that is an output",
-      );
+  #checkChain({ segments, outputs, draws, follows }: Step): void {
+    if (follows && (!this.#last || this.#last.isCut)) {
+      throw new RangeError("Cannot follow a chain of steps that found no pages for all of them");
     }
+    const isPlain = ({ rows, keep }: Segment) => rows === 1 && keep === undefined;
+    if (!draws || this.#parts.embedding && this.last && outputs.length === segments.length && segments.every(isPlain)) {
+      return;
+    }
+    throw new RangeError(
+      "Cannot run a chain of steps: this takes a stage of all layers and segments of one row that is an output",
+    );
   }
 
-  /** Finds room for a step and for those that go on from it, or where there is none for these, for the step by itself. */
-  async #place(segments: readonly Segment[], further: number): Promise<Placed & { readonly further: number }> {
-    const reach = segments.map((segment) => ({ ...segment, rows: segment.rows + further }));
+  /** Finds room for the steps of a chain, or where there is none for these, for the first by itself. */
+  async #place(segments: readonly Segment[], steps: number): Promise<Placed & { readonly steps: number }> {
+    const reach = segments.map((segment) => ({ ...segment, rows: segment.rows + steps - 1 }));
     try {
-      return { ...await this.#parts.cache.place(reach), further };
+      return { ...await this.#parts.cache.place(reach), steps };
     } catch (error) {
-      if (further === 0 || !(error instanceof OutOfPagesError)) throw error;
-      return { ...await this.#parts.cache.place(segments), further: 0 };
+      if (steps === 1 || !(error instanceof OutOfPagesError)) throw error;
+      return { ...await this.#parts.cache.place(segments), steps: 1 };
     }
   }
 

@@ -48,6 +48,8 @@ export interface Step {
    * sequence goes on by one row in the next of them. Then every segment has one row, which is an output.
    */
   readonly draws?: readonly (readonly Draw[])[];
+  /** It brings no tokens and goes on with those that the chain before it draws last, which may still be under way. */
+  readonly follows?: true;
 }
 
 /** Whose pages of keys and values nobody wants any more. */

@@ -61,14 +61,14 @@ export class ReferenceRecorder implements Ops {
 
   embed(hidden: Tensor, table: Weight): void {
     this.calls.push((step) => {
-      step.rows.forEach((token, row) => {
+      step.rows!.forEach((token, row) => {
         rowOf(hidden, row).forEach((_, k, out) => out[k] = weightAt(table, 0, token, k));
       });
     });
   }
 
   receive(hidden: Tensor): void {
-    this.calls.push((step) => data(hidden).set(step.rows));
+    this.calls.push((step) => data(hidden).set(step.rows!));
   }
 
   project(outs: readonly Tensor[], hidden: Tensor, norm: Norm, maps: Parameters<Ops["project"]>[3]): void {

@@ -82,8 +82,10 @@ testOnBackends(
     const first = tokens.slice(0, COUNT);
     await stages.forward({ segments: rowsAt(0), outputs: all }, first);
     const draws = Array.from({ length: 3 }, () => slots.map((slot) => DRAWS[slot % 2]!));
-    const one = await stages.forward({ segments: rowsAt(1, 0), outputs: all, draws }, first);
-    const two = await stages.forward({ segments: rowsAt(4, COUNT), outputs: all, draws }, one.drawn!.slice(2 * COUNT));
+    const [one, two] = await Promise.all([
+      stages.forward({ segments: rowsAt(1, 0), outputs: all, draws }, first),
+      stages.forward({ segments: rowsAt(4, COUNT), outputs: all, draws, follows: true }, new Uint32Array()),
+    ]);
     const drawn = [...first, ...one.drawn!, ...two.drawn!];
     const { perRow } = one;
     const row = (found: Candidates, r: number) => [...found.logits.subarray(r * perRow, (r + 1) * perRow)];

@@ -78,6 +78,8 @@ export class FakeStage implements StageModel, Disposable {
   readonly #pages: Pages | null = null;
   #rows = new Float32Array();
   #draws = 0;
+  #drawn: Uint32Array | null = null; // by the last step of a whole chain
+  #running: Promise<unknown> = Promise.resolve();
   disposed = false;
 
   constructor({ layers, slots }: Pick<StageOptions, "layers" | "slots">, last: boolean, behaviour: FakeBehaviour = {}) {
@@ -93,7 +95,16 @@ export class FakeStage implements StageModel, Disposable {
   }
 
   async forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
+    const running = this.#running.then(() => this.#run(step, input));
+    this.#running = running.catch(() => {});
+    return await running;
+  }
+
+  async #run(step: Step, given: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     await rest();
+    if (step.follows && !this.#drawn) throw new Error("a chain cannot follow one that was cut short");
+    const input = step.follows ? this.#drawn! : given;
+    this.#drawn = null;
     const draws = (step.draws ?? []).slice(0, this.#place(step));
     let result = await this.#forward(step, input);
     const all = [result];
@@ -101,6 +112,7 @@ export class FakeStage implements StageModel, Disposable {
     for (const [i, rules] of draws.entries()) {
       const tokens = rules.map((rule, row) => this.#draw(result as Candidates, row, rule));
       drawn.push(...tokens);
+      if (i + 1 === step.draws!.length) this.#drawn = Uint32Array.from(tokens);
       if (i + 1 === draws.length) break;
       const segments = step.segments.map(({ slot, start, rows }) => ({ slot, start: start + i + 1, rows }));
       all.push(result = await this.#forward({ ...step, segments }, Uint32Array.from(tokens)));

@@ -56,7 +56,7 @@ export class StepTables {
     this.#writePages(pages);
     this.#memory.view("u32", this.outputs, outputs.length).set(outputs);
     if (rows instanceof Float32Array) this.received = rows;
-    else this.#memory.view("u32", this.tokens, rows.length).set(rows);
+    else if (rows) this.#memory.view("u32", this.tokens, rows.length).set(rows);
   }
 
   /** In the order of COUNTS. */

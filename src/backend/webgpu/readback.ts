@@ -76,6 +76,8 @@ export class Readback {
   readonly #readNow: ReadNow;
   readonly #ring: (GPUBuffer | null)[] = Array(RING).fill(null);
   #next = 0;
+  #reading = false; // or about to
+  #following: (() => void) | null = null; // what is to be run at once when it is over
   #synchronous = true;
   #lastTurn = performance.now();
 
@@ -116,21 +118,38 @@ export class Readback {
     return end(begin(), sources, buffer);
   }
 
-  /** Runs commands of which nothing is read. */
-  run({ commands }: Encoded): void {
+  /** Runs commands, or while something is being read leaves them until that is over: reading waits for all that was submitted. */
+  async run(encoded: Encoded): Promise<void> {
+    if (!this.#reading) return this.#run(encoded);
+    await new Promise<void>((resolve) => {
+      this.#following = () => {
+        this.#run(encoded);
+        resolve();
+      };
+    });
+  }
+
+  #run({ commands }: Encoded): void {
     for (const buffer of commands) this.#device.gpu.queue.submit([buffer]);
   }
 
-  /** Runs the commands, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what they leave. */
-  async submit(encoded: Encoded, meanwhile: () => void = () => {}): Promise<ArrayBuffer> {
-    this.run(encoded);
+  /** Runs the commands, says so, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what they leave. */
+  async submit(encoded: Encoded, submitted = () => {}, meanwhile = () => {}): Promise<ArrayBuffer> {
+    await this.run(encoded);
+    const { target, bytes } = encoded;
+    this.#reading = target !== null;
+    submitted();
     await rest();
     meanwhile();
-    const { target, bytes } = encoded;
     if (target === null) return new ArrayBuffer(0);
-    const result = this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
-    await this.#turn();
-    return result;
+    try {
+      return this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
+    } finally {
+      this.#reading = false;
+      this.#following?.();
+      this.#following = null;
+      await this.#turn();
+    }
   }
 
   /** The next buffer of the ring, mapped once before, large enough. */

@@ -35,8 +35,9 @@ export class WebGpuBackend implements Backend {
   readonly #readback: Readback;
   readonly #timer: Timer | null;
   #gpuMillis: number | null = null;
+  #submitted: Promise<void> = Promise.resolve(); // all of the run that was asked for last
   #last: StepLike | null = null;
-  #ahead: Encoded | null = null;
+  #ahead: { readonly like: StepLike; readonly encoded: Encoded } | null = null;
 
   private constructor(device: Device, memory: Memory, kernels: Kernels, readback: Readback) {
     this.#device = device;
@@ -118,22 +119,32 @@ export class WebGpuBackend implements Backend {
     if (!(plan instanceof WebGpuPlan)) {
       throw new TypeError("Cannot run the plan on the GPU: another backend recorded it");
     }
-    await this.#device.settled();
-    const timed = this.#timer?.source(stepsOf(step));
-    const sources = [...reads.flatMap(sourcesOf), ...(timed ? [timed] : [])];
-    const all = await this.#device.watched(() => this.#submit(plan, step, sources));
-    if (timed) this.#gpuMillis = Timer.millis(all.slice(-timed.bytes));
-    return cut(all, reads);
+    const before = this.#submitted;
+    const submitted = Promise.withResolvers<void>();
+    this.#submitted = submitted.promise;
+    try {
+      await before;
+      await this.#device.settled();
+      const timed = this.#timer?.source(stepsOf(step));
+      const sources = [...reads.flatMap(sourcesOf), ...(timed ? [timed] : [])];
+      const all = await this.#device.watched(() => this.#submit(plan, step, sources, submitted.resolve));
+      if (timed) this.#gpuMillis = Timer.millis(all.slice(-timed.bytes));
+      return cut(all, reads);
+    } finally {
+      submitted.resolve();
+    }
   }
 
   /**
    * Submits a step, then its further steps, each encoded while those before it run. Meanwhile also encodes the step that comes next, in
-   * case it is like this one as this one was like the one before: a text goes on.
+   * case it is like this one as this one was like the one before: a text goes on. Where the run before is still being read the first one
+   * waits for that, with all made ready.
    */
   async #submit(
     plan: WebGpuPlan,
     step: StepInput,
     sources: readonly Source[],
+    submitted: () => void,
   ): Promise<ArrayBuffer> {
     const readback = this.#readback;
     const further = stepsOf(step) - 1;
@@ -142,12 +153,14 @@ export class WebGpuBackend implements Backend {
     const like = { plan, counts, read, further };
     const goesOn = isLike(this.#last, like);
     const begin = () => this.#begin(plan, like);
-    const first = (goesOn ? this.#ahead : null) ?? await readback.encode(begin(), read);
+    const ahead = this.#ahead && isLike(this.#ahead.like, like) ? this.#ahead.encoded : null;
     this.#ahead = null;
     this.#last = like;
+    const first = ahead ?? await readback.encode(begin(), read);
     const last = further === 0 ? first : await this.#goOn(first, like, sources);
-    return await readback.submit(last, () => {
-      if (goesOn) this.#ahead = readback.encodeNow(begin, read);
+    return await readback.submit(last, submitted, () => {
+      const encoded = goesOn ? readback.encodeNow(begin, read) : null;
+      this.#ahead = encoded && { like, encoded };
     });
   }
 
@@ -157,10 +170,10 @@ export class WebGpuBackend implements Backend {
     { plan, counts, further }: StepLike,
     sources: readonly Source[],
   ): Promise<Encoded> {
-    this.#readback.run(first);
+    await this.#readback.run(first);
     await rest();
     for (let i = 1; i < further; i++) {
-      this.#readback.run(await this.#readback.encode(this.#further(plan, counts, i), []));
+      await this.#readback.run(await this.#readback.encode(this.#further(plan, counts, i), []));
     }
     const last = this.#further(plan, counts, further);
     this.#timer?.resolve(last.encoder, further + 1);
