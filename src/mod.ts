@@ -216,6 +216,7 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
+  const chainsFollow = backend === "webgpu" && await hasHardwareGpu();
   const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, options.prefixCache ?? 0);
   return {
     model,
@@ -229,7 +230,8 @@ async function engineOptions(
     quantize: options.quantize ?? "none",
     kvCache,
     slots,
-    snapshots: snapshotsFor(slots, layers.length) + prefixCache.snapshots,
+    snapshots: snapshotsFor(slots, layers.length, chainsFollow) + prefixCache.snapshots,
+    chainsFollow,
     pages: slots * Math.ceil(maxContext / prefixCache.alignment) + prefixCache.pages,
     prefixCache,
     deterministic: options.deterministic ?? false,

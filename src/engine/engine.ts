@@ -48,12 +48,12 @@ export class Engine {
     this.#sampler = sampler;
     this.#limits = limits;
     this.#emit = emit;
-    const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows } = limits;
+    const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows, chainsFollow = false } = limits;
     const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
     const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
     this.#room = Room.of(limits);
     this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding });
-    this.#lookahead = new Lookahead(this.#scheduler, snapshots - cached);
+    this.#lookahead = new Lookahead(this.#scheduler, snapshots - cached, chainsFollow);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }
 

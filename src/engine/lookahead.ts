@@ -25,12 +25,14 @@ export interface Predictable {
 export class Lookahead {
   readonly #scheduler: Pick<Scheduler, "takeAhead" | "following">;
   readonly #snapshots: number;
+  readonly #follow: boolean;
   readonly #paused = new WeakMap<Sequence, number>(); // until it has so many tokens
 
-  /** Snapshots from 0 on hold the states before chains; none where the stages do not allow these. */
-  constructor(scheduler: Pick<Scheduler, "takeAhead" | "following">, snapshots: number) {
+  /** Snapshots from 0 on hold the states before chains, which may `follow` each other; none where the stages do not allow them. */
+  constructor(scheduler: Pick<Scheduler, "takeAhead" | "following">, snapshots: number, follow: boolean) {
     this.#scheduler = scheduler;
     this.#snapshots = snapshots;
+    this.#follow = follow;
   }
 
   /** Makes a chain of a step in which all these sequences decode, and which takes `stepMillis`; leaves it as it is where that cannot be. */
@@ -46,7 +48,7 @@ export class Lookahead {
   following(batch: Batch, sequences: readonly Predictable[], stepMillis: number): Batch | null {
     const { draws: before, segments } = batch.step;
     const count = segments.length;
-    if (!before || 2 * count > this.#snapshots) return null;
+    if (!this.#follow || !before || 2 * count > this.#snapshots) return null;
     const draws = this.draws(sequences, stepMillis, before.length);
     if (draws.length === 0) return null;
     const next = this.#scheduler.following(batch, draws.length);

@@ -240,6 +240,8 @@ export interface EngineOptions extends Omit<StageOptions, "layers" | "threadPort
   readonly rowsBeside?: number;
   /** Whether answers are the same, to the bit, whoever else is answered at the same time; then few sequences decode in one step. */
   readonly deterministic?: boolean;
+  /** Whether a chain may follow another before that has been sampled, as is of use where the device works beside the engine's thread. */
+  readonly chainsFollow?: boolean;
   /** How prompts are cut, and what of them is kept; anywhere, and nothing, if left out. */
   readonly prefixCache?: PrefixCacheOptions;
   /** One range a stage, in order, covering all layers. */

@@ -136,7 +136,7 @@ const predictable = (length: number, known = Infinity): Predictable => {
 };
 
 Deno.test("Lookahead goes on while steps are short, sequences few and draws known, and not at once after a wrong one", async () => {
-  const lookahead = new Lookahead(new Scheduler({ slots: 2, maxRows: 2 }), 2);
+  const lookahead = new Lookahead(new Scheduler({ slots: 2, maxRows: 2 }), 2, true);
   const steps = (all: Predictable[], millis: number, behind = 0) => lookahead.draws(all, millis, behind).length;
   const nine = [predictable(9)];
   assert.deepEqual([1, 3, 5, 10, 13, 100, Infinity].map((millis) => steps(nine, millis)), [16, 8, 5, 2, 0, 0, 0]);
@@ -144,7 +144,7 @@ Deno.test("Lookahead goes on while steps are short, sequences few and draws know
   assert.equal(steps([predictable(9), predictable(9, 1)], 1), 0);
   assert.equal(steps([predictable(9, 20)], 1, 12), 8);
   assert.equal(steps([predictable(9), predictable(9), predictable(9)], 1), 0);
-  assert.equal(new Lookahead(new Scheduler({ slots: 1, maxRows: 1 }), 0).draws(nine, 1).length, 0);
+  assert.equal(new Lookahead(new Scheduler({ slots: 1, maxRows: 1 }), 0, true).draws(nine, 1).length, 0);
   const { sequence, ...missed } = predictable(8);
   const outputs = { count: 2, perStep: 1, drawn: () => 2, before: () => 0 } as unknown as StepOutputs;
   sequence.take(8);
