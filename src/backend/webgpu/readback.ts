@@ -139,10 +139,10 @@ export class Readback {
     const { target, bytes } = encoded;
     this.#reading = target !== null;
     submitted();
-    await rest();
-    meanwhile();
-    if (target === null) return new ArrayBuffer(0);
     try {
+      await rest();
+      meanwhile();
+      if (target === null) return new ArrayBuffer(0);
       return this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
     } finally {
       this.#reading = false;
