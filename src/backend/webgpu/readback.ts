@@ -26,6 +26,9 @@ export interface Encoded {
   readonly bytes: number;
 }
 
+/** Lets the event loop turn once. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** Gives a mapped buffer's first bytes at once, or throws. */
 export type ReadNow = (buffer: GPUBuffer, bytes: number) => ArrayBuffer;
 
@@ -134,21 +137,26 @@ export class Readback {
   }
 
   /** Runs the commands, says so, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what they leave. */
-  async submit(encoded: Encoded, submitted = () => {}, meanwhile = () => {}): Promise<ArrayBuffer> {
+  async submit(
+    encoded: Encoded,
+    submitted = () => {},
+    meanwhile: () => void | Promise<void> = () => {},
+  ): Promise<ArrayBuffer> {
     await this.run(encoded);
     const { target, bytes } = encoded;
     this.#reading = target !== null;
     submitted();
     try {
       await rest();
-      meanwhile();
+      await meanwhile();
       if (target === null) return new ArrayBuffer(0);
       return this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
     } finally {
       this.#reading = false;
-      this.#following?.();
+      const following = this.#following;
       this.#following = null;
-      await this.#turn();
+      if (following) following();
+      else await this.#turn();
     }
   }
 
@@ -168,7 +176,7 @@ export class Readback {
 
   async #turn(): Promise<void> {
     if (performance.now() - this.#lastTurn < TURN_MILLIS) return;
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     this.#lastTurn = performance.now();
   }
 

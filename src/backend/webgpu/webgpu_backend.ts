@@ -17,7 +17,7 @@ import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
 import { lower, operationsOf } from "./operations.ts";
 import { type Counts, isEqual, WebGpuPlan } from "./plan.ts";
-import { type Begun, type Encoded, Readback, type ReadNow, type Source } from "./readback.ts";
+import { type Begun, type Encoded, Readback, type ReadNow, type Source, turn } from "./readback.ts";
 import { own, Recording } from "./recording.ts";
 import { Timer } from "./timer.ts";
 
@@ -158,9 +158,11 @@ export class WebGpuBackend implements Backend {
     this.#last = like;
     const first = ahead ?? await readback.encode(begin(), read);
     const last = further === 0 ? first : await this.#goOn(first, like, sources);
-    return await readback.submit(last, submitted, () => {
+    return await readback.submit(last, submitted, async () => {
       const encoded = goesOn ? readback.encodeNow(begin, read) : null;
       this.#ahead = encoded && { like, encoded };
+      // While a chain has much before it: where chains follow each other there is no other time at which a turn costs nothing.
+      if (further > 0) await turn();
     });
   }
 
