@@ -82,6 +82,10 @@ class TimedStage implements StageModel, Disposable {
 
   release(): void {}
 
+  store(): Promise<void> {
+    return Promise.resolve();
+  }
+
   logits(): Promise<never> {
     return Promise.reject(new Error("Cannot read whole rows: there are none"));
   }

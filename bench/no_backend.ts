@@ -32,6 +32,7 @@ export class NoBackend implements Backend {
   record = refuse;
   run = refuse;
   read = refuse;
+  gather = refuse;
 
   [Symbol.dispose](): void {}
 }

@@ -66,8 +66,10 @@ export interface LoadOptions {
   readonly maxContext?: number;
   /** Sequences in flight; others wait. 1 by default. */
   readonly maxSequences?: number;
-  /** Bytes for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. */
+  /** Bytes of the device's memory for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. */
   readonly prefixCache?: number;
+  /** Bytes of the computer's memory behind that; by default four times as many where the device is a GPU with its own, else none. */
+  readonly hostCache?: number;
   /** Give each answer the bits that it has alone, whoever else is answered at the same time: at most 8 sequences then decode in one step. */
   readonly deterministic?: boolean;
   /** Requests that may wait for others; one beyond them fails with an EngineBusyError. No bound by default. */
@@ -192,6 +194,11 @@ async function backendOf({ backend = "auto" }: LoadOptions): Promise<BackendName
   return backend === "auto" ? (await hasHardwareGpu() ? "webgpu" : "wasm") : backend;
 }
 
+/** Whether a device's memory is another than the computer's. */
+async function hasOwnMemory(backend: BackendName): Promise<boolean> {
+  return backend === "webgpu" && await hasHardwareGpu();
+}
+
 /** Null where the folder has none: its token ids can still be scored. */
 async function tokenizerOf(model: string): Promise<Tokenizer | null> {
   try {
@@ -216,8 +223,10 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
-  const chainsFollow = backend === "webgpu" && await hasHardwareGpu();
-  const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, options.prefixCache ?? 0);
+  const ownMemory = await hasOwnMemory(backend);
+  const { prefixCache: cacheBytes = 0, hostCache = ownMemory ? 4 * cacheBytes : 0 } = options;
+  const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, cacheBytes, hostCache);
+  const chainsFollow = ownMemory; // which works beside the thread
   return {
     model,
     layers,

@@ -268,4 +268,6 @@ export interface Backend extends Disposable {
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
   /** Reads tensors as the last run left them. */
   read(reads: readonly Read[]): Promise<ArrayBuffer[]>;
+  /** The same, one after the other in one buffer, which takes a copy less. */
+  gather(reads: readonly Read[]): Promise<ArrayBuffer>;
 }

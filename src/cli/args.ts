@@ -38,6 +38,19 @@ export function size(text: string): number {
   throw new InvalidArgumentError("It must be a size like 512MiB or 2GiB, or 0.");
 }
 
+/** Sizes of the two tiers of a prefix cache; the second may be left out. */
+interface CacheSizes {
+  readonly device: number;
+  readonly host?: number;
+}
+
+/** Reads the size of a prefix cache on the device, and behind a comma in the computer's memory. */
+function cacheSizes(text: string): CacheSizes {
+  const [device, host, ...rest] = text.split(",").map(size);
+  if (rest.length > 0) throw new InvalidArgumentError("It must be one size, or two like 512MiB,8GiB.");
+  return { device: device!, ...(host !== undefined && { host }) };
+}
+
 /** A choice of which some are known but not built yet. */
 function choice<T extends string>(ready: readonly T[], later: readonly string[]): (text: string) => T {
   return (text) => {
@@ -55,10 +68,11 @@ export const maxSequences = new Option("--max-sequences <n>", "sequences in flig
   .argParser(integer(1)).helpGroup("Model:");
 
 export const prefixCache = new Option(
-  "--prefix-cache <size>",
-  "memory for what prompts begin with, so that it is not computed again; 0 keeps nothing",
+  "--prefix-cache <size[,ram]>",
+  "device memory for what prompts begin with, so that it is not computed again, and RAM behind it " +
+    "(default: four times as much behind a GPU); 0 keeps nothing",
 )
-  .argParser(size).default(2 ** 29, "512MiB").helpGroup("Model:");
+  .argParser(cacheSizes).default({ device: 2 ** 29 }, "512MiB").helpGroup("Model:");
 
 /** A command that runs a model. */
 export function modelCommand(name: string) {
@@ -143,7 +157,7 @@ export function generationCommand(name: string) {
 
 export type ModelFlags = ReturnType<ReturnType<typeof modelCommand>["opts"]> & {
   readonly maxSequences?: number;
-  readonly prefixCache?: number;
+  readonly prefixCache?: CacheSizes;
   readonly deterministic?: boolean;
 };
 export type GenerationFlags = ReturnType<ReturnType<typeof generationCommand>["opts"]>;
@@ -179,7 +193,8 @@ export function toLoadOptions(flags: ModelFlags): LoadOptions {
     quantize,
     kvCache,
     maxSequences,
-    prefixCache,
+    prefixCache: prefixCache?.device,
+    hostCache: prefixCache?.host,
     deterministic,
   });
 }

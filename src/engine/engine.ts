@@ -42,6 +42,7 @@ export class Engine {
   readonly #tasks = new Tasks();
   #wake = () => {};
   #stopped = false;
+  #done: Promise<void> = Promise.resolve(); // the step that was sent last
 
   constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
@@ -76,7 +77,8 @@ export class Engine {
   tellStatus(): void {
     const { running, waiting, preemptions } = this.#scheduler;
     const { steps, rows } = this.#clock;
-    this.#emit({ type: "status", status: { running, waiting, preemptions, steps, rows } });
+    const { kept: prefixCache } = this.#room;
+    this.#emit({ type: "status", status: { running, waiting, preemptions, steps, rows, prefixCache } });
   }
 
   /** Its slot is free at once; a step of it that is under way ends unheard. */
@@ -90,14 +92,19 @@ export class Engine {
    */
   async run(turn: () => Promise<void>): Promise<void> {
     while (!this.#stopped) {
-      if (this.#tasks.size === 0 && this.#begun.length === 0) {
-        await new Promise<void>((resolve) => this.#wake = resolve);
-        this.#clock.start();
-      } else {
-        await this.step();
-        await turn();
+      if (this.#tasks.size + this.#begun.length > 0) await this.step();
+      else if (!await this.#store(true)) {
+        await this.#rest();
+        continue;
       }
+      await turn();
     }
+  }
+
+  async #rest(): Promise<void> {
+    if (this.#tasks.size > 0 || this.#stopped) return;
+    await new Promise<void>((resolve) => this.#wake = resolve);
+    this.#clock.start();
   }
 
   /** Lets run() end after the step that is under way. */
@@ -111,8 +118,23 @@ export class Engine {
     if (this.#begun.length === 0) this.#schedule();
     const begun = this.#begun.shift();
     if (!begun) return;
-    const done = this.#finishStep(begun);
-    await (begun.batch.step.outputs.length > 0 ? done : this.#pipeline.ready());
+    this.#done = this.#finishStep(begun);
+    const { segments, outputs } = begun.batch.step;
+    await (outputs.length > 0 ? this.#done : this.#pipeline.ready());
+    if (this.#begun.length === 0 && segments.every(({ rows }) => rows === 1)) await this.#store(false);
+  }
+
+  /**
+   * Copies some of what is kept to the host's memory: while there is nothing else to do, and between steps that decode, so that a prompt
+   * that is read alone does not wait. False if nothing was to be copied, or it could not be.
+   */
+  async #store(idle: boolean): Promise<boolean> {
+    const { host } = this.#room;
+    if (!host?.hasWork(idle)) return false;
+    await this.#done;
+    const stored = !this.#scheduler.loads && await host.storeNext(this.#pipeline, idle);
+    this.#clock.start();
+    return stored;
   }
 
   #schedule(): void {
@@ -133,7 +155,7 @@ export class Engine {
 
   /** Begins a chain behind one that is under way and of which all before it has been sampled. */
   #follow(): void {
-    if (this.#begun.length !== 1) return;
+    if (this.#begun.length !== 1 || this.#room.host?.hasWork(false)) return;
     const { batch } = this.#begun[0]!;
     const tasks = this.#tasks.decoding(batch);
     const next = tasks && this.#lookahead.following(batch, tasks, this.#clock.decodeMillis);

@@ -1,4 +1,8 @@
 /** Which beginnings of texts the stages have kept, token by token: states and pages that later sequences go on from. */
+import type { PrefixCacheStatus } from "../pipeline/messages.ts";
+import { HostTier, type Stored } from "./host_tier.ts";
+import { Tier, type TierRoom } from "./prefix_tier.ts";
+import { type Piece, PrefixTree } from "./prefix_tree.ts";
 
 /** What the stages keep besides what sequences in flight have. */
 export interface CacheRoom {
@@ -9,16 +13,11 @@ export interface CacheRoom {
   readonly count: number;
   /** Pages that they may keep together; those that several have are counted once. */
   readonly pages: number;
-}
-
-/** One aligned piece of a text behind those before it, whose keys and values are a page. */
-class Piece {
-  readonly next = new Map<string, Piece>();
-  /** Where the states behind it are kept. */
-  snapshot: number | null = null;
-  used = 0;
-
-  constructor(readonly parent: Piece | null, readonly key: string, readonly depth: number) {}
+  /** What the host's memory may hold of them besides; nothing if left out. */
+  readonly host?: TierRoom;
+  /** Bytes of one state and of one page, on all stages together; 0 if left out. */
+  readonly stateBytes?: number;
+  readonly pageBytes?: number;
 }
 
 /** What a text begins with that is kept. */
@@ -33,39 +32,58 @@ export interface Hit {
  */
 export class PrefixCache {
   readonly #room: CacheRoom;
-  readonly #root = new Piece(null, "", 0);
-  readonly #kept = new Set<Piece>();
-  readonly #free: number[];
+  readonly #device: Tier;
+  readonly #tree: PrefixTree;
+  /** The second tier, where there is one. */
+  readonly host: HostTier | null;
+  readonly #hits = { device: 0, host: 0 };
   #dropped: number[] = [];
-  #pieces = 0;
-  #clock = 0;
 
   constructor(room: CacheRoom) {
+    const { alignment, count, pages, first, host = { states: 0, pages: 0 }, pageBytes = 0 } = room;
     this.#room = room;
-    this.#free = Array.from({ length: room.count }, (_, i) => room.first + i);
+    this.#device = new Tier({ states: count, pages }, first);
+    const tier = new Tier(host);
+    this.#tree = new PrefixTree(alignment, [this.#device, tier]);
+    this.host = host.states > 0 ? new HostTier(this.#tree, this.#device, tier, pageBytes) : null;
   }
 
   get alignment(): number {
     return this.#room.alignment;
   }
 
-  /** Snapshots in use. */
-  get size(): number {
-    return this.#kept.size;
+  /** What the device keeps by now. */
+  get used(): TierRoom {
+    return this.#device.used;
   }
 
-  /** The longest kept beginning of a text that leaves it a token to compute; null if there is none. */
+  get status(): PrefixCacheStatus {
+    const { stateBytes = 0, pageBytes = 0 } = this.#room;
+    const bytes = ({ states, pages }: TierRoom) => states * stateBytes + pages * pageBytes;
+    return {
+      device: { bytes: bytes(this.used), hits: this.#hits.device },
+      host: { bytes: this.host ? bytes(this.host.used) : 0, hits: this.#hits.host },
+    };
+  }
+
+  /** What a sequence begins from: what the device keeps of its prompt, and what the host's memory has beyond that. */
+  begin(prompt: readonly number[]): { readonly hit: Hit | null; readonly stored: Stored | null } {
+    const hit = this.find(prompt);
+    const stored = this.host?.find(prompt, hit?.position ?? 0) ?? null;
+    if (stored) this.#hits.host++;
+    else if (hit) this.#hits.device++;
+    return { hit, stored };
+  }
+
+  /** The longest beginning of a text kept on the device that leaves it a token to compute; null if there is none. */
   find(tokens: readonly number[]): Hit | null {
-    const most = Math.floor((tokens.length - 1) / this.alignment);
     let best: Piece | null = null;
-    let piece: Piece | undefined = this.#root;
-    for (let n = 0; n < most && piece; n++) {
-      piece = piece.next.get(this.#key(tokens, n));
-      if (piece && piece.snapshot !== null) best = piece;
+    for (const piece of this.#tree.along(tokens, Math.floor((tokens.length - 1) / this.alignment))) {
+      if (this.#device.state(piece) !== null) best = piece;
     }
     if (best === null) return null;
-    best.used = ++this.#clock;
-    return { position: best.depth * this.alignment, snapshot: best.snapshot! };
+    this.#tree.touch(best);
+    return { position: best.depth * this.alignment, snapshot: this.#device.state(best)! };
   }
 
   /**
@@ -77,31 +95,27 @@ export class PrefixCache {
     const depth = position / this.alignment;
     if (count === 0 || depth > pages) return null;
     const known = this.#use(tokens, depth);
-    if (known.depth === depth && known.snapshot !== null) return null;
-    while (this.#free.length === 0 || this.#pieces + depth - this.#use(tokens, depth).depth > pages) this.evict();
-    const piece = this.#pieceAt(tokens, depth);
-    const snapshot = this.#free.shift()!;
-    piece.snapshot = snapshot;
-    piece.used = ++this.#clock;
+    if (known?.depth === depth && this.#device.state(known) !== null) return null;
+    while (!this.#device.fits(depth - (this.#use(tokens, depth)?.depth ?? 0))) this.evict();
+    const piece = this.#tree.reach(tokens, depth);
+    this.#use(tokens, depth);
+    const snapshot = this.#device.add(piece);
     this.#dropped = this.#dropped.filter((dropped) => dropped !== snapshot); // keeping it anew gives up what it had
-    this.#kept.add(piece);
+    this.host?.look();
     return snapshot;
   }
 
   /** Gives up what was used longest ago, but none of some snapshots; false if there is nothing else. */
   evict(but: ReadonlySet<number> = new Set()): boolean {
-    let oldest: Piece | null = null;
-    for (const piece of this.#kept) {
-      if (but.has(piece.snapshot!)) continue;
-      if (oldest === null || piece.used < oldest.used) oldest = piece;
-    }
+    const oldest = this.#device.oldest((_, snapshot) => !but.has(snapshot));
     if (oldest !== null) this.#give(oldest);
     return oldest !== null;
   }
 
   /** A snapshot that was to be kept is not, as its step failed. */
   forget(snapshot: number): void {
-    for (const piece of this.#kept) if (piece.snapshot === snapshot) this.#give(piece);
+    const piece = this.#device.pieceOf(snapshot);
+    if (piece !== null) this.#give(piece);
   }
 
   /** Snapshots that were given up since this was asked last. */
@@ -109,50 +123,18 @@ export class PrefixCache {
     return this.#dropped.splice(0);
   }
 
-  /** The last piece of a text that is there, at most at this depth; all before it are in use as well. */
-  #use(tokens: readonly number[], depth: number): Piece {
-    let piece = this.#root;
-    while (piece.depth < depth) {
-      const next = piece.next.get(this.#key(tokens, piece.depth));
-      if (next === undefined) break;
-      next.used = ++this.#clock;
-      piece = next;
+  /** The last piece of a text whose page the device has, at most at this depth; all pieces before it are in use as well. */
+  #use(tokens: readonly number[], depth: number): Piece | null {
+    let last: Piece | null = null;
+    for (const piece of this.#tree.along(tokens, depth)) {
+      this.#tree.touch(piece);
+      if (this.#device.page(piece) !== null) last = piece;
     }
-    return piece;
-  }
-
-  /** The piece at a depth, made with those before it where they are wanting. */
-  #pieceAt(tokens: readonly number[], depth: number): Piece {
-    let piece = this.#use(tokens, depth);
-    while (piece.depth < depth) {
-      const key = this.#key(tokens, piece.depth);
-      const next = new Piece(piece, key, piece.depth + 1);
-      piece.next.set(key, next);
-      this.#pieces++;
-      piece = next;
-    }
-    return piece;
-  }
-
-  #key(tokens: readonly number[], n: number): string {
-    return tokens.slice(n * this.alignment, (n + 1) * this.alignment).join();
+    return last;
   }
 
   #give(piece: Piece): void {
-    this.#dropped.push(piece.snapshot!);
-    this.#free.push(piece.snapshot!);
-    piece.snapshot = null;
-    this.#kept.delete(piece);
-    this.#prune(piece);
-  }
-
-  /** Forgets pieces that lead to nothing kept. */
-  #prune(piece: Piece): void {
-    let leaf: Piece | null = piece;
-    while (leaf?.parent && leaf.snapshot === null && leaf.next.size === 0) {
-      leaf.parent.next.delete(leaf.key);
-      this.#pieces--;
-      leaf = leaf.parent;
-    }
+    this.#dropped.push(this.#device.give(piece));
+    this.#tree.prune(piece);
   }
 }

@@ -1,7 +1,8 @@
 /** How much room there is for keys and values, and who has it: in pages, counted exactly as the stages have them. */
-import type { Released, Segment } from "../pipeline/messages.ts";
+import type { PrefixCacheStatus, Released, Segment } from "../pipeline/messages.ts";
 import { Pages } from "../pipeline/pages.ts";
 import type { EngineLimits } from "./limits.ts";
+import type { HostTier } from "./host_tier.ts";
 import { type Hit, PrefixCache } from "./prefix_cache.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -33,14 +34,25 @@ export class Room {
 
   /** That of an engine, of whose snapshots the last ones are for what prompts begin with. */
   static of({ slots, context, pages, snapshots = 0, prefixCache }: EngineLimits): Room {
-    const { alignment = 1, snapshots: count = 0, pages: kept = 0 } = prefixCache ?? {};
-    const cache = count > 0 ? new PrefixCache({ alignment, first: snapshots - count, count, pages: kept }) : null;
+    const { alignment = 1, snapshots: count = 0, pages: kept = 0, ...more } = prefixCache ?? {};
+    const room = { ...more, alignment, first: snapshots - count, count, pages: kept };
+    const cache = count > 0 ? new PrefixCache(room) : null;
     return new Room({ slots, context, size: alignment, cache, ...(pages !== undefined && { pages }) });
   }
 
   /** Whether what prompts begin with is kept. */
   get keeps(): boolean {
     return this.#cache !== null;
+  }
+
+  /** What is kept, and how often it was of use. */
+  get kept(): PrefixCacheStatus {
+    return this.#cache?.status ?? { device: { bytes: 0, hits: 0 }, host: { bytes: 0, hits: 0 } };
+  }
+
+  /** Where it is copied to before it is given up; null if there is no such place. */
+  get host(): HostTier | null {
+    return this.#cache?.host ?? null;
   }
 
   /** Positions that one sequence can have if no other has any. */
@@ -58,6 +70,13 @@ export class Room {
   /** The longest kept beginning of a prompt. */
   find(prompt: readonly number[]): Hit | null {
     return this.#cache?.find(prompt) ?? null;
+  }
+
+  /** Lets a sequence begin behind what is kept of its prompt; where the host's memory has more of it, behind that, once it is loaded. */
+  begin(sequence: Sequence): void {
+    const { hit = null, stored = null } = this.#cache?.begin(sequence.prompt) ?? {};
+    if (hit) sequence.beginAt(hit.position, hit.snapshot);
+    sequence.loading = stored;
   }
 
   /**

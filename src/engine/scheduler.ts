@@ -2,6 +2,7 @@
 import type { Segment } from "../pipeline/messages.ts";
 import type { Batch } from "./batch.ts";
 import { chunkRows, keptPositions } from "./chunks.ts";
+import { loadOf, type Stored } from "./host_tier.ts";
 import { Room } from "./room.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -63,6 +64,11 @@ export class Scheduler {
   /** Sequences that wait for one. */
   get waiting(): number {
     return this.#waiting.length;
+  }
+
+  /** Whether one that runs is in the middle of being loaded from the host's memory. */
+  get loads(): boolean {
+    return this.#running.some(({ loading }) => loading !== null);
   }
 
   /** Steps that were made. */
@@ -194,7 +200,7 @@ export class Scheduler {
     const places = new Map<Sequence, Segment>();
     for (const sequence of this.#running.filter((one) => sequences.includes(one))) {
       if (sequence.slot === null) continue; // it gave its own
-      if (sequence.computed === 0) this.#begin(sequence);
+      if (sequence.computed === 0 && sequence.cutFreely) this.#room.begin(sequence);
       const segment = this.#segment(sequence);
       while (sequence.slot !== null && !this.#room.take(segment)) this.#makeWay(sequence, segment);
       if (sequence.slot !== null) places.set(sequence, segment);
@@ -220,6 +226,9 @@ export class Scheduler {
   }
 
   #batch(places: ReadonlyMap<Sequence, Segment>): Batch {
+    for (const [sequence, segment] of places) {
+      if (sequence.loading) return this.#load(sequence, segment, sequence.loading); // nobody else is in its step
+    }
     const released = this.#room.takeReleased();
     const segments: Segment[] = [];
     const tokens: number[] = [];
@@ -238,10 +247,16 @@ export class Scheduler {
     return { step, tokens: new Uint32Array(tokens), shares, released, decodesAll };
   }
 
-  /** Skips what is kept of a prompt. */
-  #begin(sequence: Sequence): void {
-    const hit = sequence.cutFreely ? this.#room.find(sequence.prompt) : null;
-    if (hit) sequence.beginAt(hit.position, hit.snapshot);
+  /** In place of a chunk of its prompt, what the host's memory has of it. */
+  #load(sequence: Sequence, segment: Segment, stored: Stored): Batch {
+    const released = this.#room.takeReleased();
+    const load = loadOf(stored, segment);
+    sequence.resume = null;
+    sequence.takeLoaded(segment.rows);
+    const keep = load.state === null ? {} : this.#keepHere(sequence);
+    const step = { id: this.#steps++, segments: [{ ...segment, ...keep }], outputs: new Uint32Array(), load };
+    const shares = [{ sequence, run: sequence.run, outputs: 0 }];
+    return { step, tokens: new Uint32Array(), shares, released, decodesAll: false };
   }
 
   #mostRows(sequence: Sequence): number {
@@ -258,9 +273,12 @@ export class Scheduler {
 
   /** Where the states behind the chunk that was taken are kept, if they are wanted later. */
   #keep(sequence: Sequence): Pick<Segment, "keep"> {
-    const { computed, promptLength, tokens, slot } = sequence;
+    const { computed, promptLength } = sequence;
     if (!this.#room.keeps || !sequence.cutFreely || computed > promptLength) return {};
-    if (!this.#stops(sequence).includes(computed)) return {};
+    return this.#stops(sequence).includes(computed) ? this.#keepHere(sequence) : {};
+  }
+
+  #keepHere({ computed, tokens, slot }: Sequence): Pick<Segment, "keep"> {
     const snapshot = this.#room.keep(tokens, computed, slot!);
     return snapshot === null ? {} : { keep: snapshot };
   }

@@ -1,5 +1,7 @@
 /** One request's timeline: its tokens, how many of them the stages have taken, and where their state lives. */
 
+import type { Stored } from "./host_tier.ts";
+
 /** How a sequence is fed to the stages. */
 export interface Feeding {
   /** Rows of each chunk, used in turn again and again; empty for as many as a step takes. */
@@ -13,6 +15,8 @@ export class Sequence {
   slot: number | null = null;
   /** Where its state is taken up again, for the next step; null where it is in the slot. */
   resume: number | null = null;
+  /** What it takes from the host's memory before anything of it is computed; null if there is nothing, or it has it. */
+  loading: Stored | null = null;
   /** Tokens of the prompt that others had computed before. */
   cached = 0;
   /** Another one each time it begins or goes back: what was computed for an earlier one is void. */
@@ -114,6 +118,7 @@ export class Sequence {
     this.#computed = 0;
     this.#chunk = 0;
     this.resume = null;
+    this.loading = null;
     this.run = {};
   }
 
@@ -129,6 +134,7 @@ export class Sequence {
   /** Rows of its next chunk, at most `maxRows`. */
   next(maxRows: number): number {
     const { chunks } = this.feeding;
+    if (this.loading) return Math.min(this.loading.most, this.loading.position - this.#computed);
     const before = this.#computed < this.promptLength ? undefined : this.#rowsBefore();
     return Math.min(this.pending, before ?? Math.min(maxRows, chunks[this.#chunk % chunks.length] ?? maxRows));
   }
@@ -140,6 +146,14 @@ export class Sequence {
     this.#chunk++;
     if (start >= this.promptLength && rows > 1) this.#chunks.set(start, rows);
     return this.#tokens.slice(start, this.#computed);
+  }
+
+  /** Takes the next rows from the host's memory, all that may be loaded at once. */
+  takeLoaded(rows: number): void {
+    this.#computed += rows;
+    if (this.#computed < this.loading!.position) return;
+    if (this.#again === 0) this.cached = this.#computed;
+    this.loading = null;
   }
 
   /** How many outputs are wanted of the rows that were taken last, from `start` on. */

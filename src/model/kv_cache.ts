@@ -4,6 +4,8 @@ import { byteLength, ELEMENT_BYTES, type TensorShape } from "../backend/tensor.t
 import type { KvCacheType, Released, Segment } from "../pipeline/messages.ts";
 import { Pages } from "../pipeline/pages.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
+import type { Place } from "./host_copies.ts";
+import { hostHasRoom } from "./host_memory.ts";
 
 export interface KvCacheOptions {
   readonly layers: { readonly start: number; readonly end: number };
@@ -38,9 +40,6 @@ const MOST_PAGES = 512;
 /** Pages of the first block; each one after it is as large as all before, up to so many bytes in all layers. */
 const FIRST_PAGES = 32;
 const MOST_BLOCK_BYTES = 2 ** 30;
-
-/** Bytes that are left free where keys and values lie in the computer's own memory, which others use too. */
-const HOST_RESERVE = 2 ** 28;
 
 /** Where the sequences of a step lie. */
 export interface Placed {
@@ -138,6 +137,27 @@ export class KvCache {
     }
   }
 
+  /** Where a page lies on all layers; nowhere if there are none. */
+  placesOf(page: number | undefined): Place[] {
+    if (page === undefined) return [];
+    const { block, index } = this.#pages.locate(page);
+    return [...this.#layers.values()].flatMap((blocks) => {
+      const { keys, values } = blocks[block]!;
+      return [{ tensor: keys, index }, { tensor: values, index }];
+    });
+  }
+
+  /**
+   * Where the n-th page that a snapshot keeps lies.
+   * @throws {RangeError} if it keeps none
+   */
+  placesKept(snapshot: number, n: number): Place[] {
+    if (this.#layers.size === 0) return [];
+    const page = this.#pages.kept(snapshot)[n];
+    if (page === undefined) throw new RangeError(`Cannot copy page ${n} of snapshot ${snapshot}: it keeps none`);
+    return this.placesOf(page);
+  }
+
   /** Takes back the pages of slots and snapshots. */
   release(released: Released): void {
     this.#pages.release(released);
@@ -163,7 +183,7 @@ export class KvCache {
   #hostHasRoom(pages: number): boolean {
     if (!this.#backend.onHost) return true;
     const bytes = this.#shapes(pages).reduce((sum, shape) => sum + byteLength(shape), 0);
-    return bytes + HOST_RESERVE <= Deno.systemMemoryInfo().available;
+    return hostHasRoom(bytes);
   }
 
   async #allocate(pages: number): Promise<void> {

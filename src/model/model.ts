@@ -2,6 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Backend, Ops, Plan, Read } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
+import type { Load, Store } from "../pipeline/copies.ts";
 import {
   type Candidates,
   MOST_AHEAD,
@@ -16,6 +17,7 @@ import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
 import { recordMlp } from "./moe.ts";
 import { OutOfPagesError, type Placed } from "./kv_cache.ts";
+import { HostStore } from "./host_store.ts";
 import { loadParts, type ModelOptions, type Parts } from "./parts.ts";
 import { stateBytes } from "./state_bytes.ts";
 import { States } from "./states.ts";
@@ -39,6 +41,7 @@ export class Model implements Disposable {
   readonly #parts: Parts;
   readonly #activations: Activations;
   readonly #states: States;
+  readonly #stored: HostStore;
   readonly #plans = new Map<string, Plan>();
   #plannedBlocks = 0;
   #outputs = 0;
@@ -52,6 +55,8 @@ export class Model implements Disposable {
     this.#parts = parts;
     this.#activations = makeActivations(backend, config, options.maxRows, parts.head !== null);
     this.#states = new States(options.slots, options.snapshots ?? 0);
+    const states = parts.layers.flatMap(({ states }) => states ?? []);
+    this.#stored = new HostStore(backend, this.#states, states, parts.cache);
   }
 
   /** Loads one stage. `onBytes` hears the bytes loaded so far. Throws CheckpointError if the tensors do not fit. */
@@ -116,12 +121,12 @@ export class Model implements Disposable {
    * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, or of those of all steps of a chain.
    */
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
+    if (step.load) return await this.#load(step.segments[0]!, step.load);
     const begun = this.#begun.then(() => this.#begin(step, rows));
     this.#begun = begun.catch(() => {});
     const { results, drew } = await begun;
     const [read = new ArrayBuffer(0)] = await results;
-    this.#states.keep(step.segments);
-    this.#parts.cache.keep(step.segments);
+    this.#keep(step.segments);
     if (!this.last) return new Float32Array(read);
     return candidatesOf(new Uint32Array(read), this.#activations.head!.trail.shape[1]!, drew);
   }
@@ -169,6 +174,24 @@ export class Model implements Disposable {
   /** Takes back pages that nobody wants any more. */
   release(released: Released): void {
     this.#parts.cache.release(released);
+  }
+
+  /** Copies what a snapshot keeps to the host's memory, from where steps load it. */
+  async store(store: Store): Promise<void> {
+    await this.#stored.store(store);
+  }
+
+  /** Takes a segment from the host's memory. */
+  async #load(segment: Segment, load: Load): Promise<Float32Array | Candidates> {
+    await this.#stored.load(segment, load);
+    this.#keep([segment]);
+    return this.last ? candidatesOf(new Uint32Array(), 2, 0) : new Float32Array();
+  }
+
+  /** After a step that succeeded. */
+  #keep(segments: readonly Segment[]): void {
+    this.#states.keep(segments);
+    this.#parts.cache.keep(segments);
   }
 
   #checkChain({ segments, outputs, draws, follows }: Step): void {

@@ -31,6 +31,8 @@ export interface ModelOptions {
 /** One layer. */
 export interface Layer {
   readonly record: (ops: Ops, activations: Activations) => void;
+  /** Of a linear layer. */
+  readonly states: Tensor | null;
   readonly mlp: Mlp;
 }
 
@@ -81,10 +83,12 @@ async function loadLayer(
 
 const softmax = (layer: SoftmaxAttention, blocks: () => readonly CacheBlock[]): Omit<Layer, "mlp"> => ({
   record: (ops, activations) => recordSoftmaxAttention(ops, layer, blocks(), activations),
+  states: null,
 });
 
 const linear = (layer: LinearAttention): Omit<Layer, "mlp"> => ({
   record: (ops, activations) => recordLinearAttention(ops, layer, activations),
+  states: layer.states,
 });
 
 async function loadHead(loader: Weights, embedding: Weight | null): Promise<Head> {

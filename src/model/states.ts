@@ -14,11 +14,10 @@ export class States {
   }
 
   /**
-   * Where each segment of a step finds its states and where it leaves them: what a snapshot has is never written.
-   * @throws RangeError for a snapshot that is not there, was kept at another position, or is kept twice
+   * Where each segment of a step finds its states and where it leaves them: what a snapshot has is never written. Throws as check() does.
    */
   place(segments: readonly Segment[]): StatePlaces[] {
-    this.#check(segments);
+    this.check(segments);
     for (const { slot, from } of segments) if (from !== undefined) this.#slots[slot] = this.#snapshots[from]!;
     for (const { slot, start, before } of segments) if (before !== undefined) this.#keep(before, slot, start);
     const kept = new Set(this.#snapshots);
@@ -36,6 +35,16 @@ export class States {
     for (const { slot, start, rows, keep } of segments) if (keep !== undefined) this.#keep(keep, slot, start + rows);
   }
 
+  /**
+   * Where a snapshot's states are.
+   * @throws RangeError if it was never kept
+   */
+  placeOf(snapshot: number): number {
+    const place = this.#snapshots[snapshot] ?? null;
+    if (place === null) throw new RangeError(`Cannot copy snapshot ${snapshot}: it was never kept`);
+    return place;
+  }
+
   #keep(snapshot: number, slot: number, position: number): void {
     this.#snapshots[snapshot] = this.#slots[slot] ?? null;
     this.#positions[snapshot] = position;
@@ -47,7 +56,8 @@ export class States {
     for (let place = 0;; place++) if (!used.has(place)) yield place;
   }
 
-  #check(segments: readonly Segment[]): void {
+  /** @throws RangeError for a snapshot that is not there, was kept at another position, or is kept twice */
+  check(segments: readonly Segment[]): void {
     const kept = segments.flatMap(({ before, keep }) => [before ?? [], keep ?? []].flat());
     for (const snapshot of [...kept, ...segments.flatMap(({ from }) => from ?? [])]) {
       const count = this.#snapshots.length;

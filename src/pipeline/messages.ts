@@ -1,5 +1,6 @@
 /** Every message there is: between the engine and its stages, and between the process and its engine. */
 import type { MessagePort } from "node:worker_threads";
+import type { Load, Store } from "./copies.ts";
 import type {
   EngineFinish,
   GeneratedToken,
@@ -50,6 +51,8 @@ export interface Step {
   readonly draws?: readonly (readonly Draw[])[];
   /** It brings no tokens and goes on with those that the chain before it draws last, which may still be under way. */
   readonly follows?: true;
+  /** Where it computes nothing, what it takes from the host's memory. */
+  readonly load?: Load;
 }
 
 /** Whose pages of keys and values nobody wants any more. */
@@ -98,6 +101,8 @@ export type ToStage =
   | { readonly type: "hidden"; readonly step: Step; readonly hidden: Float32Array; readonly gpuMillis?: number }
   /** Ends at the last stage. */
   | { readonly type: "release"; readonly released: Released }
+  /** Copies to the host's memory. */
+  | { readonly type: "store"; readonly id: number; readonly store: Store }
   /** Asks for the whole logits of the step that ran last, while no other has begun. */
   | { readonly type: "logits"; readonly id: number }
   | StepFailure;
@@ -107,6 +112,8 @@ export type FromStage =
   | { readonly type: "candidates"; readonly id: number; readonly candidates: Candidates }
   /** logits: [R, V] */
   | { readonly type: "logits"; readonly id: number; readonly logits: Float32Array }
+  /** All stages did. */
+  | { readonly type: "stored"; readonly id: number }
   | StepFailure;
 
 export interface StepFailure {
@@ -231,6 +238,24 @@ export interface PrefixCacheOptions {
   readonly snapshots: number;
   /** Pages that they may keep together. */
   readonly pages: number;
+  /** Bytes of one snapshot and of one page, on all stages together; 0 if left out. */
+  readonly stateBytes?: number;
+  readonly pageBytes?: number;
+  /** What the host's memory may keep besides, behind a device that has its own; nothing if left out. */
+  readonly host?: { readonly states: number; readonly pages: number };
+}
+
+/** What is kept for sequences to come. */
+export interface PrefixCacheStatus {
+  readonly device: KeptStatus;
+  /** What was copied to the computer's memory, behind a device that has its own. */
+  readonly host: KeptStatus;
+}
+
+export interface KeptStatus {
+  readonly bytes: number;
+  /** Sequences that began from it. */
+  readonly hits: number;
 }
 
 export interface EngineOptions extends Omit<StageOptions, "layers" | "threadPorts"> {
@@ -270,6 +295,7 @@ export interface EngineStatus {
   readonly rows: number;
   /** How often a sequence had to give its pages to others, to be read again later. */
   readonly preemptions: number;
+  readonly prefixCache: PrefixCacheStatus;
 }
 
 /** Process → engine worker, once. The worker is a stage's too, the first one's, and answers with its StageEvents. */

@@ -44,6 +44,17 @@ export class Pages {
     return kept.filter((page) => held.has(page)).length;
   }
 
+  /** The pages that a snapshot keeps. */
+  kept(snapshot: number): readonly number[] {
+    return this.#kept.get(snapshot) ?? [];
+  }
+
+  /** The block that a page lies in, and which one of this it is. */
+  locate(page: number): { readonly block: number; readonly index: number } {
+    const block = this.#block(page);
+    return { block, index: page - this.#bounds[block]! };
+  }
+
   /** Blocks that they lie in. */
   get blocks(): number {
     return this.#bounds.length - 1;

@@ -1,4 +1,5 @@
 /** The stages as the engine sees them: a step goes in at the first, its candidates come out of the last. */
+import type { Store } from "./copies.ts";
 import type { Link } from "./link.ts";
 import type { Candidates, FromStage, Released, Step, StepFailure, ToStage } from "./messages.ts";
 
@@ -27,6 +28,7 @@ export class Pipeline implements AsyncDisposable {
   readonly #listening: Promise<void>;
   #credits: number;
   #taken = Promise.resolve(); // the last credit
+  #stores = 0;
   #closing = false;
   #ended: Error | null = null;
 
@@ -62,6 +64,21 @@ export class Pipeline implements AsyncDisposable {
   /** Lets all stages take back pages, behind the steps that are under way. */
   release(released: Released): void {
     if (!this.#ended) this.#first.send({ type: "release", released });
+  }
+
+  /**
+   * Lets all stages copy to the host's memory, behind the steps that are under way.
+   * Rejects with a StepError if a stage could not; then no later one has.
+   */
+  async store(store: Store): Promise<void> {
+    await this.#takeCredit();
+    try {
+      const id = -(++this.#stores); // steps count from 0 upwards
+      const reply = await this.#ask({ type: "store", id, store }, id);
+      if (reply.type !== "stored") throw unexpected(reply);
+    } finally {
+      this.#returnCredit();
+    }
   }
 
   /** Resolves as soon as a further run() would start at once. */

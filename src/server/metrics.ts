@@ -48,6 +48,10 @@ export class Metrics {
     "preemptions_total",
     "Sequences that gave their memory to others, to be read again",
   );
+  readonly #kept = this.#gauge("prefix_cache_bytes", "What is kept of prompts, by where", ["memory"]);
+  readonly #hits = this.#counter("prefix_cache_hits_total", "Sequences that began from what is kept, by where it was", [
+    "memory",
+  ]);
   readonly #device = this.#gauge("device_memory_bytes", "What a stage keeps on its device", ["stage", "kind"]);
   readonly #resident = this.#gauge("process_resident_memory_bytes", "Memory of the process", [], "");
 
@@ -99,6 +103,11 @@ export class Metrics {
     for (const [counter, value] of counted as [Counter, number][]) {
       counter.reset();
       counter.inc(value);
+    }
+    this.#hits.reset();
+    for (const [memory, { bytes, hits }] of Object.entries(status.prefixCache)) {
+      this.#kept.set({ memory }, bytes);
+      this.#hits.inc({ memory }, hits);
     }
   }
 

@@ -63,21 +63,31 @@ export function snapshotsFor(slots: number, stages: number, chainsFollow: boolea
   return stages === 1 ? (chainsFollow ? 2 : 1) * Math.min(slots, MOST_AHEAD) : 0;
 }
 
-/** Snapshots of a prefix cache at most; each takes its memory from the start. */
+/** Snapshots of a prefix cache at most; each takes its device's memory from the start. */
 const MOST_CACHED = 64;
 
-/** What a prefix cache of so many bytes, on all stages together, has room for: half of them for states, half for keys and values. */
+/**
+ * What a prefix cache of so many bytes of the devices' memory, on all stages together, has room for, and of so many of the host's behind
+ * it: half of them for states, half for keys and values.
+ */
 export function prefixCacheRoom(
   config: ModelConfig,
   { context, kvCache }: Pick<StageOptions, "context" | "kvCache">,
   bytes: number,
+  hostBytes = 0,
 ): PrefixCacheOptions {
   const alignment = pageSize(context);
   const layers = { start: 0, end: config.layers };
   const one = stateBytes(config, { layers, kvCache, slots: 1, context: alignment });
-  const snapshots = Math.min(MOST_CACHED, Math.floor(bytes / 2 / Math.max(1, one.stateBytes)));
-  const pages = Math.floor((bytes - snapshots * one.stateBytes) / Math.max(1, one.cacheBytes));
-  return { alignment, snapshots, pages: Math.min(pages, snapshots * Math.ceil(context / alignment)) };
+  const [stateSize, pageBytes] = [one.stateBytes, one.cacheBytes];
+  const roomOf = (bytes: number, most: number) => {
+    const states = Math.min(most, Math.floor(bytes / 2 / Math.max(1, stateSize)));
+    const pages = Math.floor((bytes - states * stateSize) / Math.max(1, pageBytes));
+    return { states, pages: Math.min(pages, states * Math.ceil(context / alignment)) };
+  };
+  const device = roomOf(bytes, MOST_CACHED);
+  const room = { alignment, snapshots: device.states, pages: device.pages, stateBytes: stateSize, pageBytes };
+  return hostBytes > 0 ? { ...room, host: roomOf(hostBytes, Infinity) } : room;
 }
 
 /** The size of some layers with weights of so many bytes. */

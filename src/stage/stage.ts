@@ -1,6 +1,7 @@
 /** One stage at work: opens its model, runs the steps that come in, and hands the results on. */
 import { DeviceLostError } from "../backend/backend.ts";
 import { OutOfPagesError } from "../model/kv_cache.ts";
+import type { Store } from "../pipeline/copies.ts";
 import type { Link } from "../pipeline/link.ts";
 import type {
   Candidates,
@@ -27,6 +28,8 @@ export interface StageModel {
   forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates>;
   /** Takes back pages that nobody wants any more. */
   release(released: Released): void;
+  /** Copies to the host's memory what steps may load. */
+  store(store: Store): Promise<void>;
   /** [R, V] whole logits of the last step's output rows; on the last stage only. */
   logits(): Promise<Float32Array>;
 }
@@ -115,6 +118,9 @@ async function answer(model: StageModel, message: Question, ran: number | null):
         throw new Error(`Cannot read the logits of step ${message.id}: it is not the last that ran`);
       }
       return { type: "logits", id: message.id, logits: await model.logits() };
+    case "store":
+      await model.store(message.store);
+      return model.last ? { type: "stored", id: message.id } : message;
     case "failed":
       return message;
     default:

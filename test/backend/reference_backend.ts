@@ -66,5 +66,9 @@ export class ReferenceBackend implements Backend {
     }));
   }
 
+  async gather(reads: readonly Read[]): Promise<ArrayBuffer> {
+    return await new Blob(await this.read(reads)).arrayBuffer();
+  }
+
   [Symbol.dispose](): void {}
 }

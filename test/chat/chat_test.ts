@@ -29,7 +29,8 @@ class ScriptedEngine implements TokenGenerator {
   }
 
   status() {
-    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0, preemptions: 0 });
+    const prefixCache = { device: { bytes: 0, hits: 0 }, host: { bytes: 0, hits: 0 } };
+    return Promise.resolve({ running: 0, waiting: 0, steps: 0, rows: 0, preemptions: 0, prefixCache });
   }
 
   generate(request: GenerateRequest, signal?: AbortSignal) {

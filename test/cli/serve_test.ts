@@ -1,6 +1,7 @@
 /** The server as a command: who may use it, while its model is loaded, and how it stops. */
 import assert from "node:assert/strict";
 import type { Model } from "../../src/cli/host.ts";
+import type { LoadOptions } from "../../src/mod.ts";
 import { ringlet } from "./fake_host.ts";
 
 /** A free port, as far as one can know. */
@@ -50,6 +51,24 @@ Deno.test("serve refuses to listen to other machines without a key, unless it is
     assert.deepEqual([code, err.split("\n").at(-2)], [1, "ringlet: no model"]);
   }
   assert.equal((await ringlet(["serve", "--host", "0.0.0.0", "--api-key", ""], refusing)).code, 2);
+});
+
+Deno.test("serve takes the size of the prefix cache on the device, and in RAM if it is said", async () => {
+  const sizes = async (...flags: string[]) => {
+    let loaded: LoadOptions = {};
+    const load = (options: LoadOptions) => {
+      loaded = options;
+      return Promise.reject(new Error("no model"));
+    };
+    const { code, err } = await ringlet(["serve", "--port", "0", ...flags], { host: { load } });
+    return code === 2 ? err : [loaded.prefixCache, loaded.hostCache];
+  };
+  assert.deepEqual(await sizes(), [2 ** 29, undefined]);
+  assert.deepEqual(await sizes("--prefix-cache", "2GiB"), [2 ** 31, undefined]);
+  assert.deepEqual(await sizes("--prefix-cache", "1.5MiB,16GiB"), [1.5 * 2 ** 20, 2 ** 34]);
+  assert.deepEqual(await sizes("--prefix-cache", "0,0"), [0, 0]);
+  assert.match(String(await sizes("--prefix-cache", "1GiB,much")), /It must be a size like 512MiB or 2GiB, or 0\./);
+  assert.match(String(await sizes("--prefix-cache", "1,2,3")), /It must be one size, or two like 512MiB,8GiB\./);
 });
 
 Deno.test("serve takes keys from its flags and from a file", async () => {

@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { EngineStatus, FromEngine } from "../../src/pipeline/messages.ts";
+import type { EngineStatus, FromEngine, PrefixCacheOptions } from "../../src/pipeline/messages.ts";
 import type { EngineFinish, GenerateRequest, GenerateStats, ScoreRows } from "../../src/pipeline/requests.ts";
 import { joinFakes, type Joint } from "../pipeline/joined_stages.ts";
 import { type FakeBehaviour, VOCABULARY } from "../stage/fake_stage.ts";
@@ -48,7 +48,7 @@ interface LocalOptions {
   readonly slots?: number;
   /** Sequences that the device may go on with. */
   readonly snapshots?: number;
-  readonly prefixCache?: { readonly alignment: number; readonly snapshots: number; readonly pages: number };
+  readonly prefixCache?: PrefixCacheOptions;
   /** That the engine may count on. */
   readonly pages?: number;
   readonly context?: number;

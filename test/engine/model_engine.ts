@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers/promises";
 import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
-import type { FromEngine } from "../../src/pipeline/messages.ts";
+import type { EngineStatus, FromEngine } from "../../src/pipeline/messages.ts";
 import type { GeneratedToken, GenerateRequest, GenerateStats } from "../../src/pipeline/requests.ts";
 import type { TestedBackend } from "../backend/backends.ts";
 import { cut, Stages } from "../model/stages.ts";
@@ -20,6 +20,8 @@ export interface ModelEngineOptions {
   /** Of the prefix cache. */
   readonly snapshots?: number;
   readonly cachedPages?: number;
+  /** Of its second tier; there is none by default. */
+  readonly host?: { readonly states: number; readonly pages: number };
   /** Of all that the stages have; as many as may be wanted by default. */
   readonly pages?: number;
   /** Whether the engine knows how many. */
@@ -39,7 +41,7 @@ interface Asked {
 
 export class ModelEngine implements AsyncDisposable {
   readonly #asked = new Map<number, Asked>();
-  #preemptions = 0;
+  #status: EngineStatus | null = null;
   readonly #engine: Engine;
   readonly #end: () => Promise<void>;
   #id = 0;
@@ -64,7 +66,9 @@ export class ModelEngine implements AsyncDisposable {
     const models = await Stages.open(folder, backend.open, { layers: cut(6, stages), ...sizes });
     const { pipeline } = joinStages(models.models, "local");
     const sampler = await Sampler.create(VOCABULARY);
-    const prefixCache = { alignment: PAGE, snapshots: kept, pages: cachedPages };
+    const { host } = options;
+    const bytes = { stateBytes: 1, pageBytes: 2 ** 23 }; // two pages are copied at once
+    const prefixCache = { alignment: PAGE, snapshots: kept, pages: cachedPages, ...bytes, ...(host && { host }) };
     const limits = { ...sizes, vocabulary: VOCABULARY, prefixCache, deterministic };
     if (options.known === false) limits.pages = Infinity;
     return new ModelEngine((hear) => new Engine(pipeline, sampler, limits, hear), async () => {
@@ -73,10 +77,19 @@ export class ModelEngine implements AsyncDisposable {
     });
   }
 
-  /** How often a sequence gave its pages to others. */
-  get preemptions(): number {
+  /** What the engine says of itself. */
+  get status(): EngineStatus {
     this.#engine.tellStatus();
-    return this.#preemptions;
+    return this.#status!;
+  }
+
+  /** Waits until all is copied to the host's memory that will be. */
+  async copied(): Promise<void> {
+    const bytes = () => this.status.prefixCache.host.bytes;
+    for (let last = -1, turns = 0; turns < 20; turns++) {
+      await setImmediate();
+      if (bytes() !== last) [last, turns] = [bytes(), 0];
+    }
   }
 
   /** Asks; with `aborts` the request is left soon. */
@@ -93,7 +106,7 @@ export class ModelEngine implements AsyncDisposable {
   }
 
   #hear(message: FromEngine): void {
-    if (message.type === "status") this.#preemptions = message.status.preemptions;
+    if (message.type === "status") this.#status = message.status;
     if (message.type === "scored" || message.type === "step" || message.type === "status") return;
     const { tokens, ended } = this.#asked.get(message.id!)!;
     if (message.type === "token") tokens.push(message.token);

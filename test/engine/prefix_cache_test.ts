@@ -35,9 +35,9 @@ Deno.test("PrefixCache gives up what was used longest ago, for snapshots and for
   assert.deepEqual([cache.find(a)?.snapshot, cache.find(b), cache.find(c)?.snapshot], [2, null, 3]);
   assert.equal(cache.keep(text(4, 30), 20), 2, "five pages and those of c are too many");
   assert.deepEqual(cache.takeDropped(), [3]);
-  assert.deepEqual([cache.size, cache.find(c), cache.find(a)], [1, null, null]);
+  assert.deepEqual([cache.used.states, cache.find(c), cache.find(a)], [1, null, null]);
   assert.equal(cache.keep(text(5, 30), 28), null, "seven pages are more than there are");
-  assert.equal(cache.size, 1, "and nothing was given up for them");
+  assert.equal(cache.used.states, 1, "and nothing was given up for them");
   assert.equal(cache.find(text(4, 30))?.position, 20);
   assert.equal(cacheOf(0).keep(a, 4), null);
 });
@@ -59,9 +59,9 @@ Deno.test("PrefixCache counts a page that several texts begin with once, and giv
   const system = text(1, 12);
   const [a, b, c] = [[...system, ...text(2, 8)], [...system, ...text(3, 8)], text(4, 12)];
   assert.deepEqual([cache.keep(system, 12), cache.keep(c, 4), cache.keep(a, 16), cache.keep(b, 16)], [2, 3, 4, 5]);
-  assert.equal(cache.size, 4, "3 + 1 + 1 + 1 pages");
+  assert.equal(cache.used.states, 4, "3 + 1 + 1 + 1 pages");
   assert.equal(cache.keep(b, 20), 3, "in place of c, which was used longest ago");
-  assert.deepEqual([cache.size, cache.find(c)], [4, null]);
+  assert.deepEqual([cache.used.states, cache.find(c)], [4, null]);
   assert.equal(cache.keep([...a, 1], 20), 5, "in place of both that b had, though system was kept before");
   assert.deepEqual([cache.takeDropped(), cache.find(b)?.position], [[3], 12]);
   assert.equal(cache.evict(new Set([2, 4])), true);

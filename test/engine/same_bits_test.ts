@@ -48,7 +48,7 @@ async function compare(
       }
     }
   }
-  return { found, preemptions: cached.preemptions };
+  return { found, preemptions: cached.status.preemptions };
 }
 
 for (const backend of BACKENDS) {

@@ -60,3 +60,19 @@ Deno.test("Sequence of which every row is wanted reads the same pieces again, an
   sequence.restart();
   assert.deepEqual([next(), next(), next(), next()], [[3, 0], [1, 1], [3, 3], [1, 1]]);
 });
+
+Deno.test("Sequence is loaded in pieces, as far as it is stored, and not when it begins anew", () => {
+  const sequence = new Sequence(0, Uint32Array.from({ length: 14 }, (_, i) => i));
+  const stored = { position: 12, state: 0, pages: [0, 1, 2], size: 4, most: 8 };
+  sequence.loading = stored;
+  assert.equal(sequence.next(3), 8);
+  sequence.takeLoaded(8);
+  assert.deepEqual([sequence.computed, sequence.cached, sequence.loading], [8, 0, stored]);
+  assert.equal(sequence.next(3), 4);
+  sequence.takeLoaded(4);
+  assert.deepEqual([sequence.computed, sequence.cached, sequence.loading], [12, 12, null]);
+  assert.deepEqual(sequence.take(sequence.next(3)), [12, 13]);
+  sequence.loading = stored;
+  sequence.restart();
+  assert.equal(sequence.loading, null);
+});

@@ -29,6 +29,7 @@ async function onPipeline(
     last: model.last,
     forward: (step, rows) => model.forward(step, rows),
     release: (released) => model.release(released),
+    store: (store) => model.store(store),
     logits: () => model.logits(),
   }));
   const { pipeline, ended } = joinStages(models, "port");

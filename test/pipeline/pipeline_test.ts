@@ -22,6 +22,10 @@ class GatedStage implements StageModel {
     return this.last ? noCandidates() : new Float32Array(1);
   }
   release(): void {}
+
+  store(): Promise<void> {
+    return Promise.resolve();
+  }
   logits(): Promise<Float32Array> {
     return Promise.resolve(new Float32Array());
   }

@@ -53,8 +53,11 @@ Deno.test("GET /metrics tells what the engine does, as far as there is one", asy
   assert.equal(figure(text, "ringlet_engine_rows_total"), 12);
   assert.equal(figure(text, "ringlet_preemptions_total"), 3);
   assert.equal(figure(text, 'ringlet_device_memory_bytes{stage="0",kind="weights"}'), 1);
+  assert.equal(figure(text, 'ringlet_prefix_cache_bytes{memory="host"}'), 90);
   const again = await (await fetch(`${server.url}/metrics`)).text();
   assert.equal(figure(again, "ringlet_engine_steps_total"), 5);
+  assert.equal(figure(again, 'ringlet_prefix_cache_hits_total{memory="device"}'), 4);
+  assert.equal(figure(again, 'ringlet_prefix_cache_hits_total{memory="host"}'), 2);
   await using loading = await serveLive(answer, { model: () => null });
   assert.equal((await fetch(`${loading.url}/metrics`)).status, 200);
 });

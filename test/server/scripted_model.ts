@@ -40,7 +40,8 @@ export class ScriptedModel implements ServedModel {
   constructor(readonly script: Script | ((question: string) => Script)) {}
 
   status() {
-    return Promise.resolve({ running: this.running, waiting: 0, steps: 5, rows: 12, preemptions: 3 });
+    const prefixCache = { device: { bytes: 70, hits: 4 }, host: { bytes: 90, hits: 2 } };
+    return Promise.resolve({ running: this.running, waiting: 0, steps: 5, rows: 12, preemptions: 3, prefixCache });
   }
 
   stream(request: ChatRequest, signal?: AbortSignal): AsyncGenerator<Delta> {

@@ -2,6 +2,7 @@
 import { DeviceLostError, rest } from "../../src/backend/backend.ts";
 import { drawIndex } from "../../src/backend/wasm/draw.ts";
 import { OutOfPagesError } from "../../src/model/kv_cache.ts";
+import type { Load, Store } from "../../src/pipeline/copies.ts";
 import type {
   Candidates,
   Draw,
@@ -53,6 +54,8 @@ export interface FakeBehaviour {
   readonly misdraws?: number;
   /** How many pages of so many positions the stage of this layer has; any number if left out. */
   readonly pages?: { readonly layer: number; readonly size: number; readonly count: number };
+  /** How many copies of states the stage of this layer has memory for; for any number if left out. */
+  readonly copies?: { readonly layer: number; readonly count: number };
   /** Layer whose stage cannot be opened. */
   readonly unopenable?: number;
 }
@@ -69,6 +72,8 @@ interface FakeLayer {
   readonly layer: number;
   readonly slots: LayerState[];
   readonly snapshots: LayerState[];
+  /** In the host's memory. */
+  readonly copies: LayerState[];
 }
 
 export class FakeStage implements StageModel, Disposable {
@@ -76,6 +81,7 @@ export class FakeStage implements StageModel, Disposable {
   readonly #behaviour: FakeBehaviour;
   readonly #layers: readonly FakeLayer[];
   readonly #pages: Pages | null = null;
+  readonly #pageCopies = new Map<number, number>(); // which page of its text each is
   #rows = new Float32Array();
   #draws = 0;
   #drawn: Uint32Array | null = null; // by the last step of a whole chain
@@ -89,6 +95,7 @@ export class FakeStage implements StageModel, Disposable {
       layer: layers.start + i,
       slots: Array.from({ length: slots }, () => ({ positions: 0, hash: 0 })),
       snapshots: [],
+      copies: [],
     }));
     const { pages } = behaviour;
     if (pages && layers.start <= pages.layer && pages.layer < layers.end) this.#pages = new Pages(slots, pages.size);
@@ -102,6 +109,7 @@ export class FakeStage implements StageModel, Disposable {
 
   async #run(step: Step, given: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     await rest();
+    if (step.load) return this.#load(step, step.load);
     if (step.follows && !this.#drawn) throw new Error("a chain cannot follow one that was cut short");
     const input = step.follows ? this.#drawn! : given;
     this.#drawn = null;
@@ -121,6 +129,32 @@ export class FakeStage implements StageModel, Disposable {
       if (keep !== undefined) this.#pages?.keep(keep, slot, (start + rows) / this.#pages.size);
     }
     return result instanceof Float32Array || draws.length === 0 ? result : joined(all as Candidates[], drawn);
+  }
+
+  async store({ snapshot, pages, state }: Store): Promise<void> {
+    await rest();
+    for (const [index, copy] of pages) this.#pageCopies.set(copy, index);
+    for (const { layer, snapshots, copies } of state === null ? [] : this.#layers) {
+      const { copies: most } = this.#behaviour;
+      if (most?.layer === layer && state! >= most.count) throw new RangeError("the fake has no memory");
+      copies[state!] = { ...snapshots[snapshot]! };
+    }
+  }
+
+  #load(step: Step, { pages, state }: Load): Float32Array | Candidates {
+    this.#place(step);
+    const [{ slot, start, rows, keep }] = step.segments as [Segment];
+    const first = start / rows * pages.length;
+    pages.forEach((copy, i) => {
+      if (this.#pageCopies.get(copy) !== first + i) throw new Error(`copy ${copy} is not of page ${first + i}`);
+    });
+    for (const { slots, snapshots, copies } of state === null ? [] : this.#layers) {
+      if (copies[state!]?.positions !== start + rows) throw new Error(`copy ${state} is of another position`);
+      Object.assign(slots[slot]!, copies[state!]);
+      if (keep !== undefined) snapshots[keep] = { ...copies[state!]! };
+    }
+    if (keep !== undefined) this.#pages?.keep(keep, slot, (start + rows) / this.#pages.size);
+    return this.last ? candidatesOf(new Float32Array()) : new Float32Array();
   }
 
   /** Takes pages as a model does; returns how many steps of a chain have some. */

@@ -72,6 +72,20 @@ Deno.test("runStage() passes on what is for later stages", async () => {
   assert.deepEqual((await serve(new FakeStage(STAGE_OPTIONS, true), [passed[1]!])).results, [], "the last one ends it");
 });
 
+Deno.test("runStage() stores what it has, and lets later stages store theirs unless it could not", async () => {
+  const store = (id: number, state: number): ToStage => ({
+    type: "store",
+    id,
+    store: { snapshot: 0, pages: [], state },
+  });
+  const behaviour = { copies: { layer: 1, count: 2 } };
+  const messages = [tokens(0, 0, 1), store(-1, 1), store(-2, 2)];
+  for (const [last, results] of [[false, ["0 hidden", "-1 store"]], [true, ["0 candidates", "-1 stored"]]] as const) {
+    const served = await serve(new FakeStage(STAGE_OPTIONS, last, behaviour), messages);
+    assert.deepEqual(served.results, [...results, "-2 failed: the fake has no memory"]);
+  }
+});
+
 Deno.test("runStage() gives the logits of the last step only, which a failed one does not leave behind", async () => {
   const { results } = await serve(new FakeStage(STAGE_OPTIONS, true), [
     { type: "logits", id: 0 },
@@ -93,7 +107,8 @@ Deno.test("runStage() gives the logits of the last step only, which a failed one
 
 Deno.test("serveStage() ends with the reason when the device is lost", async () => {
   const forward = () => Promise.reject(new DeviceLostError("the device is gone"));
-  const model = { last: true, forward, release() {}, logits: () => Promise.resolve(new Float32Array()) };
+  const [logits, store] = [() => Promise.resolve(new Float32Array()), () => Promise.resolve()];
+  const model = { last: true, forward, release() {}, store, logits };
   const { results, events, disposed } = await serve(model, [tokens(0, 0, 1), tokens(1, 1, 1)]);
   assert.deepEqual(results, ["0 failed: the device is gone"]);
   assert.deepEqual(events.at(-1), { type: "failed", reason: "the device is gone" });

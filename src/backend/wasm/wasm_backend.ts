@@ -170,10 +170,23 @@ export class WasmBackend implements Backend {
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
-    return Promise.resolve(reads.map(({ tensor, from = 0, elements }) => {
-      const [begin, bytes] = [from * ELEMENT_BYTES[tensor.dtype], elements * ELEMENT_BYTES[tensor.dtype]];
-      return this.#memory.view("u8", pointer(tensor) + begin as Ptr<"u8">, bytes).slice().buffer as ArrayBuffer;
-    }));
+    return Promise.resolve(reads.map((read) => this.#view(read).slice().buffer as ArrayBuffer));
+  }
+
+  gather(reads: readonly Read[]): Promise<ArrayBuffer> {
+    const views = reads.map((read) => this.#view(read));
+    const all = new Uint8Array(views.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const view of views) {
+      all.set(view, at);
+      at += view.length;
+    }
+    return Promise.resolve(all.buffer);
+  }
+
+  #view({ tensor, from = 0, elements }: Read): Uint8Array {
+    const [begin, bytes] = [from * ELEMENT_BYTES[tensor.dtype], elements * ELEMENT_BYTES[tensor.dtype]];
+    return this.#memory.view("u8", pointer(tensor) + begin as Ptr<"u8">, bytes);
   }
 
   /** Lets the threads go. The memory goes with the last reference to the backend and its plans. */

@@ -203,11 +203,16 @@ export class WebGpuBackend implements Backend {
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
   async read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
+    return cut(await this.gather(reads), reads);
+  }
+
+  /** @throws {DeviceLostError} if the device is lost, in this run or before */
+  async gather(reads: readonly Read[]): Promise<ArrayBuffer> {
     await this.#device.settled();
     this.#ahead = null; // its buffer of the ring may be the one that comes next
     const encoder = this.#device.gpu.createCommandEncoder();
     const encoded = await this.#readback.encode({ encoder }, reads.flatMap(sourcesOf));
-    return cut(await this.#device.watched(() => this.#readback.submit(encoded)), reads);
+    return await this.#device.watched(() => this.#readback.submit(encoded));
   }
 
   [Symbol.dispose](): void {
