@@ -105,7 +105,7 @@ const IN_EVERY_VARIANT: readonly Planted[] = [
   plant("draw", "if (likely < PER_ROW)", "if (likely > PER_ROW)", /^draw/),
   plant("draw", "< draw.u * kept", "< draw.u * draw.u * kept", /^draw/),
   plant("draw", "min(place, min(draw.top_k, PER_ROW) - 1u)", "min(place, LAST) ^ 1u", /^draw/),
-  plant("draw", "counter.x >= counter.y", "counter.x > counter.y", /^draw/),
+  plant("draw", "counter.x >= counter.y", "counter.x + 1u >= counter.y", /^draw/),
   plant("draw", "step[2u + r].x = token", "step[2u + r].x = place", /^draw/),
   plant("draw", "(counter.x * outputs + r) * NOTE", "r * NOTE", /^draw/),
   plant("draw", "written | (written << 16u)", "written", CHAIN),
