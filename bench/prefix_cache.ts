@@ -90,6 +90,7 @@ for (let round = 0; round < rounds; round++) {
   const second = turn([...text, ...cold.answer], 100 + round);
   const hot = await ask(second, 4);
   const third = turn([...second, ...hot.answer], 200 + round);
+  await copied(); // while the answer is read
   const before = await held();
   for (const other of [300, 400, 500]) {
     await ask(promptOf(tokens, other + round), 1);
@@ -114,18 +115,20 @@ terminal.write(
 );
 
 /** The pauses of a stream while others' prompts are read, and what is kept of them is copied. */
-let others = 0;
-const asking = (async () => {
-  for (; others < 4; others++) await ask(promptOf(tokens, 2000 + others), 1);
-})();
+const others = 4;
 const pauses: number[] = [];
-for (let last = performance.now(), n = 0; others < 4; n++) {
-  await ask(promptOf(16, 3000 + n), 50, () => {
-    pauses.push(performance.now() - last);
-    last = performance.now();
-  });
-}
-await asking;
+const begun = Promise.withResolvers<void>();
+let last = 0;
+const streaming = ask(promptOf(16, 3000), 20 + others * Math.ceil(tokens / 200), () => {
+  if (last > 0) pauses.push(performance.now() - last);
+  last = performance.now();
+  begun.resolve();
+});
+await begun.promise;
+for (let i = 0; i < others; i++) await ask(promptOf(tokens, 2000 + i), 1);
+const beside = pauses.length; // those that come now are of nobody else
+await streaming;
+pauses.length = beside;
 pauses.sort((a, b) => a - b);
 const at = (share: number) => digits(pauses[Math.floor(share * (pauses.length - 1))]!);
 terminal.write(

@@ -43,6 +43,7 @@ export class Engine {
   #wake = () => {};
   #stopped = false;
   #done: Promise<void> = Promise.resolve(); // the step that was sent last
+  #stored = false; // whether something was copied to the host's memory since
 
   constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
@@ -121,12 +122,14 @@ export class Engine {
     this.#done = this.#finishStep(begun);
     const { segments, outputs } = begun.batch.step;
     await (outputs.length > 0 ? this.#done : this.#pipeline.ready());
-    if (this.#begun.length === 0 && segments.every(({ rows }) => rows === 1)) await this.#store(false);
+    const between = this.#begun.length === 0 && segments.every(({ rows }) => rows === 1);
+    this.#stored = between && !this.#stored && await this.#store(false);
+    if (this.#stored) this.#scheduler.pass();
   }
 
   /**
-   * Copies some of what is kept to the host's memory: while there is nothing else to do, and between steps that decode, so that a prompt
-   * that is read alone does not wait. False if nothing was to be copied, or it could not be.
+   * Copies some of what is kept to the host's memory: while there is nothing else to do, and after steps that decode in place of a chunk of
+   * a prompt, so that no stream waits for both. False if nothing was to be copied, or it could not be.
    */
   async #store(idle: boolean): Promise<boolean> {
     const { host } = this.#room;

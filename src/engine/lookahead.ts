@@ -7,11 +7,12 @@ import type { Scheduler } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 import type { StepOutputs } from "./step_outputs.ts";
 
-/** Milliseconds of a chain at most. Who comes or leaves waits until it and the one behind it are over. */
+/** Milliseconds of a chain at most. Who comes or leaves waits until it, and one that follows it, are over. */
 const MOST_MILLIS = 25;
 
-/** The same while all slots are taken, so that nobody could come in before one leaves. */
-const MOST_MILLIS_FULL = 48;
+/** The same where chains follow each other and a step takes long, as those of many sequences do: no longer than a chunk of a prompt. */
+const MOST_MILLIS_OF_LONG = 60;
+const LONG_MILLIS = 5;
 
 /** Tokens after which a sequence may go on again of which a draw was another. */
 const PAUSE = 64;
@@ -26,13 +27,13 @@ export interface Predictable {
 }
 
 export class Lookahead {
-  readonly #scheduler: Pick<Scheduler, "freeSlots" | "takeAhead" | "following">;
+  readonly #scheduler: Pick<Scheduler, "takeAhead" | "following">;
   readonly #snapshots: number;
   readonly #follow: boolean;
   readonly #paused = new WeakMap<Sequence, number>(); // until it has so many tokens
 
   /** Snapshots from 0 on hold the states before chains, which may `follow` each other; none where the stages do not allow them. */
-  constructor(scheduler: Pick<Scheduler, "freeSlots" | "takeAhead" | "following">, snapshots: number, follow: boolean) {
+  constructor(scheduler: Pick<Scheduler, "takeAhead" | "following">, snapshots: number, follow: boolean) {
     this.#scheduler = scheduler;
     this.#snapshots = snapshots;
     this.#follow = follow;
@@ -61,8 +62,8 @@ export class Lookahead {
   /** The draws of a chain, [steps, R], behind some tokens that are not known yet; none where it would have less than two steps. */
   draws(sequences: readonly Predictable[], stepMillis: number, behind = 0): NonNullable<Step["draws"]> {
     if (sequences.length > Math.min(MOST_AHEAD, this.#snapshots)) return [];
-    const millis = this.#scheduler.freeSlots === 0 ? MOST_MILLIS_FULL : MOST_MILLIS;
-    let steps = Math.min(MOST_STEPS, Math.floor(millis / stepMillis));
+    const most = this.#follow && stepMillis > LONG_MILLIS ? MOST_MILLIS_OF_LONG : MOST_MILLIS;
+    let steps = Math.min(MOST_STEPS, Math.floor(most / stepMillis));
     const all: (readonly Draw[])[] = [];
     for (const predictable of sequences) {
       const { sequence } = predictable;

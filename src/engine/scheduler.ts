@@ -147,6 +147,11 @@ export class Scheduler {
     return { step: next, tokens: new Uint32Array(), shares, released: this.#room.takeReleased(), decodesAll: true };
   }
 
+  /** Something else took the turn of the prompt that would be read next. */
+  pass(): void {
+    this.#prefilled = true;
+  }
+
   #choose(): Sequence[] {
     const decoding = this.#nextToDecode();
     const prefilling = this.#nextToRead();

@@ -311,3 +311,25 @@ Deno.test("Engine copies nothing of a step that fails, though all that wait for 
     assert.deepEqual([reason, tokens], [null, expectedTokens(DEPTH, other, 1)], `left after ${turns} turns`);
   }
 });
+
+Deno.test("Engine copies in place of a chunk of a prompt, so that streams wait for one of both", async () => {
+  const host = { states: 20, pages: 200 };
+  const prefixCache = { alignment: SIZE, snapshots: 2, pages: 60, host, pageBytes: 2 * PAGE_BYTES };
+  await using local = await LocalEngine.open({ slots: 2, maxRows: 4, context: 200, prefixCache });
+  const [stage] = local.models;
+  let turns = "";
+  const { forward, store } = stage!;
+  stage!.forward = (step, input) => {
+    turns += step.segments.every(({ rows }) => rows === 1) ? "d" : "c";
+    return forward.call(stage, step, input);
+  };
+  stage!.store = (one) => {
+    turns += "s";
+    return store.call(stage, one);
+  };
+  local.engine.generate(0, request([1, 2, 3], { maxTokens: 90 }));
+  local.engine.generate(1, request(text(1, 81), { maxTokens: 1 }));
+  await local.end(1);
+  assert.match(turns, /cdsdcdsdcdsdc/);
+  assert.doesNotMatch(turns, /cs|sc|ss/, "each waits for a step that decodes");
+});

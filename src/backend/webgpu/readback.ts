@@ -29,8 +29,8 @@ export interface Encoded {
 /** Lets the event loop turn once. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Gives a mapped buffer's first bytes at once, or throws. */
-export type ReadNow = (buffer: GPUBuffer, bytes: number) => ArrayBuffer;
+/** Gives a mapped buffer's first bytes at once, or throws; may say before that the device idles. */
+export type ReadNow = (buffer: GPUBuffer, bytes: number, idle: () => void) => ArrayBuffer;
 
 /** Buffers in rotation: one may still be settling from the read before. */
 const RING = 4;
@@ -48,8 +48,9 @@ const MIN_BYTES = 2 ** 14;
  * promise resolves (ext/webgpu/buffer.rs, Deno 2.9). The data are there when the call returns, and a buffer that was mapped and unmapped
  * once before lets itself be read.
  */
-export function readMapped(buffer: GPUBuffer, bytes: number): ArrayBuffer {
+export function readMapped(buffer: GPUBuffer, bytes: number, idle = () => {}): ArrayBuffer {
   buffer.mapAsync(GPUMapMode.READ).catch(() => {});
+  idle();
   const copy = buffer.getMappedRange(0, bytes).slice(0);
   buffer.unmap();
   return copy;
@@ -146,17 +147,22 @@ export class Readback {
     const { target, bytes } = encoded;
     this.#reading = target !== null;
     submitted();
+    let followed = false;
+    const follow = () => {
+      this.#reading = false;
+      const following = this.#following;
+      this.#following = null;
+      followed ||= following !== null;
+      following?.();
+    };
     try {
       await rest();
       await meanwhile();
       if (target === null) return new ArrayBuffer(0);
-      return this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
+      return this.#synchronous ? this.#readNow(target, bytes, follow) : await readAwaited(target, bytes);
     } finally {
-      this.#reading = false;
-      const following = this.#following;
-      this.#following = null;
-      if (following) following();
-      else await this.#turn();
+      follow();
+      if (!followed) await this.#turn();
     }
   }
 

@@ -72,6 +72,14 @@ export class Recording {
     this.#dispatches.push({ ...bound, workgroups });
   }
 
+  /** Compiles a kernel that a later recording will need. */
+  prepare<B extends string, P extends string>(
+    shader: Shader<B, P>,
+    { constants = {}, ...types }: Omit<DispatchOptions, "workgroups" | "ahead">,
+  ): void {
+    this.#kernels.get(shader, constants, types);
+  }
+
   /** At least so many f32 or u32 within a step; what one operation leaves there, the next of that label overwrites. */
   scratch(label: string, elements: number): GPUBuffer {
     const known = this.#scratch.get(label);

@@ -92,9 +92,13 @@ function attend(recording: Recording, qkv: Tensor, cache: Cache, how: Heads, tog
     ...(own && { ...ready.constants, TEAM: device.lanes }),
   };
   const most = !octets && binds(device, MORE_BUFFERS + (own ? OWN_ROW_BUFFERS : CACHED_ROWS_BUFFERS)) ? BLOCKS : 1;
+  const kernels = own ? OWN_ROW : CACHED_ROWS;
+  // A second block comes while sequences run, which are not to wait half a second for a compiler; on a CPU it would take longer than they.
+  if (most > 1 && cache.blocks.length === 1 && !device.software) {
+    recording.prepare(kernels.ofBlocks, { constants, cache: cache.type });
+  }
   for (let i = 0; i < cache.blocks.length; i += most) {
     const blocks = cache.blocks.slice(i, i + most);
-    const kernels = own ? OWN_ROW : CACHED_ROWS;
     recording.dispatch(
       octets ? SHADERS.softwareAttention : blocks.length > 1 ? kernels.ofBlocks : kernels.ofOne,
       {
