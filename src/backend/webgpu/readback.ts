@@ -107,6 +107,11 @@ export class Readback {
     return this.#synchronous;
   }
 
+  /** Whether something is being read, or is about to. */
+  get reading(): boolean {
+    return this.#reading;
+  }
+
   /** Ends the commands with copies of the sources, one after the other, into the next buffer of the ring. */
   async encode(begun: Begun, sources: readonly Source[]): Promise<Encoded> {
     const total = totalOf(sources);

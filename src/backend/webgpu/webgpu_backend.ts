@@ -148,7 +148,9 @@ export class WebGpuBackend implements Backend {
   ): Promise<ArrayBuffer> {
     const readback = this.#readback;
     const further = stepsOf(step) - 1;
-    const counts = plan.write(this.#device.gpu.queue, step);
+    const { queue } = this.#device.gpu;
+    const counts = plan.write(queue, step);
+    if (readback.reading) queue.submit([]); // else what was written would go with the first commands, for which the device waits
     const read = further === 0 ? sources : []; // with the first step
     const like = { plan, counts, read, further };
     const goesOn = isLike(this.#last, like);
