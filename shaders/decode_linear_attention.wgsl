@@ -12,8 +12,6 @@ const HELD = BLOCKS <= 2u; // in registers from row to row
 struct Params {
   heads: u32,
   half: u32, // pairs that are rotated
-  first: u32, // state of the part, counted as slot · heads + head
-  count: u32, // states of the part
   query_epsilon: f32,
   key_epsilon: f32,
 }
@@ -24,7 +22,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> key_weight: array<f32>; // [D]
 @group(0) @binding(5) var<storage, read> rope: array<f32>; // [context, 2, half]
 @group(0) @binding(6) var<storage, read> decay: array<f32>; // [heads], exp(g)
-@group(0) @binding(7) var<storage, read_write> state: array<vec4f>; // [slots, heads, D(k), D(v)]
+@group(0) @binding(7) var<storage, read_write> state: array<vec4f>; // [places, heads, D(k), D(v)]
 @group(0) @binding(8) var<storage, read_write> out: array<vec4f>; // [T, heads, D]
 
 var<workgroup> pairs: array<vec2f, SIZE>; // q and k of one row, but for their norms' scales
@@ -122,7 +120,7 @@ fn sum_groups(across: u32) -> vec4f {
 fn segment_at(index: u32) -> Segment {
   if (ROWS > 1u) { return step_segment(index); }
   let row = step_row(0u);
-  return Segment(0u, 1u, row.slot, row.position);
+  return Segment(0u, 1u, row.places, row.position);
 }
 
 @compute @workgroup_size(LANES)
@@ -135,19 +133,17 @@ fn main(lane: Lane, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgr
   let index = flat(workgroup, grid) / slices / params.heads;
   if (ROWS > 1u && index >= step_segments()) { return; }
   let segment = segment_at(index);
-  let held = segment.slot * params.heads + head;
-  if (held < params.first || held >= params.first + params.count) { return; }
-  let base = (held - params.first) * SIZE * CHANNELS4 + column;
-  let first = base + group * SIZE;
+  let bases = (segment.places * params.heads + head) * SIZE * CHANNELS4 + column;
+  let first = bases + group * SIZE;
   let second = first + GROUPS * SIZE;
   let has_first = group < CHANNELS4;
   let has_second = group + GROUPS < CHANNELS4;
-  // Read ahead of the barriers. A sequence begins from an empty state, whatever the slot holds.
+  // Read ahead of the barriers. A sequence begins from an empty state, whatever its place holds.
   var block0 = mat4x4f();
   var block1 = mat4x4f();
   if (HELD && segment.start > 0u) {
-    if (has_first) { block0 = read_block(first); }
-    if (has_second) { block1 = read_block(second); }
+    if (has_first) { block0 = read_block(first.x); }
+    if (has_second) { block1 = read_block(second.x); }
   }
   let factor = decay[head];
   for (var r = 0u; r < segment.rows; r++) {
@@ -169,10 +165,10 @@ fn main(lane: Lane, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgr
     } else {
       for (var b = group; b < CHANNELS4; b += GROUPS) {
         var block = mat4x4f();
-        if (position > 0u) { block = read_block(base + b * SIZE); }
+        if (position > 0u) { block = read_block(select(bases.y, bases.x, r == 0u) + b * SIZE); }
         block = stepped(block, 4u * b, factor, v);
         sum += output_of(block, 4u * b);
-        write_block(base + b * SIZE, block);
+        write_block(bases.y + b * SIZE, block);
       }
     }
     sums[lane.index] = sum;
@@ -181,6 +177,6 @@ fn main(lane: Lane, @builtin(workgroup_id) workgroup: vec3u, @builtin(num_workgr
       out[(row * params.heads + head) * CHANNELS4 + column] = sum_groups(across) * (scales.x / sqrt(f32(SIZE)));
     }
   }
-  if (HELD && has_first) { write_block(first, block0); }
-  if (HELD && has_second) { write_block(second, block1); }
+  if (HELD && has_first) { write_block(first.y, block0); }
+  if (HELD && has_second) { write_block(second.y, block1); }
 }

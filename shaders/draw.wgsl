@@ -1,6 +1,7 @@
 // Notes each output row's candidates, and draws its token where the step says how: top-k, top-p and min-p in this order, then the first one
 // at which the running mass reaches u times what is kept. What the other tokens weigh follows from log-sum-exp, exactly only at
-// temperature 1; if the draw falls among them it is the last candidate. The step then goes on by one position with that token.
+// temperature 1; if the draw falls among them it is the last candidate. The step then goes on by one position with that token,
+// and with the states that it wrote.
 // One workgroup of LANES per row, of PER_ROW at least.
 
 const LAST = PER_ROW - 1u;
@@ -99,6 +100,9 @@ fn main(
   trail[at + 2u * PER_ROW + 1u] = token;
   step[header.z + r].x = counter.x + 1u;
   step[2u + r].x = token;
-  step[2u + r].y += 1u;
+  step[header.w + r].y += 1u;
   step[header.x + r].w += 1u;
+  let written = step[header.x + r].z >> 16u;
+  step[header.w + r].z = written | (written << 16u);
+  step[header.x + r].z = written | (written << 16u);
 }

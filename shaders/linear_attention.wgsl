@@ -7,14 +7,12 @@ const CHANNELS4 = SIZE / 4u;
 
 struct Params {
   heads: u32,
-  first: u32, // state of the part, counted as slot · heads + head
-  count: u32, // states of the part
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> qkv: array<vec4f>; // [T, 3, heads, D]
 @group(0) @binding(3) var<storage, read> decay: array<f32>; // [heads, CHUNK + 1], exp(g n)
-@group(0) @binding(4) var<storage, read_write> state: array<vec4f>; // [slots, heads, D(k), D(v)]
+@group(0) @binding(4) var<storage, read_write> state: array<vec4f>; // [places, heads, D(k), D(v)]
 @group(0) @binding(5) var<storage, read_write> out: array<vec4f>; // [T, heads, D]
 
 var<workgroup> slice: array<vec4f, SIZE * COLUMNS>; // S [D(k), COLUMNS · 4]
@@ -85,11 +83,9 @@ fn main(
   let index = flat(group, grid) / slices / params.heads;
   if (index >= step_segments()) { return; }
   let segment = step_segment(index);
-  let held = segment.slot * params.heads + head;
-  if (held < params.first || held >= params.first + params.count) { return; }
-  let base = (held - params.first) * SIZE * CHANNELS4 + first_column;
+  let bases = (segment.places * params.heads + head) * SIZE * CHANNELS4 + first_column;
   for (var i = lane; i < SIZE * COLUMNS; i += LANES) {
-    let value = state[base + i / COLUMNS * CHANNELS4 + i % COLUMNS];
+    let value = state[bases.x + i / COLUMNS * CHANNELS4 + i % COLUMNS];
     slice[i] = select(value, vec4f(), segment.start == 0u);
   }
   for (var done = 0u; done < segment.rows; done += CHUNK) {
@@ -103,6 +99,6 @@ fn main(
     workgroupBarrier();
   }
   for (var i = lane; i < SIZE * COLUMNS; i += LANES) {
-    state[base + i / COLUMNS * CHANNELS4 + i % COLUMNS] = slice[i];
+    state[bases.y + i / COLUMNS * CHANNELS4 + i % COLUMNS] = slice[i];
   }
 }

@@ -274,7 +274,7 @@ export const SHADERS = {
   >("decode_gate_up", decodeGateUp, ...GATE_UP, "activation", "choices"),
   decodeLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
-    "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
+    "heads" | "half" | "query_epsilon" | "key_epsilon"
   >("decode_linear_attention", decodeLinearAttention, "step", "reduce", "activation"),
   decodePair: shader<
     "step" | "x" | "norm" | "weight" | "factors" | "out" | "other_weight" | "other_factors" | "other_out",
@@ -319,7 +319,7 @@ export const SHADERS = {
     "step" | "query_weight" | "key_weight" | "rope" | "qkv",
     "heads" | "kv_heads" | "size" | "half" | "query_epsilon" | "key_epsilon"
   >("head_norm_rope", headNormRope, "step", "reduce", "activation"),
-  linearAttention: shader<"step" | "qkv" | "decay" | "state" | "out", "heads" | PartOfStack>(
+  linearAttention: shader<"step" | "qkv" | "decay" | "state" | "out", "heads">(
     "linear_attention",
     linearAttention,
     "step",
@@ -362,7 +362,7 @@ export const SHADERS = {
     "activation",
     "choose",
   ),
-  scanStates: shader<"step" | "decay" | "states" | "state", "heads" | PartOfStack>(
+  scanStates: shader<"step" | "decay" | "states" | "state", "heads">(
     "scan_states",
     scanStates,
     "step",
@@ -395,7 +395,7 @@ export const SHADERS = {
   >("software_gate_up", softwareGateUp, "step", "weight", "pairs", "strip", "tile", "activation"),
   softwareLinearAttention: shader<
     "step" | "qkv" | "query_weight" | "key_weight" | "rope" | "decay" | "state" | "out",
-    "heads" | "half" | "query_epsilon" | "key_epsilon" | PartOfStack
+    "heads" | "half" | "query_epsilon" | "key_epsilon"
   >("software_linear_attention", softwareLinearAttention, "step", "pairs", "octet", "recurrence"),
   softwareLinearLayer: shader<
     | ("step" | "hidden" | "norm" | "qkv_map" | "gate_map" | "dense")

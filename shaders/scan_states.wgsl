@@ -1,17 +1,15 @@
 // From what each chunk adds to a head's state to the state before each chunk: S' = exp(g n) S + added, over a segment's chunks in
-// their order (spec c.6); the state after the last one goes back to the slot.
+// their order (spec c.6); the state after the last one goes to the segment's place.
 // One thread for every four value channels of a segment, head and key channel; workgroups of LANES share a head.
 
 struct Params {
   heads: u32,
-  first: u32, // state of the part, counted as slot · heads + head
-  count: u32, // states of the part
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> decay: array<f32>; // [heads, SPAN + 1], exp(g n)
 @group(0) @binding(3) var<storage, read_write> states: array<vec4f>; // [chunks, heads, D(k), D(v)]
-@group(0) @binding(4) var<storage, read_write> state: array<vec4f>; // [slots, heads, D(k), D(v)]
+@group(0) @binding(4) var<storage, read_write> state: array<vec4f>; // [places, heads, D(k), D(v)]
 
 const STATE4 = SIZE * SIZE / 4u;
 const SHARES = (STATE4 + LANES - 1u) / LANES;
@@ -27,12 +25,10 @@ fn main(
   let index = flat(group, grid) / SHARES / params.heads;
   if (index >= step_segments() || at >= STATE4) { return; }
   let segment = step_segment(index);
-  let held = segment.slot * params.heads + head;
-  if (held < params.first || held >= params.first + params.count) { return; }
   var chunk = 0u;
   for (var s = 0u; s < index; s++) { chunk += spans_of(step_segment(s).rows); }
-  let home = (held - params.first) * STATE4 + at;
-  var sum = select(state[home], vec4f(), segment.start == 0u);
+  let homes = (segment.places * params.heads + head) * STATE4 + at;
+  var sum = select(state[homes.x], vec4f(), segment.start == 0u);
   for (var done = 0u; done < segment.rows; done += SPAN) {
     let here = (chunk * params.heads + head) * STATE4 + at;
     let added = states[here];
@@ -40,5 +36,5 @@ fn main(
     sum = fma(vec4f(decay[head * (SPAN + 1u) + min(SPAN, segment.rows - done)]), sum, added);
     chunk += 1u;
   }
-  state[home] = sum;
+  state[homes.y] = sum;
 }

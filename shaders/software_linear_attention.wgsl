@@ -5,8 +5,6 @@
 struct Params {
   heads: u32,
   half: u32, // pairs that are rotated
-  first: u32, // state of the part, counted as slot · heads + head
-  count: u32, // states of the part
   query_epsilon: f32,
   key_epsilon: f32,
 }
@@ -17,7 +15,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> key_weight: array<vec4f>; // [D]
 @group(0) @binding(5) var<storage, read> rope: array<vec4f>; // [context, 2, half]
 @group(0) @binding(6) var<storage, read> decay: array<f32>; // [heads], exp(g)
-@group(0) @binding(7) var<storage, read_write> state: array<f32x8>; // [slots, heads, D(k), D(v)]
+@group(0) @binding(7) var<storage, read_write> state: array<f32x8>; // [places, heads, D(k), D(v)]
 @group(0) @binding(8) var<storage, read_write> out: array<f32x8>; // [T, heads, D]
 
 fn channels(row: u32, which: u32, head: u32, o: u32) -> Octet {
@@ -36,12 +34,10 @@ fn main(
   let index = flat(group, grid) / slices / params.heads;
   if (index >= step_segments()) { return; }
   let segment = step_segment(index);
-  let held = segment.slot * params.heads + head;
-  if (held < params.first || held >= params.first + params.count) { return; }
-  let base = (held - params.first) * SIZE * OCTETS + own;
+  let bases = (segment.places * params.heads + head) * SIZE * OCTETS + own;
   for (var r = 0u; r < segment.rows; r++) {
     let row = segment.first + r;
-    let o = recurrence(lane, row, segment.start + r, head, own, base);
+    let o = recurrence(lane, row, segment.start + r, head, own, vec2u(select(bases.y, bases.x, r == 0u), bases.y));
     out[(row * params.heads + head) * OCTETS + own] = packed8(o.low, o.high);
   }
 }

@@ -21,7 +21,7 @@ struct Params {
 @group(0) @binding(8) var<storage, read> key_weight: array<vec4f>; // [D]
 @group(0) @binding(9) var<storage, read> rope: array<vec4f>; // [context, 2, half]
 @group(0) @binding(10) var<storage, read> decay: array<f32>; // [heads], exp(g)
-@group(0) @binding(11) var<storage, read_write> state: array<f32x8>; // [slots, heads, D(k), D(v)]
+@group(0) @binding(11) var<storage, read_write> state: array<f32x8>; // [places, heads, D(k), D(v)]
 @group(0) @binding(12) var<storage, read> group_norm: array<f32x8>; // [heads · D]
 
 const QKV = 0u;
@@ -58,8 +58,8 @@ fn attend(lane: u32) {
   let segment = step_segment(0u);
   for (var head = 0u; head < HEADS; head++) {
     for (var own = lane; own < OCTETS; own += LANES) {
-      let base = (segment.slot * HEADS + head) * SIZE * OCTETS + own;
-      let o = recurrence(lane, 0u, segment.start, head, own, base);
+      let bases = (segment.places * HEADS + head) * SIZE * OCTETS + own;
+      let o = recurrence(lane, 0u, segment.start, head, own, bases);
       held[head * OCTETS + own] = packed8(o.low, o.high);
     }
   }

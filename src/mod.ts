@@ -231,9 +231,10 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
-  const { prefixCache: cacheBytes = 0, hostCache = await hasOwnMemory(backend, options.gpu) ? 4 * cacheBytes : 0 } =
-    options;
+  const ownMemory = await hasOwnMemory(backend, options.gpu);
+  const { prefixCache: cacheBytes = 0, hostCache = ownMemory ? 4 * cacheBytes : 0 } = options;
   const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, cacheBytes, hostCache);
+  const chainsFollow = ownMemory; // which works beside the thread
   return {
     model,
     layers,
@@ -246,7 +247,8 @@ async function engineOptions(
     quantize: options.quantize ?? "none",
     kvCache,
     slots,
-    snapshots: snapshotsFor(slots, layers.length) + prefixCache.snapshots,
+    snapshots: snapshotsFor(slots, layers.length, chainsFollow) + prefixCache.snapshots,
+    chainsFollow,
     pages: slots * Math.ceil(maxContext / prefixCache.alignment) + prefixCache.pages,
     prefixCache,
     deterministic: options.deterministic ?? false,

@@ -10,7 +10,7 @@
 // cache: four words that describe a layer's keys and values in pages: places[pages,2], where the keys and the values of
 //   each begin; the positions of a page, a power of two from 64 on; the elements of a row, d or more; 1 if they are f16,
 //   0 if f32. Both are [kv_heads, positions, width]
-// segments[s,4]: slot, position of the first row, rows, index of the first row
+// segments[s,4]: place of its states, position of the first row, rows, index of the first row
 #ifndef KERNELS_H
 #define KERNELS_H
 #include <stdint.h>
@@ -36,7 +36,7 @@ void swiglu(float *gate, const float *up, uint32_t begin, uint32_t end);
 void norm_rope(float *x, uint32_t stride, uint32_t heads, uint32_t d, const float *weight, float eps, const float *rope,
                uint32_t half, const uint32_t *positions, uint32_t begin, uint32_t end);
 
-// out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into state[slot,heads,d(k),d(v)],
+// out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into state[place,heads,d(k),d(v)],
 // zero before position 0: qkv[t,3,heads,d], d ≤ 256; decays[heads,2,33]: exp(g i), then 1 - exp(g i), i = 0 … 32;
 // begin, end: of [segments, heads]
 void linear_attention(float *out, const float *qkv, float *state, const float *decays, const uint32_t *segments,

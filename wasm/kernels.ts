@@ -59,7 +59,7 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
-   * out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into state[slot,heads,d(k),d(v)],
+   * out[t,heads,d] = d^(-1/2) q_t S_t with S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into state[place,heads,d(k),d(v)],
    * zero before position 0: qkv[t,3,heads,d], d ≤ 256; decays[heads,2,33]: exp(g i), then 1 - exp(g i), i = 0 … 32;
    * begin, end: of [segments, heads]
    */

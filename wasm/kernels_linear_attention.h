@@ -109,10 +109,10 @@ void linear_attention(float *out, const float *qkv, float *state, const float *d
   struct head h = {.stride = 3 * heads * d, .out_stride = heads * d, .d = d, .scale = 1 / __builtin_sqrtf((float)d)};
   for (uint32_t unit = begin; unit < end; unit++) {
     const uint32_t i = unit % heads, *s = segments + 4 * (unit / heads);
-    const uint32_t slot = s[0], start = s[1], rows = s[2], first = s[3];
+    const uint32_t place = s[0], start = s[1], rows = s[2], first = s[3];
     h.decay = decays + i * 2 * (CHUNK + 1);
     h.loss = h.decay + CHUNK + 1;
-    h.state = state + (slot * heads + i) * d * d;
+    h.state = state + (place * heads + i) * d * d;
     for (uint32_t j = 0; start == 0 && j < d * d; j += 4) store(h.state + j, splat(0));
     for (uint32_t r = 0; r < rows; r += CHUNK) {
       const uint32_t n = min_u32(CHUNK, rows - r);

@@ -47,16 +47,16 @@ fn norm_scale(lane: u32, row: u32, which: u32, head: u32) -> f32 {
   return 1.0 / sqrt(subgroupAdd(sum) / f32(SIZE) + epsilon);
 }
 
-// The sum with what one key channel adds to it, whose row of the state moves on.
-fn advance(i: u32, sum: Octet, factor: f32, q: f32, k: f32, v: Octet) -> Octet {
-  let held = plus8(scaled8(octet_at(state[i]), factor), scaled8(v, k));
-  state[i] = packed8(held.low, held.high);
+// The sum with what one key channel adds to it, whose row of the state moves on, from i.x to i.y.
+fn advance(i: vec2u, sum: Octet, factor: f32, q: f32, k: f32, v: Octet) -> Octet {
+  let held = plus8(scaled8(octet_at(state[i.x]), factor), scaled8(v, k));
+  state[i.y] = packed8(held.low, held.high);
   return plus8(sum, scaled8(held, q));
 }
 
-// o of eight value channels; `base` is where the state has them in the row of key channel 0.
-fn recurrence(lane: u32, row: u32, position: u32, head: u32, own: u32, base: u32) -> Octet {
-  // A sequence begins from an empty state, whatever the slot holds.
+// o of eight value channels; `bases` are where the states that are read and written have them in the row of key channel 0.
+fn recurrence(lane: u32, row: u32, position: u32, head: u32, own: u32, bases: vec2u) -> Octet {
+  // A sequence begins from an empty state, whatever its place holds.
   let factor = select(decay[head], 0.0, position == 0u);
   let v = scaled8(channels(row, 2u, head, own), norm_scale(lane, row, 1u, head));
   var sum = Octet();
@@ -66,7 +66,7 @@ fn recurrence(lane: u32, row: u32, position: u32, head: u32, own: u32, base: u32
     for (var j = 0u; j < LANES; j++) {
       let qs = octet_of(q, j);
       let ks = octet_of(k, j);
-      let i = base + (first + j) * 8u * OCTETS;
+      let i = bases + (first + j) * 8u * OCTETS;
       sum = advance(i, sum, factor, qs.low.x, ks.low.x, v);
       sum = advance(i + OCTETS, sum, factor, qs.low.y, ks.low.y, v);
       sum = advance(i + 2u * OCTETS, sum, factor, qs.low.z, ks.low.z, v);

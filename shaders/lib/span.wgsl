@@ -3,7 +3,6 @@
 struct Span {
   first: u32, // row
   rows: u32, // 0 past the last span
-  slot: u32,
   position: u32, // of the first row
 }
 
@@ -16,9 +15,9 @@ fn span_at(index: u32) -> Span {
     let spans = spans_of(segment.rows);
     if (index < before + spans) {
       let done = (index - before) * SPAN;
-      return Span(segment.first + done, min(SPAN, segment.rows - done), segment.slot, segment.start + done);
+      return Span(segment.first + done, min(SPAN, segment.rows - done), segment.start + done);
     }
     before += spans;
   }
-  return Span(0u, 0u, 0u, 0u);
+  return Span(0u, 0u, 0u);
 }

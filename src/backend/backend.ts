@@ -107,8 +107,9 @@ export interface Ops {
   /** hidden += x @ W^T + b: hidden[T, H], x[T, N], W[H, N] */
   projectAdd(hidden: Tensor, x: Tensor, map: Linear): void;
   /**
-   * out = groupNorm(o) ⊙ sigmoid(gate), with o_t = D^(-1/2) q_t S_t and S_t = exp(g) S_(t-1) + k_t ⊗ v_t in every segment's slot:
-   * out[T, heads · D], qkv[T, 3 · heads · D] (clobbered), gate[T, heads · D], state[slots, heads, D(k), D(v)]
+   * out = groupNorm(o) ⊙ sigmoid(gate), with o_t = D^(-1/2) q_t S_t and S_t = exp(g) S_(t-1) + k_t ⊗ v_t from and into every segment's
+   * places ({@linkcode StepInput.places}): out[T, heads · D], qkv[T, 3 · heads · D] (clobbered), gate[T, heads · D],
+   * state[places, heads, D(k), D(v)], which lies in one piece
    */
   linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void;
   /**
@@ -155,7 +156,7 @@ export interface Capacity {
   readonly pages?: number;
   /** How often the pages of a sequence, in their order, may pass through the blocks of a cache from first to last; once by default. */
   readonly rounds?: number;
-  /** Draws, those of all further steps together; none by default. */
+  /** Draws, those of all steps of a chain together; none by default. */
   readonly draws?: number;
 }
 
@@ -164,17 +165,14 @@ export interface Plan {
   readonly capacity: Capacity;
 }
 
-/** What lies at one index of a tensor's first axis. */
-export interface Slice {
-  readonly tensor: Tensor;
-  readonly index: number;
+/** Where a segment's linear states are read, unless it starts from empty ones, and where they are written: indices of every layer's states. */
+export interface StatePlaces {
+  readonly from: number;
+  readonly to: number;
 }
 
-/** A slice that is copied over another of the same size, in another tensor. */
-export interface Copy {
-  readonly from: Slice;
-  readonly to: Slice;
-}
+/** Linear states that a layer may have. */
+export const MOST_PLACES = 2 ** 16;
 
 /** What changes from step to step. */
 export interface StepInput {
@@ -183,14 +181,20 @@ export interface StepInput {
   readonly pages?: readonly (readonly number[])[];
   /** [R] rows, ascending */
   readonly outputs: Uint32Array;
-  /** Token ids [T] for a plan that embeds, hidden rows [T, H] for one that receives. */
-  readonly rows: Uint32Array | Float32Array;
-  /** Copied before the plan's first operation, and after its last; nothing if left out. */
-  readonly before?: readonly Copy[];
-  readonly after?: readonly Copy[];
-  /** Further steps, [steps, R]: how the token of each output is drawn, which is its row's in the next one. Every segment has one row, and that is an output. */
+  /** Token ids [T] for a plan that embeds, hidden rows [T, H] for one that receives; null for the tokens that the run before drew last, by the same plan. */
+  readonly rows: Uint32Array | Float32Array | null;
+  /** Of each segment, below {@linkcode MOST_PLACES}; read and written at its slot's index if left out. No place is written by one and read or written by another. */
+  readonly places?: readonly StatePlaces[];
+  /** Makes it a chain, [steps, R]: how the token of each output is drawn, which is its row's in the next step. Every segment has one row, and that is an output. */
   readonly draws?: readonly (readonly Draw[])[];
 }
+
+/** The places of each segment. */
+export const placesOf = ({ segments, places }: StepInput): readonly StatePlaces[] =>
+  places ?? segments.map(({ slot }) => ({ from: slot, to: slot }));
+
+/** Steps of a chain; 1 if it is none. */
+export const stepsOf = ({ draws = [] }: StepInput): number => Math.max(1, draws.length);
 
 /** Elements of a tensor, to be read back after a run. Both ends fall on multiples of 4 bytes. */
 export interface Read {
@@ -244,7 +248,7 @@ export interface Backend extends Disposable {
   readonly pieceBytes: number;
   /** Whether its memory is the computer's. */
   readonly onHost: boolean;
-  /** Milliseconds that the device worked on the last run, further steps included; null unless it was opened to measure them. */
+  /** Milliseconds that the device worked on the last run; null unless it was opened to measure them. */
   readonly gpuMillis: number | null;
   /** A tensor of zeros. If the device has no room for it, this or what comes next throws OutOfMemoryError. */
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor;
@@ -257,8 +261,9 @@ export interface Backend extends Disposable {
   /** Calls `build` once and keeps what it recorded. */
   record(capacity: Capacity, build: (ops: Ops) => void): Plan;
   /**
-   * Runs a plan for one step, with its further steps if it has any, and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good.
-   * However long it keeps the thread, it awaits {@linkcode rest} before, with the device at work if there is one.
+   * Runs a plan for one step, or for all of a chain, and reads some tensors back, in the order of `reads`. Rejects with DeviceLostError for good.
+   * However long it keeps the thread, it awaits {@linkcode rest} before, with the device at work if there is one. A run that is asked for
+   * until then follows at once: the device need not wait for anybody to hear of the results.
    */
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
   /** Reads tensors as the last run left them. */

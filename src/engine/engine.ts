@@ -3,20 +3,28 @@ import type { Candidates, FromEngine } from "../pipeline/messages.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
 import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
+import type { Batch, Share } from "./batch.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
 import { Lookahead } from "./lookahead.ts";
 import type { Sampler } from "./sampler.ts";
 import { Room } from "./room.ts";
-import { type Batch, Scheduler, type Share } from "./scheduler.ts";
+import { Scheduler } from "./scheduler.ts";
 import { ScoreTask } from "./score_task.ts";
 import type { Sequence } from "./sequence.ts";
 import { reportsOf, StepClock } from "./step_clock.ts";
 import { StepOutputs } from "./step_outputs.ts";
+import { type Task, Tasks } from "./tasks.ts";
 import { VoidResults } from "./void_results.ts";
 
 /** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
 const ALIKE_ROWS = 8;
+
+/** A step that the stages have. */
+interface Begun {
+  readonly batch: Batch;
+  readonly candidates: Promise<Candidates>;
+}
 
 /** Token ids in, token ids out: it knows no text and no tensors. */
 export class Engine {
@@ -29,8 +37,9 @@ export class Engine {
   readonly #room: Room;
   readonly #void = new VoidResults();
   readonly #clock = new StepClock();
+  readonly #begun: Begun[] = []; // two at most: a chain that follows another is begun while that is under way
   #learnt = 0; // steps that were made before it was known how many pages there are
-  readonly #tasks = new Map<number, GenerateTask | ScoreTask>();
+  readonly #tasks = new Tasks();
   #wake = () => {};
   #stopped = false;
   #done: Promise<void> = Promise.resolve(); // the step that was sent last
@@ -41,12 +50,12 @@ export class Engine {
     this.#sampler = sampler;
     this.#limits = limits;
     this.#emit = emit;
-    const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows } = limits;
+    const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows, chainsFollow = false } = limits;
     const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
     const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
     this.#room = Room.of(limits);
     this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding });
-    this.#lookahead = new Lookahead(snapshots - cached);
+    this.#lookahead = new Lookahead(this.#scheduler, snapshots - cached, chainsFollow);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }
 
@@ -84,7 +93,7 @@ export class Engine {
    */
   async run(turn: () => Promise<void>): Promise<void> {
     while (!this.#stopped) {
-      if (this.#tasks.size > 0) await this.step();
+      if (this.#tasks.size + this.#begun.length > 0) await this.step();
       else if (!await this.#store(true)) {
         await this.#rest();
         continue;
@@ -107,15 +116,14 @@ export class Engine {
 
   /** Schedule, run, sample. A step without outputs is not waited for, so that the next can follow it through the stages. */
   async step(): Promise<void> {
-    const scheduled = this.#scheduler.schedule();
-    this.#failTooLong();
-    if (!scheduled) return;
-    const batch = this.#lookingAhead(scheduled);
-    if (batch.released) this.#pipeline.release(batch.released);
-    this.#done = this.#run(batch);
-    await (batch.step.outputs.length > 0 ? this.#done : this.#pipeline.ready());
-    const decoded = batch.step.segments.every(({ rows }) => rows === 1);
-    this.#stored = decoded && !this.#stored && await this.#store(false);
+    if (this.#begun.length === 0) this.#schedule();
+    const begun = this.#begun.shift();
+    if (!begun) return;
+    this.#done = this.#finishStep(begun);
+    const { segments, outputs } = begun.batch.step;
+    await (outputs.length > 0 ? this.#done : this.#pipeline.ready());
+    const between = this.#begun.length === 0 && segments.every(({ rows }) => rows === 1);
+    this.#stored = between && !this.#stored && await this.#store(false);
     if (this.#stored) this.#scheduler.pass();
   }
 
@@ -132,11 +140,39 @@ export class Engine {
     return stored;
   }
 
-  async #run(batch: Batch): Promise<void> {
+  #schedule(): void {
+    const batch = this.#scheduler.schedule();
+    this.#failTooLong();
+    if (!batch) return;
+    const tasks = this.#tasks.decoding(batch);
+    this.#begin(tasks ? this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis) : batch);
+    this.#follow();
+  }
+
+  #begin(batch: Batch): void {
+    if (batch.released) this.#pipeline.release(batch.released);
+    const candidates = this.#pipeline.run(batch.step, batch.tokens);
+    candidates.catch(() => {}); // which is heard when the step is finished
+    this.#begun.push({ batch, candidates });
+  }
+
+  /** Begins a chain behind one that is under way and of which all before it has been sampled. */
+  #follow(): void {
+    if (this.#begun.length !== 1 || this.#room.host?.hasWork(false)) return;
+    const { batch } = this.#begun[0]!;
+    const tasks = this.#tasks.decoding(batch);
+    const next = tasks && this.#lookahead.following(batch, tasks, this.#clock.decodeMillis);
+    if (next) this.#begin(next);
+  }
+
+  /** Samples what a step has given, while the device works on the one that follows it if there is one. */
+  async #finishStep({ batch, candidates }: Begun): Promise<void> {
     try {
-      const candidates = await this.#pipeline.run(batch.step, batch.tokens);
+      const found = await candidates;
       this.#note(batch);
-      await this.#sample(batch, candidates);
+      const next = this.#begun[0]?.batch.step ?? null;
+      await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next));
+      this.#follow();
     } catch (error) {
       this.#failStep(batch, error);
     }
@@ -150,59 +186,27 @@ export class Engine {
     }
   }
 
-  /** Lets the device go on by itself behind a step in which all sequences decode from the states that they have. */
-  #lookingAhead(batch: Batch): Batch {
-    const { step, shares, decodesAll } = batch;
-    if (!decodesAll || step.outputs.length < shares.length) return batch; // some are still behind
-    if (step.segments.some(({ from }) => from !== undefined)) return batch;
-    const tasks = shares.map(({ sequence }) => this.#taskOf(sequence)).filter((task) => task instanceof GenerateTask);
-    const draws = this.#lookahead.draws(tasks, this.#clock.decodeMillis);
-    const goesOn = draws.length > 0 && this.#scheduler.goesOn(batch, draws);
-    return goesOn ? { ...batch, step: { ...step, draws } } : batch;
-  }
-
   /** Rests only where a row is read, so that the tokens of a step come without a pause. */
-  async #sample(batch: Batch, candidates: Candidates): Promise<void> {
-    const outputs = new StepOutputs(this.#pipeline, batch.step, candidates);
-    if (batch.step.draws && outputs.further === 0) this.#room.giveBackAhead(batch.step.segments);
+  async #sample(batch: Batch, outputs: StepOutputs): Promise<void> {
+    if (outputs.isCut) this.#room.giveBackAhead(batch.step.segments);
     let row = 0;
     for (const share of batch.shares) {
       try {
-        if (share.outputs > 0 && this.#counts(share)) await this.#advance(share.sequence, outputs, row);
+        const task = share.outputs > 0 && this.#tasks.counts(share) ? this.#tasks.of(share.sequence)! : null;
+        const finish = task && await this.#lookahead.take(task, outputs, row);
+        if (finish && this.#tasks.of(share.sequence)) this.#finish(share.sequence.id, finish);
       } catch (error) {
         this.#failAll([share.sequence], error);
       }
       row += share.outputs;
     }
-    const millis = this.#clock.tick(batch, outputs.further);
+    if (outputs.isCut) { for (const { sequence } of batch.shares) sequence.leaveUnderWay(); }
+    const millis = this.#clock.tick(batch, outputs.steps);
     if (!this.#limits.profile) return;
-    const reports = reportsOf(batch, outputs.further, millis, candidates.gpuMillis ?? null);
-    for (const report of reports) this.#emit({ type: "step", report });
+    for (const report of reportsOf(batch, outputs, millis)) this.#emit({ type: "step", report });
   }
 
-  /** Takes a sequence's output of a step, and of further steps as long as the device went on with the token that was sampled. */
-  async #advance(sequence: Sequence, outputs: StepOutputs, row: number): Promise<void> {
-    const start = sequence.computed - 1;
-    for (let at = row;; at += outputs.perStep) {
-      const advanced = this.#taskOf(sequence)?.advance(outputs, at);
-      const finish = advanced instanceof Promise ? await advanced : advanced;
-      if (finish && finish !== "unknown") return this.#finish(sequence.id, finish);
-      if (at >= outputs.further * outputs.perStep) return;
-      if (sequence.pending !== 1 || sequence.at(sequence.computed) !== outputs.drawn(at)) {
-        sequence.rewind(start, row);
-        return this.#lookahead.missed(sequence);
-      }
-      sequence.took();
-    }
-  }
-
-  /** Undefined if it was aborted while its step was under way. */
-  #taskOf(sequence: Sequence): GenerateTask | ScoreTask | undefined {
-    const task = this.#tasks.get(sequence.id);
-    return task?.sequence === sequence ? task : undefined;
-  }
-
-  #submit(id: number, create: () => GenerateTask | ScoreTask): void {
+  #submit(id: number, create: () => Task): void {
     try {
       if (this.#pipeline.broken.aborted) throw new Error(this.#brokenReason);
       const task = create();
@@ -223,11 +227,6 @@ export class Engine {
     this.#emit({ type: "finished", id, finish, stats: task.stats });
   }
 
-  /** Whether a sequence still waits for its part of a step. */
-  #counts({ sequence, run }: Share): boolean {
-    return sequence.run === run && this.#taskOf(sequence) !== undefined;
-  }
-
   /** Forgets what a step was to keep and could not. Who went on from what is void begins anew. */
   #note(batch: Batch): void {
     for (const snapshot of this.#void.note(batch, false)) this.#room.forget(snapshot);
@@ -240,7 +239,7 @@ export class Engine {
     for (const snapshot of this.#void.note(batch, true)) this.#room.forget(snapshot);
     const pages = error instanceof StepError ? error.pages : null;
     if (followed || (pages !== null && this.#learn(pages, batch.step.id))) return this.#preempt(batch.shares);
-    this.#failAll(batch.shares.filter((share) => this.#counts(share)).map(({ sequence }) => sequence), error);
+    this.#failAll(batch.shares.filter((share) => this.#tasks.counts(share)).map(({ sequence }) => sequence), error);
   }
 
   /** Notes that there are only so many pages; false if that was known already when the step was made. */
@@ -250,14 +249,14 @@ export class Engine {
   }
 
   #preempt(shares: readonly Share[]): void {
-    const sequences = shares.filter((share) => this.#counts(share)).map(({ sequence }) => sequence);
+    const sequences = shares.filter((share) => this.#tasks.counts(share)).map(({ sequence }) => sequence);
     this.#scheduler.preempt(sequences);
   }
 
   #failAll(sequences: readonly Sequence[], error: unknown): void {
     if (this.#pipeline.broken.aborted) return; // then all have failed already
     for (const sequence of sequences) {
-      if (!this.#taskOf(sequence)) continue;
+      if (!this.#tasks.of(sequence)) continue;
       this.#remove(sequence);
       this.#emit(failed(sequence.id, error));
     }

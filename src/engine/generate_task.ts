@@ -57,12 +57,15 @@ export class GenerateTask {
     return this.#force();
   }
 
-  /** How the next tokens are drawn, `most` of them at most; not the last ones of the answer or of a thought, behind which nothing follows from them. */
-  draws(most: number): readonly Draw[] {
+  /**
+   * How the next tokens are drawn behind some that are being computed, `most` of them at most; not the last ones of the answer or of a
+   * thought, behind which nothing follows from them.
+   */
+  draws(most: number, behind: number): readonly Draw[] {
     const { maxTokens } = this.#request;
     const thought = this.#thought?.left(this.#generated) ?? Infinity;
-    const left = Math.min(maxTokens - this.#generated, this.#context - this.sequence.length, thought) - 1;
-    return this.#sampler.draws(Math.max(0, Math.min(most, left)));
+    const left = Math.min(maxTokens - this.#generated, this.#context - this.sequence.length, thought) - 1 - behind;
+    return this.#sampler.draws(Math.max(0, Math.min(most, left)), behind);
   }
 
   /**

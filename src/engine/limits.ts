@@ -19,6 +19,8 @@ export interface EngineLimits {
   readonly rowsBeside?: number;
   /** Give each sequence the bits that it has alone. */
   readonly deterministic?: boolean;
+  /** Begin a chain before the one before it has been sampled. */
+  readonly chainsFollow?: boolean;
   /** Report every step. */
   readonly profile?: boolean;
 }

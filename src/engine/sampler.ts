@@ -117,8 +117,8 @@ export class SequenceSampler {
     return source.row().then((row) => this.#note(this.#fromRow(row, u), logprobs, candidates, row));
   }
 
-  /** How the next `count` tokens are drawn; none where it depends on the tokens between. */
-  draws(count: number): readonly Draw[] {
+  /** How `count` tokens are drawn that come behind the next `behind`; none where it depends on the tokens between. */
+  draws(count: number, behind = 0): readonly Draw[] {
     if (this.#terms.active || this.#matcher) return [];
     const { topP, minP, seed } = this.#params;
     return Array.from({ length: count }, (_, i) => ({
@@ -126,7 +126,7 @@ export class SequenceSampler {
       topK: this.#topK,
       topP,
       minP,
-      u: this.#memory.uniform(seed, this.#position + i),
+      u: this.#memory.uniform(seed, this.#position + behind + i),
     }));
   }
 

@@ -1,31 +1,10 @@
 /** Decides which sequences have a slot and pages, and what the next step computes: first come, first served. */
-import type { Draw, Released, Segment, Step } from "../pipeline/messages.ts";
+import type { Segment } from "../pipeline/messages.ts";
+import type { Batch } from "./batch.ts";
 import { chunkRows, keptPositions } from "./chunks.ts";
 import { loadOf, type Stored } from "./host_tier.ts";
 import { Room } from "./room.ts";
 import type { Sequence } from "./sequence.ts";
-
-/** A sequence's part of a step. */
-export interface Share {
-  readonly sequence: Sequence;
-  /** That of the sequence when the step was made. */
-  readonly run: object;
-  /** How many of the step's outputs are its. */
-  readonly outputs: number;
-}
-
-/** A step, its tokens and whose they are. */
-export interface Batch {
-  readonly step: Step;
-  /** [T] */
-  readonly tokens: Uint32Array;
-  /** Of each segment; their outputs follow one another. */
-  readonly shares: readonly Share[];
-  /** What the stages are to take back before it. */
-  readonly released: Released | null;
-  /** Whether all sequences that have a slot decode in it. */
-  readonly decodesAll: boolean;
-}
 
 export interface SchedulerOptions {
   readonly slots: number;
@@ -149,9 +128,23 @@ export class Scheduler {
     }
   }
 
-  /** Takes pages for further steps of a batch, if there are any to spare. */
-  goesOn({ step: { segments } }: Batch, draws: readonly (readonly Draw[])[]): boolean {
-    return this.#room.takeAhead(segments.map((segment) => ({ ...segment, rows: segment.rows + draws.length })));
+  /** Takes pages for all steps of a chain, if there are any to spare. */
+  takeAhead({ segments }: Pick<Batch["step"], "segments">, steps: number): boolean {
+    return this.#room.takeAhead(segments.map((segment) => ({ ...segment, rows: steps })));
+  }
+
+  /**
+   * The step behind a chain in which its sequences go on with the tokens that are drawn last, with pages for `steps` steps. Null if
+   * some of them have left, others may come, or there are no pages to spare.
+   */
+  following({ step, shares }: Batch, steps: number): Batch | null {
+    const stay = shares.every(({ sequence, run }) => sequence.slot !== null && sequence.run === run);
+    if (!stay || shares.length < this.#running.length) return null;
+    if (this.#waiting.length > 0 && this.#free.length > 0) return null;
+    const segments = step.segments.map(({ slot, start }) => ({ slot, start: start + step.draws!.length, rows: 1 }));
+    if (!this.takeAhead({ segments }, steps)) return null;
+    const next = { id: this.#steps++, segments, outputs: step.outputs, follows: true as const };
+    return { step: next, tokens: new Uint32Array(), shares, released: this.#room.takeReleased(), decodesAll: true };
   }
 
   /** Something else took the turn of the prompt that would be read next. */

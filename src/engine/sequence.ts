@@ -19,7 +19,7 @@ export class Sequence {
   loading: Stored | null = null;
   /** Tokens of the prompt that others had computed before. */
   cached = 0;
-  /** Another one each time it begins: what was computed for an earlier one is void. */
+  /** Another one each time it begins or goes back: what was computed for an earlier one is void. */
   run: object = {};
   /** Positions whose outputs have been taken, where those of every row are wanted. */
   heard = 0;
@@ -99,11 +99,17 @@ export class Sequence {
     this.#computed++;
   }
 
-  /** Goes back to a position, whose state is kept as `snapshot`; from there to here it goes row by row once more, for the same bits. */
+  /** Goes back to a position, whose state is kept as `snapshot`; from there to here it goes row by row once more, for the same bits. What is under way for it is void. */
   rewind(position: number, snapshot: number): void {
     this.#computed = position;
     this.#again = this.length;
     this.resume = snapshot;
+    this.leaveUnderWay();
+  }
+
+  /** Makes void what is under way for it. */
+  leaveUnderWay(): void {
+    this.run = {};
   }
 
   /** Goes back to the beginning; what it has read by now it will read in the same way, for the same bits. */

@@ -1,6 +1,7 @@
 /** How long steps take, and how many there were. */
 import type { StepReport } from "../pipeline/messages.ts";
-import type { Batch } from "./scheduler.ts";
+import type { Batch } from "./batch.ts";
+import type { StepOutputs } from "./step_outputs.ts";
 
 export class StepClock {
   #end = 0; // when the step before ended, or there was something to do again
@@ -28,28 +29,26 @@ export class StepClock {
     this.#end = performance.now();
   }
 
-  /** The step is over, and with it `further` that the device went through by itself; returns the milliseconds of each. */
-  tick({ tokens, decodesAll }: Batch, further: number): number {
-    const steps = further + 1;
+  /** A step is over, or a chain of several; returns the milliseconds of each. */
+  tick({ step: { segments }, decodesAll }: Batch, steps: number): number {
     const now = performance.now();
     const millis = (now - this.#end) / steps;
     this.#end = now;
     this.#millis = decodesAll ? millis : Infinity;
     this.#steps += steps;
-    this.#rows += steps * tokens.length;
+    this.#rows += steps * segments.reduce((sum, { rows }) => sum + rows, 0);
     return millis;
   }
 }
 
-/** A report of a step and of each further one; `gpuMillis` is of all of them. */
+/** A report of a step, or of each one of a chain, each of which took so long. */
 export function reportsOf(
   { step: { segments, outputs } }: Batch,
-  further: number,
+  { steps, gpuMillis }: Pick<StepOutputs, "steps" | "gpuMillis">,
   millis: number,
-  gpuMillis: number | null,
 ): StepReport[] {
-  const gpu = gpuMillis === null ? null : gpuMillis / (further + 1);
-  return Array.from({ length: further + 1 }, (_, i) => {
+  const gpu = gpuMillis === null ? null : gpuMillis / steps;
+  return Array.from({ length: steps }, (_, i) => {
     const moved = segments.map((segment) => ({ ...segment, start: segment.start + i }));
     return { segments: moved, outputs: outputs.length, millis, gpuMillis: gpu };
   });

@@ -7,17 +7,20 @@ export class StepOutputs {
   readonly #pipeline: Pipeline;
   readonly #step: Step;
   readonly #candidates: Candidates;
+  readonly #next: Step | null;
   #logits: Promise<Float32Array> | null = null;
 
-  constructor(pipeline: Pipeline, step: Step, candidates: Candidates) {
+  /** `next` is the step that has begun since, behind all of a chain; null if none has. */
+  constructor(pipeline: Pipeline, step: Step, candidates: Candidates, next: Step | null = null) {
     this.#pipeline = pipeline;
     this.#step = step;
     this.#candidates = candidates;
+    this.#next = this.isCut ? null : next;
   }
 
-  /** Further steps that the device went through. */
-  get further(): number {
-    return this.#drawn.length / this.perStep || 0;
+  /** Steps that the device went through: those of a chain, or 1. */
+  get steps(): number {
+    return this.#candidates.logSumExp.length / this.perStep || 1;
   }
 
   /** R, output rows of each. */
@@ -25,13 +28,39 @@ export class StepOutputs {
     return this.#step.outputs.length;
   }
 
-  /** The token with which the device went on from output `row`; undefined if it did not. */
-  drawn(row: number): number | undefined {
-    return this.#drawn[row];
+  /** Whether they are less of a chain than was asked for, as there were no pages. */
+  get isCut(): boolean {
+    return this.steps < (this.#step.draws?.length ?? 1);
   }
 
-  get #drawn(): Uint32Array {
-    return this.#candidates.drawn ?? new Uint32Array();
+  /** Output rows of all of them. */
+  get count(): number {
+    return this.#candidates.logSumExp.length;
+  }
+
+  /** Milliseconds that the devices worked on all of them; null where that is not measured. */
+  get gpuMillis(): number | null {
+    return this.#candidates.gpuMillis ?? null;
+  }
+
+  /** The token with which the device went on from output `row`; undefined if it did not. */
+  drawn(row: number): number | undefined {
+    return row < this.#gone ? this.#candidates.drawn![row] : undefined;
+  }
+
+  /** The snapshot that keeps the states before the step's output `row` and those before it. */
+  before(row: number): number {
+    return this.#step.segments[row]!.before!;
+  }
+
+  /** That of the states before the step that has begun since. */
+  nextBefore(row: number): number {
+    return this.#next!.segments[row]!.before!;
+  }
+
+  /** Rows behind which something has begun, so that their logits are gone. */
+  get #gone(): number {
+    return this.#next ? this.count : this.count - this.perStep;
   }
 
   /** [R, V] of all output rows, of the last step. No further one may have begun. */
@@ -49,7 +78,7 @@ export class StepOutputs {
         logits: logits.subarray(start, end),
         logSumExp: logSumExp[row] ?? NaN,
       },
-      row: row < this.#drawn.length ? null : () => this.#row(row - this.#drawn.length),
+      row: row < this.#gone ? null : () => this.#row(row - this.#gone),
     };
   }
 

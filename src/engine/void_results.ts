@@ -1,6 +1,6 @@
 /** What a step that failed leaves behind: later ones, which were under way, went on from states that are not what they should be. */
 import type { Segment } from "../pipeline/messages.ts";
-import type { Batch, Share } from "./scheduler.ts";
+import type { Batch, Share } from "./batch.ts";
 
 export class VoidResults {
   readonly #runs = new WeakSet<object>();

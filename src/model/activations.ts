@@ -1,7 +1,7 @@
 /** The tensors that a step writes and reads again: made once, for the most rows that a step may have. */
 import type { Backend, CandidateTensors, Routing } from "../backend/backend.ts";
 import { byteLength, type DataType, type Tensor } from "../backend/tensor.ts";
-import { MOST_AHEAD, MOST_FURTHER_STEPS } from "../pipeline/messages.ts";
+import { MOST_AHEAD, MOST_STEPS } from "../pipeline/messages.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Candidates of each output row: enough for nearly every draw, little to read back. */
@@ -81,7 +81,7 @@ export function activationBytes(config: ModelConfig, rows: number, last: boolean
 
 function makeHead(backend: Pick<Backend, "tensor">, { vocab }: ModelConfig, outputs: number): Activations["head"] {
   const perRow = Math.min(CANDIDATES, vocab);
-  const steps = Math.min(outputs, MOST_AHEAD) * (MOST_FURTHER_STEPS + 1);
+  const steps = Math.min(outputs, MOST_AHEAD) * MOST_STEPS;
   return {
     logits: backend.tensor("logits", "f32", [outputs, vocab]),
     candidates: {

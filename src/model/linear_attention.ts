@@ -1,6 +1,13 @@
 /** Linear attention of one layer (spec c.5 to c.7): fused projection and gate, decaying state, group norm, output projection. */
-import type { Linear, LinearAttention as How, Norm, Ops } from "../backend/backend.ts";
-import type { Tensor } from "../backend/tensor.ts";
+import {
+  type Backend,
+  type Linear,
+  type LinearAttention as How,
+  MOST_PLACES,
+  type Norm,
+  type Ops,
+} from "../backend/backend.ts";
+import { byteLength, type Tensor } from "../backend/tensor.ts";
 import type { DecayConvention } from "../pipeline/messages.ts";
 import type { Activations } from "./activations.ts";
 import { type AttentionOptions, loadHeadNorms } from "./attention.ts";
@@ -15,10 +22,8 @@ export interface LinearAttention {
   readonly gate: Linear;
   readonly dense: Linear;
   readonly how: How;
-  /** [slots, heads, D(k), D(v)] */
-  readonly state: Tensor;
-  /** [snapshots, heads, D(k), D(v)]; null where none are kept */
-  readonly snapshots: Tensor | null;
+  /** [slots + snapshots, heads, D(k), D(v)], of whom is for {@linkcode States} to say */
+  readonly states: Tensor;
 }
 
 interface LinearOptions {
@@ -27,7 +32,10 @@ interface LinearOptions {
   readonly snapshots?: number;
 }
 
-/** Loads layer `layer` and makes its state, and room for snapshots of it. */
+/**
+ * Loads layer `layer` and makes its states, with room for snapshots.
+ * @throws {RangeError} if there are more than the device holds in one piece
+ */
 export async function loadLinearAttention(
   loader: Weights,
   layer: number,
@@ -36,8 +44,6 @@ export async function loadLinearAttention(
   const { config, backend } = loader;
   const { heads, headDim } = config;
   const prefix = `model.layers.${layer}.attention`;
-  const states = (label: string, count: number) =>
-    backend.tensor(`${label} of layer ${layer}`, "f32", [count, heads, headDim, headDim]);
   return {
     inputNorm: await loader.norm(`model.layers.${layer}.input_layernorm.weight`),
     queryKeyValue: await loader.linear(`${prefix}.query_key_value`, config.qkvBias),
@@ -54,16 +60,31 @@ export async function loadLinearAttention(
       groupNorm: await loader.norm(`${prefix}.g_norm.weight`),
       groups: config.groupNorm,
     },
-    state: states("state", slots),
-    snapshots: snapshots > 0 ? states("snapshots", snapshots) : null,
+    states: makeStates(backend, `states of layer ${layer}`, [slots + snapshots, heads, headDim, headDim]),
   };
+}
+
+function makeStates(
+  backend: Pick<Backend, "device" | "pieceBytes" | "tensor">,
+  label: string,
+  shape: readonly [count: number, heads: number, D: number, D: number],
+): Tensor {
+  const most = Math.min(
+    MOST_PLACES,
+    Math.floor(backend.pieceBytes / byteLength({ label, dtype: "f32", shape }) * shape[0]),
+  );
+  if (shape[0] <= most) return backend.tensor(label, "f32", shape);
+  throw new RangeError(
+    `Cannot hold ${shape[0]} linear states of a layer: ${backend.device} binds at most ${most} of them; ` +
+      "use fewer --max-sequences or a smaller --prefix-cache",
+  );
 }
 
 /** hidden += dense(groupNorm(recurrence(hidden)) ⊙ sigmoid(gate(hidden))) */
 export function recordLinearAttention(ops: Ops, layer: LinearAttention, activations: Activations): void {
   const { hidden, linearQkv, gate, mixed } = activations;
   ops.project([linearQkv, gate], hidden, layer.inputNorm, [layer.queryKeyValue, layer.gate]);
-  ops.linearAttention(mixed, linearQkv, gate, layer.state, layer.how);
+  ops.linearAttention(mixed, linearQkv, gate, layer.states, layer.how);
   ops.projectAdd(hidden, mixed, layer.dense);
 }
 

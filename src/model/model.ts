@@ -1,26 +1,37 @@
 /** One stage's forward pass: its layers, recorded once for each size of step and replayed. */
 import { setImmediate } from "node:timers/promises";
-import type { Backend, Ops, Plan, StepInput } from "../backend/backend.ts";
+import type { Backend, Ops, Plan, Read } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
 import type { Load, Store } from "../pipeline/copies.ts";
 import {
   type Candidates,
   MOST_AHEAD,
-  MOST_FURTHER_STEPS,
+  MOST_STEPS,
   type Released,
   type Segment,
   type Step,
 } from "../pipeline/messages.ts";
 import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
+import { candidatesOf } from "./candidates.ts";
 import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
 import { recordMlp } from "./moe.ts";
 import { OutOfPagesError, type Placed } from "./kv_cache.ts";
-import { HostCopies } from "./host_copies.ts";
+import { HostStore } from "./host_store.ts";
 import { loadParts, type ModelOptions, type Parts } from "./parts.ts";
-import { Snapshots } from "./snapshots.ts";
 import { stateBytes } from "./state_bytes.ts";
+import { States } from "./states.ts";
 import type { Weights } from "./weights.ts";
+
+/** A step that the backend is to run. */
+interface Begun {
+  readonly plan: Plan;
+  readonly results: Promise<ArrayBuffer[]>;
+  /** Rows of which a token is drawn. */
+  readonly drew: number;
+  /** Whether it is less of a chain than was asked for. */
+  readonly isCut: boolean;
+}
 
 /** The layers `[start, end)` of a model with their weights, states and caches, on a backend that it owns. */
 export class Model implements Disposable {
@@ -29,11 +40,13 @@ export class Model implements Disposable {
   readonly #options: ModelOptions;
   readonly #parts: Parts;
   readonly #activations: Activations;
-  readonly #snapshots: Snapshots;
-  readonly #stored: { readonly states: HostCopies; readonly pages: HostCopies };
+  readonly #states: States;
+  readonly #stored: HostStore;
   readonly #plans = new Map<string, Plan>();
   #plannedBlocks = 0;
   #outputs = 0;
+  #begun: Promise<unknown> = Promise.resolve(); // the last step that was asked for
+  #last: Begun | null = null;
 
   private constructor(backend: Backend, config: ModelConfig, options: ModelOptions, parts: Parts) {
     this.#backend = backend;
@@ -41,8 +54,9 @@ export class Model implements Disposable {
     this.#options = options;
     this.#parts = parts;
     this.#activations = makeActivations(backend, config, options.maxRows, parts.head !== null);
-    this.#snapshots = new Snapshots(options.snapshots ?? 0, parts.layers.flatMap(({ kept }) => kept ?? []));
-    this.#stored = { states: new HostCopies(backend), pages: new HostCopies(backend) };
+    this.#states = new States(options.slots, options.snapshots ?? 0);
+    const states = parts.layers.flatMap(({ states }) => states ?? []);
+    this.#stored = new HostStore(backend, this.#states, states, parts.cache);
   }
 
   /** Loads one stage. `onBytes` hears the bytes loaded so far. Throws CheckpointError if the tensors do not fit. */
@@ -104,31 +118,57 @@ export class Model implements Disposable {
 
   /**
    * Runs a step of T rows: token ids [T] on the first stage, hidden rows [T, H] on others.
-   * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, and those of further steps.
+   * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, or of those of all steps of a chain.
    */
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
-    const { segments, outputs } = step;
-    if (step.load) return await this.#load(segments[0]!, step.load);
+    if (step.load) return await this.#load(step.segments[0]!, step.load);
+    const begun = this.#begun.then(() => this.#begin(step, rows));
+    this.#begun = begun.catch(() => {});
+    const { results, drew } = await begun;
+    const [read = new ArrayBuffer(0)] = await results;
+    this.#keep(step.segments);
+    if (!this.last) return new Float32Array(read);
+    return candidatesOf(new Uint32Array(read), this.#activations.head!.trail.shape[1]!, drew);
+  }
+
+  /** Makes all ready for a step and asks for it to be run, behind the one before, which may be under way. */
+  async #begin(step: Step, tokens: Uint32Array | Float32Array): Promise<Begun> {
+    const { segments, outputs, draws = [], follows } = step;
+    this.#checkChain(step);
     this.#outputs = outputs.length;
-    const { pages, rounds, further } = await this.#place(segments, step.draws?.length ?? 0);
-    await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + further)));
-    const draws = step.draws?.slice(0, further) ?? [];
-    const copies = further > 0 ? this.#copiesAhead(step) : this.#snapshots.copies(segments);
-    const input: StepInput = { segments, pages, outputs, rows, draws, ...copies };
+    const { pages, rounds, steps } = await this.#place(segments, Math.max(1, draws.length));
+    await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + steps - 1)));
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     const plan = this.#plan(count, outputs.length, rounds);
-    if (!this.last) {
-      const [hidden] = await this.#backend.run(plan, input, [
-        { tensor: this.#activations.hidden, elements: count * this.#config.hidden },
-      ]);
-      this.#keep(segments);
-      return new Float32Array(hidden!);
-    }
+    const rows = follows ? await this.#drawnBefore(plan, count) : tokens;
+    const places = this.#states.place(segments);
+    const results = this.#backend.run(
+      plan,
+      { segments, pages, outputs, rows, places, draws: draws.slice(0, steps) },
+      this.#reads(count, steps * outputs.length),
+    );
+    return this.#last = {
+      plan,
+      results,
+      drew: draws.length > 0 ? steps * outputs.length : 0,
+      isCut: steps < draws.length,
+    };
+  }
+
+  /** What is read back of a step: candidates of outputs, or hidden rows. */
+  #reads(rows: number, outputs: number): Read[] {
+    if (!this.last) return [{ tensor: this.#activations.hidden, elements: rows * this.#config.hidden }];
     const { trail } = this.#activations.head!;
-    const noted = (further + 1) * outputs.length * trail.shape[1]!;
-    const results = await this.#backend.run(plan, input, noted > 0 ? [{ tensor: trail, elements: noted }] : []);
-    this.#keep(segments);
-    return candidatesOf(new Uint32Array(results[0] ?? new ArrayBuffer(0)), trail.shape[1]!, further * outputs.length);
+    return outputs > 0 ? [{ tensor: trail, elements: outputs * trail.shape[1]! }] : [];
+  }
+
+  /** The tokens that the chain before drew last; null where the backend has them, as the plan is the same. */
+  async #drawnBefore(plan: Plan, count: number): Promise<Uint32Array | null> {
+    const { plan: before, results } = this.#last!;
+    if (before === plan) return null;
+    const trail = new Uint32Array((await results)[0]!);
+    const width = this.#activations.head!.trail.shape[1]!;
+    return Uint32Array.from({ length: count }, (_, row) => trail[trail.length - 1 - (count - 1 - row) * width]!);
   }
 
   /** Takes back pages that nobody wants any more. */
@@ -137,50 +177,44 @@ export class Model implements Disposable {
   }
 
   /** Copies what a snapshot keeps to the host's memory, from where steps load it. */
-  async store({ snapshot, pages, state }: Store): Promise<void> {
-    for (const [n, copy] of pages) await this.#stored.pages.store(copy, this.#parts.cache.placesKept(snapshot, n));
-    if (state !== null) await this.#stored.states.store(state, this.#snapshots.placesOf(snapshot));
+  async store(store: Store): Promise<void> {
+    await this.#stored.store(store);
   }
 
   /** Takes a segment from the host's memory. */
-  async #load(segment: Segment, { pages, state }: Load): Promise<Float32Array | Candidates> {
-    const { cache } = this.#parts;
-    this.#snapshots.check([segment]);
-    const placed = await cache.place([segment]);
-    const held = placed.pages[0]!.slice(-pages.length);
-    for (const [i, copy] of pages.entries()) await this.#stored.pages.load(copy, cache.placesOf(held[i]));
-    if (state !== null) {
-      for (const places of this.#snapshots.placesLeft(segment)) await this.#stored.states.load(state, places);
-    }
+  async #load(segment: Segment, load: Load): Promise<Float32Array | Candidates> {
+    await this.#stored.load(segment, load);
     this.#keep([segment]);
     return this.last ? candidatesOf(new Uint32Array(), 2, 0) : new Float32Array();
   }
 
   /** After a step that succeeded. */
   #keep(segments: readonly Segment[]): void {
-    this.#snapshots.keep(segments);
+    this.#states.keep(segments);
     this.#parts.cache.keep(segments);
   }
 
-  /** What a step that goes on by itself copies. */
-  #copiesAhead({ segments, outputs }: Step): Pick<StepInput, "before"> {
-    const isPlain = ({ rows, from, keep }: Segment) => rows === 1 && from === undefined && keep === undefined;
-    if (!this.#parts.embedding || !this.last || outputs.length !== segments.length || !segments.every(isPlain)) {
-      throw new RangeError(
-        "Cannot go ahead: this takes a stage of all layers and segments of one row that is an output",
-      );
+  #checkChain({ segments, outputs, draws, follows }: Step): void {
+    if (follows && (!this.#last || this.#last.isCut)) {
+      throw new RangeError("Cannot follow a chain of steps that found no pages for all of them");
     }
-    return { before: this.#snapshots.copiesBefore(segments) };
+    const isPlain = ({ rows, keep }: Segment) => rows === 1 && keep === undefined;
+    if (!draws || this.#parts.embedding && this.last && outputs.length === segments.length && segments.every(isPlain)) {
+      return;
+    }
+    throw new RangeError(
+      "Cannot run a chain of steps: this takes a stage of all layers and segments of one row that is an output",
+    );
   }
 
-  /** Finds room for a step and for further ones, or where there is none for these, for the step by itself. */
-  async #place(segments: readonly Segment[], further: number): Promise<Placed & { readonly further: number }> {
-    const reach = segments.map((segment) => ({ ...segment, rows: segment.rows + further }));
+  /** Finds room for the steps of a chain, or where there is none for these, for the first by itself. */
+  async #place(segments: readonly Segment[], steps: number): Promise<Placed & { readonly steps: number }> {
+    const reach = segments.map((segment) => ({ ...segment, rows: segment.rows + steps - 1 }));
     try {
-      return { ...await this.#parts.cache.place(reach), further };
+      return { ...await this.#parts.cache.place(reach), steps };
     } catch (error) {
-      if (further === 0 || !(error instanceof OutOfPagesError)) throw error;
-      return { ...await this.#parts.cache.place(segments), further: 0 };
+      if (steps === 1 || !(error instanceof OutOfPagesError)) throw error;
+      return { ...await this.#parts.cache.place(segments), steps: 1 };
     }
   }
 
@@ -204,7 +238,7 @@ export class Model implements Disposable {
       outputs: Math.min(most, bucket(outputs)),
       pages: cache.pagesOfSequence,
       rounds: bucket(rounds),
-      draws: rows <= MOST_AHEAD ? MOST_FURTHER_STEPS * bucket(outputs) : 0,
+      draws: rows <= MOST_AHEAD ? MOST_STEPS * bucket(outputs) : 0,
     };
     const key = `${capacity.rows} ${capacity.outputs} ${capacity.rounds}`;
     const plan = this.#plans.get(key) ??
@@ -235,21 +269,3 @@ export class Model implements Disposable {
 }
 
 const bucket = (count: number): number => count === 0 ? 0 : 2 ** Math.ceil(Math.log2(count));
-
-/** Candidates out of rows of the trail, of which so many drew a token. */
-function candidatesOf(trail: Uint32Array, width: number, drew: number): Candidates {
-  const perRow = width / 2 - 1;
-  const rows = trail.length / width;
-  const column = (from: number, to: number, count = rows) => {
-    const values = new Uint32Array(count * (to - from));
-    for (let r = 0; r < count; r++) values.set(trail.subarray(r * width + from, r * width + to), r * (to - from));
-    return values;
-  };
-  return {
-    perRow,
-    ids: column(0, perRow),
-    logits: new Float32Array(column(perRow, 2 * perRow).buffer),
-    logSumExp: new Float32Array(column(2 * perRow, 2 * perRow + 1).buffer),
-    ...(drew > 0 && { drawn: column(2 * perRow + 1, width, drew) }),
-  };
-}

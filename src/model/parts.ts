@@ -9,7 +9,6 @@ import { KvCache } from "./kv_cache.ts";
 import { type LinearAttention, loadLinearAttention, recordLinearAttention } from "./linear_attention.ts";
 import { loadMlp, type Mlp } from "./moe.ts";
 import { RopeTable } from "./rope_table.ts";
-import type { KeptState } from "./snapshots.ts";
 import type { Weights } from "./weights.ts";
 
 export interface ModelOptions {
@@ -32,8 +31,8 @@ export interface ModelOptions {
 /** One layer. */
 export interface Layer {
   readonly record: (ops: Ops, activations: Activations) => void;
-  /** Of a linear layer, where snapshots are kept. */
-  readonly kept: KeptState | null;
+  /** Of a linear layer. */
+  readonly states: Tensor | null;
   readonly mlp: Mlp;
 }
 
@@ -84,12 +83,12 @@ async function loadLayer(
 
 const softmax = (layer: SoftmaxAttention, blocks: () => readonly CacheBlock[]): Omit<Layer, "mlp"> => ({
   record: (ops, activations) => recordSoftmaxAttention(ops, layer, blocks(), activations),
-  kept: null,
+  states: null,
 });
 
 const linear = (layer: LinearAttention): Omit<Layer, "mlp"> => ({
   record: (ops, activations) => recordLinearAttention(ops, layer, activations),
-  kept: layer.snapshots && { state: layer.state, snapshots: layer.snapshots },
+  states: layer.states,
 });
 
 async function loadHead(loader: Weights, embedding: Weight | null): Promise<Head> {

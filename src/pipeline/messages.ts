@@ -31,6 +31,8 @@ export interface Segment {
    * and values, if it was kept where a page ends.
    */
   readonly from?: number;
+  /** Keep the slot's linear states, as they are before these rows, as this snapshot. */
+  readonly before?: number;
   /** Keep the slot's linear states, as they are after these rows, as this snapshot; and its pages, if the last one ends here. */
   readonly keep?: number;
 }
@@ -43,10 +45,12 @@ export interface Step {
   /** Rows whose logits are wanted, ascending, [R]; may be empty. */
   readonly outputs: Uint32Array;
   /**
-   * Further steps, [steps, R], of a stage that has all layers: each sequence goes on by one row, whose token the device draws as is said
-   * here. Then every segment has one row, which is an output, and segment i's linear states, as they are before, are kept as snapshot i.
+   * Makes it a chain of steps, [steps, R], on a stage that has all layers: how the device draws the token of each output, with which the
+   * sequence goes on by one row in the next of them. Then every segment has one row, which is an output.
    */
   readonly draws?: readonly (readonly Draw[])[];
+  /** It brings no tokens and goes on with those that the chain before it draws last, which may still be under way. */
+  readonly follows?: true;
   /** Where it computes nothing, what it takes from the host's memory. */
   readonly load?: Load;
 }
@@ -57,11 +61,11 @@ export interface Released {
   readonly snapshots: readonly number[];
 }
 
-/** Further steps that a step may have. */
-export const MOST_FURTHER_STEPS = 15;
+/** Steps of a chain at most. */
+export const MOST_STEPS = 16;
 
-/** Sequences that may go on by further steps: where more decode together, a step takes so long that the host's share is small. */
-export const MOST_AHEAD = 8;
+/** Sequences that may go on in a chain: where more decode together, a step takes so long that the host's share is small. */
+export const MOST_AHEAD = 32;
 
 /** How a device draws a token from candidates. The engine checks each one: it draws in more digits, and from whole rows where it must. */
 export interface Draw {
@@ -75,7 +79,7 @@ export interface Draw {
   readonly u: number;
 }
 
-/** The likeliest tokens of R rows, by falling logit (ties to the lower id); where a step drew, R of it and of each further step. */
+/** The likeliest tokens of R rows, by falling logit (ties to the lower id); of a chain, R of each step. */
 export interface Candidates {
   /** K, the candidates of each row. */
   readonly perRow: number;
@@ -85,7 +89,7 @@ export interface Candidates {
   readonly logits: Float32Array;
   /** [R] ln Σ exp(logit) over the whole vocabulary. */
   readonly logSumExp: Float32Array;
-  /** [further steps, R] tokens that the device went on with. */
+  /** [steps, R] tokens that the device drew and, but for those of the last step, went on with. */
   readonly drawn?: Uint32Array;
   /** Milliseconds that the stages' devices worked on the step, where they measure them. */
   readonly gpuMillis?: number;
@@ -227,7 +231,7 @@ export interface StepReport {
   readonly gpuMillis: number | null;
 }
 
-/** What stages keep for sequences to come, in the snapshots behind those of sequences that go on by further steps. */
+/** What stages keep for sequences to come, in the snapshots behind those of sequences that go on in chains. */
 export interface PrefixCacheOptions {
   /** Positions of a page: states are kept at multiples of it. */
   readonly alignment: number;
@@ -262,6 +266,8 @@ export interface EngineOptions extends Omit<StageOptions, "layers" | "threadPort
   readonly rowsBeside?: number;
   /** Whether answers are the same, to the bit, whoever else is answered at the same time; then few sequences decode in one step. */
   readonly deterministic?: boolean;
+  /** Whether a chain may follow another before that has been sampled, as is of use where the device works beside the engine's thread. */
+  readonly chainsFollow?: boolean;
   /** How prompts are cut, and what of them is kept; anywhere, and nothing, if left out. */
   readonly prefixCache?: PrefixCacheOptions;
   /** One range a stage, in order, covering all layers. */

@@ -27,6 +27,7 @@ export class Pipeline implements AsyncDisposable {
   readonly #broken = new AbortController();
   readonly #listening: Promise<void>;
   #credits: number;
+  #taken = Promise.resolve(); // the last credit
   #stores = 0;
   #closing = false;
   #ended: Error | null = null;
@@ -44,18 +45,19 @@ export class Pipeline implements AsyncDisposable {
   }
 
   /**
-   * Runs one step and resolves to the candidates of its R output rows; waits first while too many steps are under way.
+   * Runs one step and resolves to the candidates of its R output rows; waits first while too many steps are under way, unless it follows
+   * one of them.
    * Rejects with a StepError if a stage failed in this step.
    * @param tokens [T] token ids, in the order of the step's segments.
    */
   async run(step: Step, tokens: Uint32Array): Promise<Candidates> {
-    await this.#takeCredit();
+    await (step.follows ? this.#taken : this.#taken = this.#takeCredit());
     try {
       const reply = await this.#ask({ type: "tokens", step, tokens }, step.id);
       if (reply.type === "candidates") return reply.candidates;
       throw unexpected(reply);
     } finally {
-      this.#returnCredit();
+      if (!step.follows) this.#returnCredit();
     }
   }
 

@@ -53,14 +53,14 @@ export async function modelSize(
   using checkpoint = await openCheckpoint(folder);
   const context = maxContext ?? config.maxPositions;
   const layers = { start: 0, end: config.layers };
-  const [maxRows, snapshots] = [Math.min(MAX_ROWS, context), snapshotsFor(slots, 1)];
+  const [maxRows, snapshots] = [Math.min(MAX_ROWS, context), snapshotsFor(slots, 1, true)];
   const options = { layers, quantize, kvCache, slots, context, maxRows, snapshots };
   return { ...stageSize(config, options, weightBytes(checkpoint, config, options)), context };
 }
 
-/** Snapshots that so many stages keep for sequences that go on by further steps ({@linkcode Step.draws}). */
-export function snapshotsFor(slots: number, stages: number): number {
-  return stages === 1 ? Math.min(slots, MOST_AHEAD) : 0;
+/** Snapshots that so many stages keep for sequences that go on in chains ({@linkcode Step.draws}): one of each, or two where chains follow each other. */
+export function snapshotsFor(slots: number, stages: number, chainsFollow: boolean): number {
+  return stages === 1 ? (chainsFollow ? 2 : 1) * Math.min(slots, MOST_AHEAD) : 0;
 }
 
 /** Snapshots of a prefix cache at most; each takes its device's memory from the start. */

@@ -67,28 +67,39 @@ export async function serveStage(
 }
 
 /**
- * The loop of one stage, until `input` ends. A step that fails here is failed for good: its message travels through the
- * later stages to the engine, and the loop goes on.
+ * The loop of one stage, until `input` ends: a message after the other, but for steps that follow one which is still under way. A step
+ * that fails here is failed for good: its message travels through the later stages to the engine, and the loop goes on.
  * @throws DeviceLostError if the model does.
  */
 export async function runStage(model: StageModel, input: StageInput, output: StageOutput): Promise<void> {
   let ran: number | null = null; // the step whose logits are at hand
+  let lost: DeviceLostError | null = null;
+  const serve = async (message: Question, before: Promise<void>) => {
+    const reply = answer(model, message, ran).then(
+      (sent) => ({ sent, error: null }),
+      (error) => ({ sent: failureOf(message, error), error }),
+    );
+    await before;
+    const { sent, error } = await reply;
+    if ("step" in message) ran = error === null ? message.step.id : null;
+    output.send(sent);
+    if (error instanceof DeviceLostError) {
+      lost = error;
+      input[Symbol.dispose]();
+    }
+  };
+  let before = Promise.resolve();
   for await (const message of input) {
-    if (message.type === "release") {
+    if (!("step" in message && message.step.follows)) await before;
+    if (lost) break;
+    if (message.type !== "release") before = serve(message, before);
+    else {
       model.release(message.released);
       if (!model.last) output.send(message);
-      continue;
-    }
-    try {
-      output.send(await answer(model, message, ran));
-      if ("step" in message) ran = message.step.id;
-    } catch (error) {
-      if ("step" in message) ran = null;
-      const pages = error instanceof OutOfPagesError ? { pages: error.pages } : {};
-      output.send({ type: "failed", id: stepOf(message), reason: reasonOf(error), ...pages });
-      if (error instanceof DeviceLostError) throw error;
     }
   }
+  await before;
+  if (lost) throw lost;
 }
 
 type Question = Exclude<ToStage, { type: "release" }>;
@@ -126,6 +137,11 @@ function stepResult(step: Step, result: Float32Array | Candidates, gpuMillis: nu
 
 /** A sum of which a part may not be known. */
 const add = (a: number | null, b: number | null) => a === null ? b : a + (b ?? 0);
+
+function failureOf(message: Question, error: unknown): FromStage {
+  const pages = error instanceof OutOfPagesError ? { pages: error.pages } : {};
+  return { type: "failed", id: stepOf(message), reason: reasonOf(error), ...pages };
+}
 
 function stepOf(message: Question): number {
   return "step" in message ? message.step.id : message.id;

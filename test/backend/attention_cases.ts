@@ -70,7 +70,10 @@ function linearAttentionCase(
 ): OpCase {
   const { heads: N, D } = dims;
   const width = 32;
-  const steps = (batch ? BATCH : few ? FEW : INTERLEAVED).map((segments, i) => hiddenStep(width, segments, [], i + 1));
+  const steps = withPlaces(
+    (batch ? BATCH : few ? FEW : INTERLEAVED).map((segments, i) => hiddenStep(width, segments, [], i + 1)),
+    3,
+  );
   const rows = most(steps.map(rowsIn));
   return {
     name:
@@ -82,7 +85,7 @@ function linearAttentionCase(
     prepare(make) {
       const hidden = make.empty("hidden", [rows, width]);
       const [qkv, gate] = [make.empty("qkv", [rows, 3 * N * D]), make.empty("gate", [rows, N * D])];
-      const [out, state] = [make.empty("out", [rows, N * D]), make.empty("state", [3, N, D, D])];
+      const [out, state] = [make.empty("out", [rows, N * D]), make.empty("state", [6, N, D, D])];
       const norm = make.norm(width);
       const maps = [make.linear("f32", [3 * N * D, width]), make.linear("f32", [N * D, width])];
       const how: LinearAttention = {
@@ -101,6 +104,21 @@ function linearAttentionCase(
       return { build, results: [back ? hidden : out, state] };
     },
   };
+}
+
+/** Steps whose states go to another place two times out of three: one of twice as many as there are slots. */
+export function withPlaces(steps: readonly StepInput[], slots: number): StepInput[] {
+  const held = Array.from({ length: slots }, (_, slot) => slot);
+  const free = held.map((slot) => slots + slot);
+  return steps.map((step, n) => {
+    const places = step.segments.map(({ slot }) => {
+      const from = held[slot]!;
+      if ((n + slot) % 3 === 0) return { from, to: from };
+      free.push(from);
+      return { from, to: held[slot] = free.shift()! };
+    });
+    return { ...step, places };
+  });
 }
 
 /** How a cache is kept: its type, positions of a page, pages of each block. */

@@ -2,6 +2,7 @@
 import { plant, type Planted } from "./planted.ts";
 
 const LINEAR = /^linearAttention (6|16) heads of 8/;
+const CHAIN = /^a chain of/;
 const FEW = /^linearAttention of (few rows|a batch), (4|6) heads/;
 const FEW_UNEVEN = /^linearAttention of few rows, 3 heads/;
 const SOFTMAX = /^softmaxAttention (6 heads of 32|16 heads of 8)/;
@@ -44,11 +45,14 @@ export const IN_ATTENTION: readonly Planted[] = [
   plant("decode_linear_attention", "segment.start > 0u", "true", FEW),
   plant("decode_linear_attention", "if (position > 0u)", "", FEW),
   plant("decode_linear_attention", "decay[head]", "decay[0]", FEW),
+  plant("decode_linear_attention", "read_block(first.x)", "read_block(first.y)", FEW),
+  plant("decode_linear_attention", "write_block(second.y", "write_block(second.x", FEW_UNEVEN),
+  plant("decode_linear_attention", "row.places", "row.places.xx", CHAIN),
   plant("decode_linear_attention", "select(-sine, sine, is_second)", "sine", FEW),
   plant("decode_linear_attention", "vec2f(query_weight[c], key_weight[c])", "vec2f(query_weight[c])", FEW),
   plant("decode_linear_attention", "pairs[c + 2u].y * v", "pairs[c + 1u].y * v", FEW),
   plant("decode_linear_attention", "values * scales.y", "values", FEW),
-  plant("decode_linear_attention", "let second = first +", "let second = base +", FEW_UNEVEN),
+  plant("decode_linear_attention", "let second = first +", "let second = bases +", FEW_UNEVEN),
   plant("decode_linear_attention", "sum += output_of(block1", "sum = output_of(block1", FEW_UNEVEN),
   plant("decode_linear_attention", "group_sum(g + 3u, across)", "group_sum(g + 2u, across)", FEW_UNEVEN),
   plant("merge_attention", "exp(vec4f(unit0.x, unit1.x, unit2.x, unit3.x) - largest)", "vec4f(1.0)", BLOCKS),
@@ -114,4 +118,6 @@ export const IN_ATTENTION: readonly Planted[] = [
   plant("scan_states", "min(SPAN, segment.rows - done)", "SPAN", LINEAR),
   plant("scan_states", "segment.start == 0u", "segment.start == 9999u", LINEAR),
   plant("scan_states", "states[here] = sum;", "states[here] = added;", LINEAR),
+  plant("scan_states", "state[homes.x]", "state[homes.y]", LINEAR),
+  plant("scan_states", "state[homes.y] = sum", "state[homes.x] = sum", LINEAR),
 ];

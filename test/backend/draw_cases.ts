@@ -1,6 +1,7 @@
 /** Cases of drawing from candidates, and of going on with what was drawn. */
 import type { StepInput } from "../../src/backend/backend.ts";
 import type { Draw } from "../../src/pipeline/messages.ts";
+import { withPlaces } from "./attention_cases.ts";
 import type { OpCase } from "./op_case.ts";
 
 const PLAIN: Draw = { temperature: 1, topK: 1000, topP: 1, minP: 0, u: 0.5 };
@@ -71,4 +72,55 @@ const STEPS = Array.from({ length: Math.ceil(DRAWS.length / R / (MOST - 1)) + 1 
   };
 });
 
-export const DRAW_CASES: readonly OpCase[] = [drawCase(16, 5), drawCase(13, 0.1), drawCase(64, 30)];
+/** Chains of sequences with linear states, which are read in one place and written in another by the first step only. */
+function chainCase(sequences: number, D: number): OpCase {
+  const perRow = 4;
+  const ids = Array.from({ length: sequences }, (_, slot) => slot);
+  const draw = (run: number, i: number, slot: number): Draw => ({
+    ...PLAIN,
+    u: ((run + i + slot) % perRow + 0.5) / perRow,
+  });
+  const steps = Array.from({ length: 4 }, (_, run): StepInput => ({
+    segments: ids.map((slot) => ({ slot, start: 3 * run + slot, rows: 1 })),
+    outputs: Uint32Array.from(ids),
+    rows: Uint32Array.from(ids, (slot) => 11 * slot + run),
+    draws: Array.from({ length: 3 }, (_, i) => ids.map((slot) => draw(run, i, slot))),
+  }));
+  return {
+    name: `a chain of ${sequences} sequences with states of ${D} channels`,
+    steps: withPlaces(steps, sequences),
+    prepare(make) {
+      const width = 64;
+      const found = {
+        ids: make.indices("ids", [sequences, perRow], (i) => (i * 37 + 5) % V),
+        logits: make.given("candidates", [sequences, perRow], Array(sequences * perRow).fill(0)),
+        logSumExp: make.given("logSumExp", [sequences], Array(sequences).fill(Math.log(perRow))),
+      };
+      const trail = make.empty("trail", [3 * sequences, 2 * perRow + 2], "u32");
+      const f32 = (label: string, wide: number) => make.empty(label, [sequences, wide]);
+      const [hidden, qkv, gate, out] = [f32("hidden", width), f32("qkv", 3 * D), f32("gate", D), f32("out", D)];
+      const [table, state] = [make.weight("bf16", [V, width]), make.empty("state", [2 * sequences, 1, D, D])];
+      const maps = [make.linear("bf16", [3 * D, width]), make.linear("bf16", [D, width])];
+      const [norm, back] = [make.norm(width), make.linear("bf16", [width, D])];
+      const how = {
+        ...{ heads: 1, kvHeads: 1, headDim: D, silu: false, queryNorm: null, keyNorm: null, rope: null },
+        ...{ logDecay: [-0.1], groupNorm: make.norm(D), groups: 1 },
+      };
+      return {
+        build: (ops) => {
+          ops.embed(hidden, table);
+          ops.project([qkv, gate], hidden, norm, maps);
+          ops.linearAttention(out, qkv, gate, state, how);
+          ops.projectAdd(hidden, out, back);
+          ops.draw(trail, found);
+        },
+        results: [hidden, trail, state],
+      };
+    },
+  };
+}
+
+export const DRAW_CASES: readonly OpCase[] = [
+  ...[drawCase(16, 5), drawCase(13, 0.1), drawCase(64, 30)],
+  ...[chainCase(1, 8), chainCase(1, 64), chainCase(3, 8), chainCase(3, 64)],
+];

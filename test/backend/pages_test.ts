@@ -50,7 +50,7 @@ async function attended(backend: Backend, type: "f32" | "f16", { blocks, tables 
   });
   const results: Uint32Array[] = [];
   for (const step of placed) {
-    const elements = HEADS * D * step.rows.length / WIDTH;
+    const elements = HEADS * D * step.rows!.length / WIDTH;
     results.push(new Uint32Array((await backend.run(plan, step, [{ tensor: out, elements }]))[0]!));
   }
   return results;

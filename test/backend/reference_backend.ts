@@ -1,5 +1,13 @@
 /** The reference as a backend: what every other is compared with. */
-import type { Backend, Capacity, Ops, Plan, Read, StepInput } from "../../src/backend/backend.ts";
+import {
+  type Backend,
+  type Capacity,
+  type Ops,
+  type Plan,
+  type Read,
+  type StepInput,
+  stepsOf,
+} from "../../src/backend/backend.ts";
 import type { DataType, Tensor, TensorShape } from "../../src/backend/tensor.ts";
 import { type Call, ReferenceRecorder } from "./reference_ops.ts";
 import { data, decode, ReferenceTensor } from "./reference_tensor.ts";
@@ -45,7 +53,7 @@ export class ReferenceBackend implements Backend {
 
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
     const own = structuredClone(step);
-    for (let i = 0; i <= (step.draws?.length ?? 0); i++) {
+    for (let i = 0; i < stepsOf(step); i++) {
       for (const call of (plan as ReferencePlan).calls) call(own, i);
     }
     return this.read(reads);

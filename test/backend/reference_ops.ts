@@ -1,16 +1,18 @@
 /** The operations as plain float64 loops: what every kernel is compared with. Slow, obvious, and nothing else. */
-import type {
-  CacheBlock,
-  CandidateTensors,
-  Heads,
-  LinearAttention,
-  Norm,
-  Ops,
-  Router,
-  Routing,
-  SharedDown,
-  SharedGateUp,
-  StepInput,
+import {
+  type CacheBlock,
+  type CandidateTensors,
+  type Heads,
+  type LinearAttention,
+  type Norm,
+  type Ops,
+  placesOf,
+  type Router,
+  type Routing,
+  type SharedDown,
+  type SharedGateUp,
+  type StatePlaces,
+  type StepInput,
 } from "../../src/backend/backend.ts";
 import type { Tensor, Weight } from "../../src/backend/tensor.ts";
 import {
@@ -34,10 +36,14 @@ export type Call = (step: StepInput, number: number) => void;
 /** Every row of a step with where it belongs. */
 function* rowsOf(
   step: StepInput,
-): Generator<{ row: number; segment: number; slot: number; position: number; begins: boolean }> {
+): Generator<{ row: number; segment: number; places: StatePlaces; position: number; begins: boolean }> {
   let row = 0;
-  for (const [segment, { slot, start, rows }] of step.segments.entries()) {
-    for (let i = 0; i < rows; i++) yield { row: row++, segment, slot, position: start + i, begins: start + i === 0 };
+  for (const [segment, { start, rows }] of step.segments.entries()) {
+    const { from, to } = placesOf(step)[segment]!;
+    for (let i = 0; i < rows; i++) {
+      const places = { from: i === 0 ? from : to, to };
+      yield { row: row++, segment, places, position: start + i, begins: start + i === 0 };
+    }
   }
 }
 
@@ -55,14 +61,14 @@ export class ReferenceRecorder implements Ops {
 
   embed(hidden: Tensor, table: Weight): void {
     this.calls.push((step) => {
-      step.rows.forEach((token, row) => {
+      step.rows!.forEach((token, row) => {
         rowOf(hidden, row).forEach((_, k, out) => out[k] = weightAt(table, 0, token, k));
       });
     });
   }
 
   receive(hidden: Tensor): void {
-    this.calls.push((step) => data(hidden).set(step.rows));
+    this.calls.push((step) => data(hidden).set(step.rows!));
   }
 
   project(outs: readonly Tensor[], hidden: Tensor, norm: Norm, maps: Parameters<Ops["project"]>[3]): void {
@@ -84,15 +90,17 @@ export class ReferenceRecorder implements Ops {
   linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void {
     const { heads, headDim: D } = how;
     this.calls.push((step) => {
-      for (const { row, slot, position, begins } of rowsOf(step)) {
+      for (const { row, places: { from, to }, position, begins } of rowsOf(step)) {
         const { q, k, v } = prepare(qkv, row, position, how);
         const mixed = new Float64Array(heads * D);
         for (let h = 0; h < heads; h++) {
-          const S = data(state).subarray((slot * heads + h) * D * D, (slot * heads + h + 1) * D * D);
+          const [before, S] = [from, to].map((place) =>
+            data(state).subarray((place * heads + h) * D * D, (place * heads + h + 1) * D * D)
+          ) as [Float64Array, Float64Array];
           const decay = begins ? 0 : Math.exp(how.logDecay[h]!);
           for (let a = 0; a < D; a++) {
             for (let b = 0; b < D; b++) {
-              S[a * D + b] = (decay === 0 ? 0 : decay * S[a * D + b]!) + k[h]![a]! * v[h]![b]!;
+              S[a * D + b] = (decay === 0 ? 0 : decay * before[a * D + b]!) + k[h]![a]! * v[h]![b]!;
               mixed[h * D + b]! += q[h]![a]! * S[a * D + b]! / Math.sqrt(D);
             }
           }
@@ -219,6 +227,7 @@ export class ReferenceRecorder implements Ops {
       if (drawn.every((token) => token !== undefined)) {
         (step.rows as Uint32Array).set(drawn);
         for (const segment of step.segments) (segment as { start: number }).start++;
+        for (const places of step.places ?? []) (places as { from: number }).from = places.to;
       }
     });
   }

@@ -1,6 +1,7 @@
 /** Cases of rows that go through the half of a layer, with weights of one type: where workgroups follow each other, one does all of it. */
 import type { LinearAttention, Ops, Router } from "../../src/backend/backend.ts";
 import type { WeightType } from "../../src/backend/tensor.ts";
+import { withPlaces } from "./attention_cases.ts";
 import { type CaseMaker, hiddenStep } from "./case_maker.ts";
 import type { OpCase } from "./op_case.ts";
 
@@ -73,11 +74,11 @@ function linearLayerCase(type: WeightType, dims: LayerDims): OpCase {
     name: `linear layer ${type} of ${H}, ${heads} heads of ${D}, ${groups} groups${silu ? ", silu" : ""}${
       plain ? ", no norm, no rotation" : ""
     }${apart ? ", apart" : ""}`,
-    steps: ONE_BY_ONE.map(([slot, start], i) => hiddenStep(H, [[slot, start, 1]], [], i + 1)),
+    steps: withPlaces(ONE_BY_ONE.map(([slot, start], i) => hiddenStep(H, [[slot, start, 1]], [], i + 1)), 2),
     prepare(make) {
       const [hidden, out, norm] = [make.empty("hidden", [1, H]), make.empty("out", [1, width]), make.norm(H)];
       const [qkv, gate] = [make.empty("qkv", [1, 3 * width]), make.empty("gate", [1, width])];
-      const state = make.empty("state", [2, heads, D, D]);
+      const state = make.empty("state", [4, heads, D, D]);
       const maps = [make.linear(type, [3 * width, H]), make.linear(type, [width, H])];
       const back = make.linear(type, [H, width]);
       const mixed = apart ? make.vector("mixed", [1, width]) : out;

@@ -264,7 +264,7 @@ testOnGpu("run() refuses steps that do not fit the plan, saying why, and stays u
   const refused = (reason: string) => ({ name: "RangeError", message: `Cannot run the step: ${reason}` });
   await assert.rejects(run(0, 0, [1, 2, 3]), refused("it has 3 rows, the plan is for 2"));
   await assert.rejects(run(0, 0, [1], [0, 0]), refused("it has 2 outputs, the plan is for 1"));
-  await assert.rejects(run(2, 0, [1]), refused("slot 2 is none of the 2"));
+  await assert.rejects(run(2, 0, [1]), refused("place 2 is none of the 2"));
   await assert.rejects(run(0, 63, [1, 2]), refused("slot 0 would reach position 65, its pages end at 64"));
   await assert.rejects(run(0, 0, [1], [], [4]), refused("page 4 is none of the 4"));
   await assert.rejects(run(0, 0, [1], [], [0, 1, 2]), refused("it has 3 pages of a sequence, the plan is for 2"));

@@ -32,6 +32,7 @@ const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
     plant("gate_up", "up_factors[factor_at(block)]", "gate_factors[factor_at(block)]", /^gateUp q4/),
     plant("linear_attention", "segment.start == 0u", "segment.start == 9999u", LINEAR),
     plant("linear_attention", "if (b <= a)", "if (b < a)", LINEAR),
+    plant("linear_attention", "state[bases.x", "state[bases.y", LINEAR),
     plant("linear_attention", "+ a - b]", "+ a]", LINEAR),
     plant("linear_attention", "+ a + 1u]", "+ a]", LINEAR),
     plant("linear_attention", "decay[powers + n]", "decay[powers + CHUNK]", LINEAR),

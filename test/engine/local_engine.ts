@@ -82,6 +82,7 @@ export class LocalEngine implements AsyncDisposable {
       vocabulary: VOCABULARY,
       snapshots: kept,
       prefixCache,
+      chainsFollow: true,
       ...(options.pages !== undefined && { pages: options.pages }),
     };
     this.pipeline = pipeline;

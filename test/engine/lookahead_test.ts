@@ -1,8 +1,10 @@
 /** Where the device goes on by itself, answers are what they are without that, whatever it draws. */
 import { strict as assert } from "node:assert";
 import { setImmediate } from "node:timers/promises";
-import { Lookahead } from "../../src/engine/lookahead.ts";
+import { Lookahead, type Predictable } from "../../src/engine/lookahead.ts";
+import { Scheduler } from "../../src/engine/scheduler.ts";
 import { Sequence } from "../../src/engine/sequence.ts";
+import type { StepOutputs } from "../../src/engine/step_outputs.ts";
 import type { Draw, Step } from "../../src/pipeline/messages.ts";
 import { expectedTokens } from "../stage/fake_stage.ts";
 import { GREEDY, LocalEngine, request } from "./local_engine.ts";
@@ -22,12 +24,12 @@ function watched(local: LocalEngine): Step[] {
   return steps;
 }
 
-const further = (steps: readonly Step[]) => steps.reduce((sum, { draws = [] }) => sum + draws.length, 0);
+const further = (steps: readonly Step[]) => steps.reduce((sum, { draws = [0] }) => sum + draws.length - 1, 0);
 
 for (const misdraws of [Infinity, 1, 2, 7]) {
   const how = misdraws === Infinity ? "right" : misdraws === 1 ? "wrong" : `wrong every ${misdraws}th time`;
   Deno.test(`Engine gives the same tokens where the device's draws are ${how}`, async () => {
-    await using local = await LocalEngine.open({ slots: 3, snapshots: 3, behaviour: { misdraws } });
+    await using local = await LocalEngine.open({ slots: 3, snapshots: 6, behaviour: { misdraws } });
     const steps = watched(local);
     const prompts = [PROMPT, [1], [7, 7]];
     for (const [id, prompt] of prompts.entries()) {
@@ -41,6 +43,37 @@ for (const misdraws of [Infinity, 1, 2, 7]) {
   });
 }
 
+for (const [misdraws, snapshots] of [[Infinity, 64], [61, 64], [500, 64], [500, 32]] as const) {
+  const how = misdraws === Infinity ? "all right" : `wrong every ${misdraws}th time`;
+  Deno.test(`Engine lets 32 sequences go on in chains, with ${snapshots} snapshots and draws ${how}`, async () => {
+    await using local = await LocalEngine.open({
+      slots: 32,
+      maxRows: 64,
+      snapshots,
+      context: 400,
+      behaviour: { misdraws },
+    });
+    const steps = watched(local);
+    const prompts = Array.from({ length: 40 }, (_, id) => PROMPT.slice(id % 7).concat(id));
+    const lengthOf = (id: number) => 80 + 37 * id % 200;
+    for (const [id, prompt] of prompts.entries()) {
+      local.engine.generate(id, request(prompt, { maxTokens: lengthOf(id) }));
+    }
+    await local.end(3);
+    local.engine.abort(11);
+    for (const [id, prompt] of prompts.entries()) {
+      if (id === 11) continue;
+      assert.deepEqual((await local.end(id)).tokens, expectedTokens(DEPTH, prompt, lengthOf(id)), `answer ${id}`);
+    }
+    assert.equal(local.engine.freeSlots, 32);
+    const chains = steps.filter(({ draws, segments }) => draws && segments.length === 32);
+    const firsts = new Set(chains.map(({ segments }) => segments[0]!.before));
+    assert.deepEqual([...firsts].sort(), snapshots === 64 ? [0, 32] : [0], "chains that follow keep states elsewhere");
+    const resumed = steps.flatMap(({ segments }) => segments.flatMap(({ from }) => from ?? []));
+    assert.equal(resumed.length > 0, misdraws < Infinity);
+  });
+}
+
 Deno.test("Engine samples the same answer with and without draws of the device, also where it must read a whole row", async () => {
   const samplings = [
     { ...GREEDY, temperature: 1, topK: 3 },
@@ -51,7 +84,7 @@ Deno.test("Engine samples the same answer with and without draws of the device, 
   for (const [seed, one] of samplings.entries()) {
     const sampling = { ...one, seed };
     const answers = [];
-    for (const snapshots of [0, 1]) {
+    for (const snapshots of [0, 1, 2]) {
       await using local = await LocalEngine.open({ snapshots, context: 300 });
       const steps = watched(local);
       local.engine.generate(0, request(PROMPT, { sampling, maxTokens: 200, logprobs: 2 }));
@@ -59,7 +92,7 @@ Deno.test("Engine samples the same answer with and without draws of the device, 
       assert.equal(further(steps) > 0, snapshots > 0);
     }
     assert.equal(answers[0]!.length, 200);
-    assert.deepEqual(answers[1], answers[0]);
+    assert.deepEqual(answers.slice(1), [answers[0], answers[0]]);
   }
 });
 
@@ -94,23 +127,34 @@ Deno.test("Engine hears an abort between the device's steps and takes what comes
   assert.deepEqual(tokens, expectedTokens(DEPTH, PROMPT, tokens.length));
 });
 
-Deno.test("Lookahead goes on while steps are short, sequences few and draws known, and not at once after a wrong one", () => {
-  const lookahead = new Lookahead(2);
-  const of = (length: number, known = Infinity) => ({
-    sequence: new Sequence(0, new Uint32Array(length)),
-    draws: (most: number) => Array.from({ length: Math.min(most, known) }, () => DRAW),
-  });
-  const steps = (sequences: ReturnType<typeof of>[], millis: number) => lookahead.draws(sequences, millis).length;
-  assert.deepEqual([1, 3, 5, 10, 13, 100, Infinity].map((millis) => steps([of(9)], millis)), [15, 7, 4, 1, 0, 0, 0]);
-  assert.deepEqual(lookahead.draws([of(9), of(3, 2)], 1), Array(2).fill([DRAW, DRAW]));
-  assert.equal(steps([of(9), of(9, 0)], 1), 0);
-  assert.equal(steps([of(9), of(9), of(9)], 1), 0);
-  assert.equal(new Lookahead(0).draws([of(9)], 1).length, 0);
-  const missed = of(9);
-  lookahead.missed(missed.sequence);
+/** Predicts any number of tokens, and samples 1 each time. */
+const predictable = (length: number, known = Infinity): Predictable => {
+  const sequence = new Sequence(0, new Uint32Array(length));
+  const draws = (most: number, behind: number) =>
+    Array.from({ length: Math.max(0, Math.min(most, known - behind)) }, () => DRAW);
+  return { sequence, draws, advance: () => (sequence.append(1), null) };
+};
+
+Deno.test("Lookahead goes on while steps are short, sequences few and draws known, and not at once after a wrong one", async () => {
+  const lookahead = new Lookahead(new Scheduler({ slots: 2, maxRows: 2 }), 2, true);
+  const steps = (all: Predictable[], millis: number, behind = 0) => lookahead.draws(all, millis, behind).length;
+  const nine = [predictable(9)];
+  assert.deepEqual([1, 3, 5, 10, 31, 100, Infinity].map((millis) => steps(nine, millis)), [16, 8, 5, 6, 0, 0, 0]);
+  const alone = new Lookahead(new Scheduler({ slots: 2, maxRows: 2 }), 2, false);
+  assert.deepEqual([5, 10, 13].map((millis) => alone.draws(nine, millis).length), [5, 2, 0]);
+  assert.deepEqual(lookahead.draws([predictable(9), predictable(3, 2)], 1), Array(2).fill([DRAW, DRAW]));
+  assert.equal(steps([predictable(9), predictable(9, 1)], 1), 0);
+  assert.equal(steps([predictable(9, 20)], 1, 12), 8);
+  assert.equal(steps([predictable(9), predictable(9), predictable(9)], 1), 0);
+  assert.equal(new Lookahead(new Scheduler({ slots: 1, maxRows: 1 }), 0, true).draws(nine, 1).length, 0);
+  const { sequence, ...missed } = predictable(8);
+  const outputs = { count: 2, perStep: 1, drawn: () => 2, before: () => 0 } as unknown as StepOutputs;
+  sequence.take(8);
+  assert.equal(await lookahead.take({ sequence, ...missed }, outputs, 0), null);
+  assert.deepEqual([sequence.resume, sequence.computed, sequence.pending], [0, 7, 2]);
   for (let i = 0; i < 64; i++) {
-    assert.equal(steps([missed], 1), 0);
-    missed.sequence.append(1);
+    assert.equal(steps([{ sequence, ...missed }], 1), 0);
+    sequence.append(1);
   }
-  assert.equal(steps([missed], 1), 15);
+  assert.equal(steps([{ sequence, ...missed }], 1), 16);
 });

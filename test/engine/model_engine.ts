@@ -61,7 +61,7 @@ export class ModelEngine implements AsyncDisposable {
     const { pages = slots * Math.ceil(context / PAGE) + cachedPages } = options;
     const { folder } = await openTiny("base");
     const kept = options.snapshots ?? 0;
-    const snapshots = kept + (stages === 1 ? Math.min(slots, 8) : 0);
+    const snapshots = kept + (stages === 1 ? 2 * Math.min(slots, 8) : 0);
     const sizes = { slots, context, maxRows: 512, snapshots, pages };
     const models = await Stages.open(folder, backend.open, { layers: cut(6, stages), ...sizes });
     const { pipeline } = joinStages(models.models, "local");
@@ -69,7 +69,7 @@ export class ModelEngine implements AsyncDisposable {
     const { host } = options;
     const bytes = { stateBytes: 1, pageBytes: 2 ** 23 }; // two pages are copied at once
     const prefixCache = { alignment: PAGE, snapshots: kept, pages: cachedPages, ...bytes, ...(host && { host }) };
-    const limits = { ...sizes, vocabulary: VOCABULARY, prefixCache, deterministic };
+    const limits = { ...sizes, vocabulary: VOCABULARY, prefixCache, deterministic, chainsFollow: true };
     if (options.known === false) limits.pages = Infinity;
     return new ModelEngine((hear) => new Engine(pipeline, sampler, limits, hear), async () => {
       await pipeline[Symbol.asyncDispose]();

@@ -1,7 +1,8 @@
 /** The scheduler's decisions: who has a slot, what a step holds, whose outputs are whose. */
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { type Batch, Scheduler } from "../../src/engine/scheduler.ts";
+import type { Batch } from "../../src/engine/batch.ts";
+import { Scheduler } from "../../src/engine/scheduler.ts";
 import { Sequence } from "../../src/engine/sequence.ts";
 
 function sequence(id: number, length: number, feeding?: ConstructorParameters<typeof Sequence>[2]): Sequence {

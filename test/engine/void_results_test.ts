@@ -1,6 +1,6 @@
 /** What counts of the steps that were under way when one failed. */
 import { strict as assert } from "node:assert";
-import type { Batch } from "../../src/engine/scheduler.ts";
+import type { Batch } from "../../src/engine/batch.ts";
 import { Sequence } from "../../src/engine/sequence.ts";
 import { VoidResults } from "../../src/engine/void_results.ts";
 import type { Segment } from "../../src/pipeline/messages.ts";

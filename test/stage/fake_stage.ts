@@ -84,6 +84,8 @@ export class FakeStage implements StageModel, Disposable {
   readonly #pageCopies = new Map<number, number>(); // which page of its text each is
   #rows = new Float32Array();
   #draws = 0;
+  #drawn: Uint32Array | null = null; // by the last step of a whole chain
+  #running: Promise<unknown> = Promise.resolve();
   disposed = false;
 
   constructor({ layers, slots }: Pick<StageOptions, "layers" | "slots">, last: boolean, behaviour: FakeBehaviour = {}) {
@@ -100,19 +102,27 @@ export class FakeStage implements StageModel, Disposable {
   }
 
   async forward(step: Step, input: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
+    const running = this.#running.then(() => this.#run(step, input));
+    this.#running = running.catch(() => {});
+    return await running;
+  }
+
+  async #run(step: Step, given: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
     await rest();
     if (step.load) return this.#load(step, step.load);
+    if (step.follows && !this.#drawn) throw new Error("a chain cannot follow one that was cut short");
+    const input = step.follows ? this.#drawn! : given;
+    this.#drawn = null;
     const draws = (step.draws ?? []).slice(0, this.#place(step));
-    for (const { slots, snapshots } of draws.length > 0 ? this.#layers : []) {
-      step.segments.forEach(({ slot }, i) => snapshots[i] = { ...slots[slot]! });
-    }
     let result = await this.#forward(step, input);
     const all = [result];
     const drawn: number[] = [];
     for (const [i, rules] of draws.entries()) {
       const tokens = rules.map((rule, row) => this.#draw(result as Candidates, row, rule));
       drawn.push(...tokens);
-      const segments = step.segments.map((segment) => ({ ...segment, start: segment.start + i + 1 }));
+      if (i + 1 === step.draws!.length) this.#drawn = Uint32Array.from(tokens);
+      if (i + 1 === draws.length) break;
+      const segments = step.segments.map(({ slot, start, rows }) => ({ slot, start: start + i + 1, rows }));
       all.push(result = await this.#forward({ ...step, segments }, Uint32Array.from(tokens)));
     }
     for (const { slot, start, rows, keep } of step.segments) {
@@ -147,18 +157,18 @@ export class FakeStage implements StageModel, Disposable {
     return this.last ? candidatesOf(new Float32Array()) : new Float32Array();
   }
 
-  /** Takes pages as a model does; returns how many further steps have some. */
+  /** Takes pages as a model does; returns how many steps of a chain have some. */
   #place({ segments, draws = [] }: Step): number {
     if (this.#pages === null) return draws.length;
     this.#pages.begin(segments);
     for (const { slot, start } of segments) {
       if (this.#pages.held(slot) < Math.ceil(start / this.#pages.size)) throw new Error(`slot ${slot} lost pages`);
     }
-    const further = segments.map((segment) => ({ ...segment, rows: segment.rows + draws.length }));
+    const further = segments.map((segment) => ({ ...segment, rows: Math.max(segment.rows, draws.length) }));
     const found = this.#grow(further);
     if (!found && !this.#grow(segments)) throw new OutOfPagesError(this.#pages.count, this.#pages.size, "fake");
     this.#pages.assign(found ? further : segments);
-    return found ? draws.length : 0;
+    return found ? draws.length : 1;
   }
 
   #grow(segments: readonly Segment[]): boolean {
@@ -187,10 +197,11 @@ export class FakeStage implements StageModel, Disposable {
     stayBusy(this.#behaviour.millis ?? 0);
     const hidden = Float32Array.from(input);
     let row = 0;
-    for (const { slot, start, rows, from, keep } of step.segments) {
+    for (const { slot, start, rows, from, before, keep } of step.segments) {
       for (const { layer, slots, snapshots } of this.#layers) {
         const state = slots[slot]!;
         if (from !== undefined) Object.assign(state, snapshots[from]);
+        if (before !== undefined) snapshots[before] = { ...state };
         if (start === 0) Object.assign(state, { positions: 0, hash: layer });
         if (state.positions !== start) throw new Error(`slot ${slot} holds ${state.positions} positions, not ${start}`);
         for (let i = 0; i < rows; i++, state.positions++) {

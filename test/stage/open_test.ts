@@ -95,7 +95,7 @@ const faulty = (label: string, fault: "full" | "spoils") => async () =>
 for (
   const [label, change] of [
     ["model.layers.3.mlp.experts.up_proj", "--quantize q4 or more --stages"],
-    ["state of layer 3", "--quantize q4 or more --stages"],
+    ["states of layer 3", "--quantize q4 or more --stages"],
   ]
 ) {
   Deno.test(`openStage() says what to change where there is no room for ${label}`, async () => {
@@ -114,7 +114,7 @@ testOnGpu("openStage() says what to change when a GPU has no room, before it has
   const create = device.createBuffer.bind(device);
   let refused = false;
   device.createBuffer = (descriptor) => {
-    refused ||= descriptor.label === "state of layer 3";
+    refused ||= descriptor.label === "states of layer 3";
     return create(descriptor);
   };
   device.popErrorScope = async () => {
@@ -125,7 +125,7 @@ testOnGpu("openStage() says what to change when a GPU has no room, before it has
   const told: number[] = [];
   const open = () => WebGpuBackend.open({ gpu: "deno", device });
   await assert.rejects(openStage({ ...OPTIONS, backend: "webgpu" }, (loaded) => told.push(loaded), open), {
-    message: /: it has no room for state of layer 3, and they take .*; use --quantize q4/,
+    message: /: it has no room for states of layer 3, and they take .*; use --quantize q4/,
   });
   assert.deepEqual(told, []);
 });

@@ -54,6 +54,7 @@ export function recordLinearAttention(
   how: LinearAttention,
 ): void {
   prepareHeads(recording, qkv, how);
+  recording.states.push(state);
   const { step, bindings } = recording;
   const { heads, headDim: D, groupNorm: { weight, eps }, groups } = how;
   const [y, x, s, decays, width] = [f32(out), f32(qkv), f32(state), bindings.decays(how), heads * D];

@@ -45,6 +45,8 @@ export class Recording {
   readonly calls: PlannedCall[] = [];
   /** What calls without a kernel do, in their order. */
   readonly own: (() => void)[] = [];
+  /** Linear states that they read and write. */
+  readonly states: Tensor[] = [];
   readonly bindings: Bindings;
   readonly scratch: Scratch;
   /** The norm whose result `normed` is in the scratch, while hidden stays as it is. */

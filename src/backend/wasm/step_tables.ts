@@ -2,10 +2,10 @@
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
 import type { Draw } from "../../pipeline/messages.ts";
-import type { Capacity, StepInput } from "../backend.ts";
+import { type Capacity, placesOf, type StepInput } from "../backend.ts";
 import type { Counts } from "./call.ts";
 
-/** Words of a segment: slot, position of the first row, rows, index of the first row. */
+/** Words of a segment: place of its states, position of the first row, rows, index of the first row. */
 const SEGMENT_WORDS = 4;
 
 /** Tables of a plan in linear memory, and the counts of the step that runs. */
@@ -44,18 +44,19 @@ export class StepTables {
   }
 
   /** Writes the tables of a step. Throws RangeError if it is larger than the plan's capacity. */
-  set({ segments, pages = [], outputs, rows, draws = [] }: StepInput): void {
+  set(input: StepInput): void {
+    const { segments, pages = [], outputs, rows, draws = [] } = input;
     this.rowCount = segments.reduce((sum, segment) => sum + segment.rows, 0);
     this.segmentCount = segments.length;
     this.outputCount = outputs.length;
     this.number = 0;
     this.#draws = draws;
     this.#check();
-    this.#writeSegments(segments);
+    this.#writeSegments(input);
     this.#writePages(pages);
     this.#memory.view("u32", this.outputs, outputs.length).set(outputs);
     if (rows instanceof Float32Array) this.received = rows;
-    else this.#memory.view("u32", this.tokens, rows.length).set(rows);
+    else if (rows) this.#memory.view("u32", this.tokens, rows.length).set(rows);
   }
 
   /** In the order of COUNTS. */
@@ -100,12 +101,14 @@ export class StepTables {
     });
   }
 
-  #writeSegments(segments: StepInput["segments"]): void {
+  #writeSegments(input: StepInput): void {
+    const { segments } = input;
+    const places = placesOf(input);
     const table = this.#memory.view("u32", this.segments, SEGMENT_WORDS * segments.length);
     const positions = this.#memory.view("u32", this.positions, this.rowCount);
     let row = 0;
-    segments.forEach(({ slot, start, rows }, i) => {
-      table.set([slot, start, rows, row], SEGMENT_WORDS * i);
+    segments.forEach(({ start, rows }, i) => {
+      table.set([places[i]!.to, start, rows, row], SEGMENT_WORDS * i);
       for (let position = start; position < start + rows; position++) positions[row++] = position;
     });
   }

@@ -6,15 +6,15 @@ import { MAX_BYTES, Memory, type Ptr } from "../../../wasm/memory.ts";
 import {
   type Backend,
   type Capacity,
-  type Copy,
   type Ops,
   OutOfMemoryError,
+  placesOf,
   type Plan,
   type RandomValues,
   type Read,
   rest,
-  type Slice,
   type StepInput,
+  stepsOf,
 } from "../backend.ts";
 import {
   byteLength,
@@ -41,7 +41,13 @@ const ALIGN = 16;
 const RESERVE = 2 ** 26;
 
 class WasmPlan implements Plan {
-  constructor(readonly capacity: Capacity, readonly plan: ThreadsPlan, readonly step: StepTables) {}
+  constructor(
+    readonly capacity: Capacity,
+    readonly plan: ThreadsPlan,
+    readonly step: StepTables,
+    /** Linear states of its layers. */
+    readonly states: readonly Tensor[],
+  ) {}
 }
 
 /** One linear memory with all tensors, at most 4 GiB, and one thread or several that share the work. */
@@ -139,25 +145,28 @@ export class WasmBackend implements Backend {
     const step = new StepTables(this.#memory, capacity);
     const recording = new Recording(this.#shared, capacity, step);
     build(new Recorder(recording, this.#memory));
-    return new WasmPlan(capacity, this.#threads.plan(recording.calls, recording.own), step);
+    return new WasmPlan(capacity, this.#threads.plan(recording.calls, recording.own), step, recording.states);
   }
 
   async run(plan: Plan, input: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
     await rest();
-    const { plan: calls, step } = plan as WasmPlan;
+    const { plan: calls, step, states } = plan as WasmPlan;
     step.set(input);
-    this.#copy(input.before);
-    for (let i = 0; i <= (input.draws?.length ?? 0); i++) this.#threads.run(calls, step.counts);
-    this.#copy(input.after);
+    this.#move(states, input);
+    for (let i = 0; i < stepsOf(input); i++) this.#threads.run(calls, step.counts);
     return await this.read(reads);
   }
 
-  #copy(copies: readonly Copy[] = []): void {
-    const view = ({ tensor, index }: Slice) => {
-      const bytes = sliceBytes(tensor);
-      return this.#memory.view("u8", pointer(tensor) + index * bytes as Ptr<"u8">, bytes);
-    };
-    for (const { from, to } of copies) view(to).set(view(from));
+  /** Copies states to the places where they will be written, as kernels read them there too. */
+  #move(states: readonly Tensor[], input: StepInput): void {
+    placesOf(input).forEach(({ from, to }, i) => {
+      if (from === to || input.segments[i]!.start === 0) return;
+      for (const state of states) {
+        const bytes = sliceBytes(state);
+        const view = (place: number) => this.#memory.view("u8", pointer(state) + place * bytes as Ptr<"u8">, bytes);
+        view(to).set(view(from));
+      }
+    });
   }
 
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {

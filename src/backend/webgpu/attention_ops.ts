@@ -4,10 +4,9 @@ import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
 import { productsByTiles } from "./batch_products.ts";
 import { decodeLinearAttention } from "./decode_attention.ts";
-import type { Part } from "./memory.ts";
 import { byChunks, chunkedAttention } from "./prefill_attention.ts";
 import { byTiles } from "./prefill_dense.ts";
-import { own, type Recording, whole } from "./recording.ts";
+import { type Recording, whole } from "./recording.ts";
 
 /** Rows that linear attention treats at once (spec c.6). */
 const CHUNK = 32;
@@ -26,9 +25,9 @@ export function linearAttention(
   const { heads, headDim, groups, groupNorm } = how;
   const finish = () => gatedGroupNorm(recording, out, gate, how);
   checkHeads(how);
-  recording.bounds({ slots: state.shape[0]!, context: how.rope?.shape[0] ?? Infinity });
+  recording.bounds({ places: state.shape[0]!, context: how.rope?.shape[0] ?? Infinity });
   if (!byTiles(recording.capacity.rows)) {
-    decodeLinearAttention(recording, out, qkv, wholeParts(state, headDim, "one head's state"), how);
+    decodeLinearAttention(recording, out, qkv, state, how);
     const productGates = !productsByTiles(recording, recording.capacity.rows) && heads * headDim / 4 % groups === 0;
     if (productGates) recording.leave(out, { gated: { norm: groupNorm, gate, groups } }, finish);
     else finish();
@@ -36,23 +35,21 @@ export function linearAttention(
   }
   headNormRope(recording, qkv, how);
   if (byChunks(recording, how)) {
-    chunkedAttention(recording, out, qkv, wholeParts(state, headDim, "one head's state"), how);
+    chunkedAttention(recording, out, qkv, state, how);
     return finish();
   }
   const columns4 = headDim / 4;
   const COLUMNS = [4, 2, 1].find((count) => columns4 % count === 0 && count * headDim <= SLICE)!;
   const decay = decayPowers(recording, how.logDecay);
-  for (const { buffer, first, count } of wholeParts(state, headDim, "one head's state")) {
-    recording.dispatch(
-      SHADERS.linearAttention,
-      {
-        constants: { LANES: recording.device.wideLanes, SIZE: headDim, COLUMNS, CHUNK },
-        workgroups: ({ segments }) => segments * heads * columns4 / COLUMNS,
-      },
-      { qkv: whole(qkv), decay, state: buffer, out: whole(out) },
-      { heads, first, count },
-    );
-  }
+  recording.dispatch(
+    SHADERS.linearAttention,
+    {
+      constants: { LANES: recording.device.wideLanes, SIZE: headDim, COLUMNS, CHUNK },
+      workgroups: ({ segments }) => segments * heads * columns4 / COLUMNS,
+    },
+    { qkv: whole(qkv), decay, state: whole(state), out: whole(out) },
+    { heads },
+  );
   finish();
 }
 
@@ -116,14 +113,4 @@ export function checkHeads({ headDim, queryNorm, keyNorm }: Heads): void {
   if ((queryNorm === null) !== (keyNorm === null)) {
     throw new TypeError("Cannot use a norm for queries or keys only: the kernel has both or none");
   }
-}
-
-/** A tensor's parts counted in units of so many rows, none of which may be cut. */
-function wholeParts(tensor: Tensor, rows: number, unit: string): Part[] {
-  return own(tensor).parts.map(({ buffer, first, count }) => {
-    if (first % rows === 0 && count % rows === 0) return { buffer, first: first / rows, count: count / rows };
-    throw new RangeError(
-      `Cannot split ${tensor.label} [${tensor.shape}]: ${unit} is larger than the device binds at once`,
-    );
-  });
 }

@@ -2,19 +2,18 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Part } from "./memory.ts";
 import { type Recording, whole } from "./recording.ts";
 import { computesByStrips } from "./software_products.ts";
 
 /** Groups of lanes that share out the key channels of a state. */
 const MOST_GROUPS = 16;
 
-/** Leaves o in `out`, before group norm and gate. `states` are the parts of the state, counted in heads. */
+/** Leaves o in `out`, before group norm and gate. */
 export function decodeLinearAttention(
   recording: Recording,
   out: Tensor,
   qkv: Tensor,
-  states: readonly Part[],
+  state: Tensor,
   { heads, headDim, silu, queryNorm, keyNorm, rope, logDecay }: LinearAttention,
 ): void {
   const { device, memory } = recording;
@@ -29,32 +28,23 @@ export function decodeLinearAttention(
     : Math.max(device.lanes, ACROSS * Math.min(MOST_GROUPS, 2 ** Math.floor(Math.log2(columns4))));
   const decay = decayFactors(recording, logDecay);
   const constants = { SIZE: headDim, SILU: silu, NORM: queryNorm !== null, ROTATE: rope !== null };
-  for (const { buffer, first, count } of states) {
-    recording.dispatch(
-      bySlices ? SHADERS.softwareLinearAttention : SHADERS.decodeLinearAttention,
-      {
-        constants: bySlices ? constants : { ...constants, LANES, ACROSS, ROWS: recording.capacity.rows === 1 ? 1 : 2 },
-        workgroups: ({ segments }) => segments * heads * (bySlices ? headDim / 8 / device.lanes : columns4 / ACROSS),
-      },
-      {
-        qkv: whole(qkv),
-        query_weight: queryNorm === null ? nothing : whole(queryNorm.weight),
-        key_weight: keyNorm === null ? nothing : whole(keyNorm.weight),
-        rope: rope === null ? nothing : whole(rope),
-        decay,
-        state: buffer,
-        out: whole(out),
-      },
-      {
-        heads,
-        half,
-        first,
-        count,
-        query_epsilon: queryNorm?.eps ?? 0,
-        key_epsilon: keyNorm?.eps ?? 0,
-      },
-    );
-  }
+  recording.dispatch(
+    bySlices ? SHADERS.softwareLinearAttention : SHADERS.decodeLinearAttention,
+    {
+      constants: bySlices ? constants : { ...constants, LANES, ACROSS, ROWS: recording.capacity.rows === 1 ? 1 : 2 },
+      workgroups: ({ segments }) => segments * heads * (bySlices ? headDim / 8 / device.lanes : columns4 / ACROSS),
+    },
+    {
+      qkv: whole(qkv),
+      query_weight: queryNorm === null ? nothing : whole(queryNorm.weight),
+      key_weight: keyNorm === null ? nothing : whole(keyNorm.weight),
+      rope: rope === null ? nothing : whole(rope),
+      decay,
+      state: whole(state),
+      out: whole(out),
+    },
+    { heads, half, query_epsilon: queryNorm?.eps ?? 0, key_epsilon: keyNorm?.eps ?? 0 },
+  );
 }
 
 /** What the state of each head is multiplied by for every row: by exp() of float64, as the device's own is coarse and its errors add up over a text. */

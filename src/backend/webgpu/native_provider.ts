@@ -39,7 +39,8 @@ export async function nativeAdapter(wanted: string): Promise<GPUAdapter | null> 
   throw new Deno.errors.NotFound(`Cannot open wgpu-native:${wanted}: its adapters are ${names}`);
 }
 
-/** Waits for the submission that fills the buffer, and no later one. */
-export function readNative(buffer: GPUBuffer, bytes: number): ArrayBuffer {
+/** Waits for the submission that fills the buffer, and no later one: what is to follow may be submitted before. */
+export function readNative(buffer: GPUBuffer, bytes: number, submit = () => {}): ArrayBuffer {
+  submit();
   return (buffer as WgpuBuffer).readSync(bytes);
 }

@@ -1,5 +1,5 @@
 /** A recorded list of dispatches, and the step buffer that holds all that changes from run to run. */
-import type { Capacity, Plan, StepInput } from "../backend.ts";
+import { type Capacity, MOST_PLACES, placesOf, type Plan, type StepInput } from "../backend.ts";
 import { type BoundKernel, setKernel } from "./kernel.ts";
 
 /** What the number of workgroups of one step depends on. */
@@ -59,7 +59,7 @@ const DRAW = 2;
 /** vec4s that the step buffer of a capacity has. */
 function stepSize({ rows, segments, outputs, pages = 0, draws = 0 }: Capacity): number {
   const words = outputs + segments * pages;
-  return HEADER + rows + segments + 2 + Math.ceil(words / 4) + outputs + DRAW * draws;
+  return HEADER + 2 * rows + segments + 2 + Math.ceil(words / 4) + outputs + DRAW * draws;
 }
 
 /** Bytes of the step buffer of a capacity. */
@@ -73,8 +73,8 @@ export interface Recorded {
   readonly step: GPUBuffer;
   readonly dispatches: readonly Dispatch[];
   readonly input: RowInput | null;
-  /** Slots and positions that the recorded states, caches and tables have. */
-  readonly slots: number;
+  /** Places and positions that the recorded states, caches and tables have. */
+  readonly places: number;
   readonly context: number;
   /** null if nothing recorded has a cache. */
   readonly pages: Pages | null;
@@ -102,7 +102,8 @@ export class WebGpuPlan implements Plan {
     const counts = this.#check(step);
     const { input } = this.#recorded;
     const used = this.#encode(step, counts);
-    queue.writeBuffer(this.#recorded.step, 0, this.#words, 0, used);
+    const from = step.rows === null ? 4 * (HEADER + counts.rows) : 0; // behind the tokens that the device drew
+    queue.writeBuffer(this.#recorded.step, 4 * from, this.#words, from, used - from);
     if (input?.type === "hidden") queue.writeBuffer(input.buffer, 0, step.rows as Float32Array<ArrayBuffer>);
     return counts;
   }
@@ -124,18 +125,22 @@ export class WebGpuPlan implements Plan {
   }
 
   /** Lays the step out as shaders/lib/step.wgsl reads it; returns the words used. */
-  #encode({ segments, pages, outputs, rows, draws = [] }: StepInput, counts: Counts): number {
+  #encode(step: StepInput, counts: Counts): number {
+    const { segments, pages, outputs, rows, draws = [] } = step;
+    const places = placesOf(step).map(({ from, to }) => from + MOST_PLACES * to);
     const words = this.#words;
-    const segmentsAt = HEADER + counts.rows;
+    const rowsAt = HEADER + counts.rows;
+    const segmentsAt = rowsAt + counts.rows;
     const outputsAt = segmentsAt + counts.segments;
     const drawsAt = outputsAt + Math.ceil(counts.outputs / 4);
-    words.set([counts.rows, counts.segments, counts.outputs, 0, segmentsAt, outputsAt, drawsAt, 0]);
-    const tokens = this.#recorded.input?.type === "tokens" ? rows : null;
+    words.set([counts.rows, counts.segments, counts.outputs, 0, segmentsAt, outputsAt, drawsAt, rowsAt]);
+    if (this.#recorded.input?.type === "tokens") rows?.forEach((token, t) => words[4 * (HEADER + t)] = token);
     let row = 0;
     let end = 4 * this.#encodeDraws(draws, drawsAt, counts.outputs);
-    segments.forEach(({ slot, start, rows }, s) => {
-      words.set([row, rows, slot, start], 4 * (segmentsAt + s));
-      for (let i = 0; i < rows; i++, row++) words.set([tokens?.[row] ?? 0, start + i, slot, end], 4 * (HEADER + row));
+    segments.forEach(({ start, rows }, s) => {
+      const place = places[s]!;
+      words.set([row, rows, place, start], 4 * (segmentsAt + s));
+      for (let i = 0; i < rows; i++, row++) words.set([0, start + i, place, end], 4 * (rowsAt + row));
       words.set(pages?.[s] ?? [], end);
       end += pages?.[s]?.length ?? 0;
     });
@@ -157,7 +162,7 @@ export class WebGpuPlan implements Plan {
 
   #check(step: StepInput): Counts {
     const { segments, outputs, rows, draws = [] } = step;
-    const { capacity, input, slots, context } = this.#recorded;
+    const { capacity, input, context } = this.#recorded;
     const counts = {
       rows: segments.reduce((sum, segment) => sum + segment.rows, 0),
       segments: segments.length,
@@ -168,11 +173,14 @@ export class WebGpuPlan implements Plan {
       if (counts[unit] > capacity[unit]) refuse(`it has ${counts[unit]} ${unit}, the plan is for ${capacity[unit]}`);
     }
     const wanted = counts.rows * (input?.type === "hidden" ? input.width : 1);
-    if (input !== null && rows.length !== wanted) {
+    if (input !== null && rows !== null && rows.length !== wanted) {
       refuse(`it brings ${rows.length} values, its segments need ${wanted}`);
     }
+    for (const { from, to } of placesOf(step)) {
+      const place = Math.max(from, to);
+      if (place >= this.#recorded.places) refuse(`place ${place} is none of the ${this.#recorded.places}`);
+    }
     for (const { slot, start, rows } of segments) {
-      if (slot >= slots) refuse(`slot ${slot} is none of the ${slots}`);
       if (start + rows > context) {
         refuse(`slot ${slot} would reach position ${start + rows}, the context ends at ${context}`);
       }
@@ -182,7 +190,7 @@ export class WebGpuPlan implements Plan {
     }
     const drawn = draws.reduce((sum, { length }) => sum + length, 0);
     if (drawn > (capacity.draws ?? 0)) refuse(`it draws ${drawn} tokens, the plan is for ${capacity.draws ?? 0}`);
-    if (input?.type === "tokens") {
+    if (input?.type === "tokens" && rows !== null) {
       const unknown = rows.find((token) => token >= input.vocabulary);
       if (unknown !== undefined) refuse(`token ${unknown} is none of the ${input.vocabulary}`);
     }

@@ -3,7 +3,6 @@ import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Device } from "./device.ts";
-import type { Part } from "./memory.ts";
 import type { Counts } from "./plan.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { type Recording, whole } from "./recording.ts";
@@ -51,13 +50,13 @@ export function byChunks(recording: Recording, how: Heads): boolean {
 
 /**
  * {@linkcode Ops.linearAttention} between the rotation and the norm: what every chunk adds to the state, the states between
- * chunks, and what each chunk's rows make of theirs. `parts` are counted in heads' states.
+ * chunks, and what each chunk's rows make of theirs.
  */
 export function chunkedAttention(
   recording: Recording,
   out: Tensor,
   qkv: Tensor,
-  parts: readonly Part[],
+  state: Tensor,
   how: LinearAttention,
 ): void {
   const { heads, headDim } = how;
@@ -70,17 +69,15 @@ export function chunkedAttention(
     { qkv: whole(qkv), decay, states },
     { heads },
   );
-  for (const { buffer, first, count } of parts) {
-    recording.dispatch(
-      SHADERS.scanStates,
-      {
-        constants: { LANES: SPAN, SPAN, SIZE: headDim },
-        workgroups: ({ segments }) => segments * heads * Math.ceil(headDim ** 2 / 4 / SPAN),
-      },
-      { decay, states, state: buffer },
-      { heads, first, count },
-    );
-  }
+  recording.dispatch(
+    SHADERS.scanStates,
+    {
+      constants: { LANES: SPAN, SPAN, SIZE: headDim },
+      workgroups: ({ segments }) => segments * heads * Math.ceil(headDim ** 2 / 4 / SPAN),
+    },
+    { decay, states, state: whole(state) },
+    { heads },
+  );
   recording.dispatch(
     SHADERS.chunkOutputs,
     { constants: { ...constantsOf(SMALL), SPAN, SIZE: headDim }, workgroups },

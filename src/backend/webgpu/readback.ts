@@ -27,6 +27,9 @@ export interface Encoded {
   readonly bytes: number;
 }
 
+/** Lets the event loop turn once. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** Buffers in rotation: one may still be settling from the read before. */
 const RING = 4;
 
@@ -62,6 +65,8 @@ export class Readback {
   readonly #readNow: ReadNow;
   readonly #ring: (GPUBuffer | null)[] = Array(RING).fill(null);
   #next = 0;
+  #reading = false; // or about to
+  #following: (() => void) | null = null; // what is to be run at once when it is over
   #synchronous = true;
   #lastTurn = performance.now();
 
@@ -87,6 +92,11 @@ export class Readback {
     return this.#synchronous;
   }
 
+  /** Whether something is being read, or is about to. */
+  get reading(): boolean {
+    return this.#reading;
+  }
+
   /** Ends the commands with copies of the sources, one after the other, into the next buffer of the ring. */
   async encode(begun: Begun, sources: readonly Source[]): Promise<Encoded> {
     const total = totalOf(sources);
@@ -102,21 +112,48 @@ export class Readback {
     return end(begin(), sources, buffer);
   }
 
-  /** Runs commands of which nothing is read. */
-  run({ commands }: Encoded): void {
+  /** Runs commands, or while something is being read leaves them until that is over: reading waits for all that was submitted. */
+  async run(encoded: Encoded): Promise<void> {
+    if (!this.#reading) return this.#run(encoded);
+    await new Promise<void>((resolve) => {
+      this.#following = () => {
+        this.#run(encoded);
+        resolve();
+      };
+    });
+  }
+
+  #run({ commands }: Encoded): void {
     for (const buffer of commands) this.#device.gpu.queue.submit([buffer]);
   }
 
-  /** Runs the commands, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what they leave. */
-  async submit(encoded: Encoded, meanwhile: () => void = () => {}): Promise<ArrayBuffer> {
-    this.run(encoded);
-    await rest();
-    meanwhile();
+  /** Runs the commands, says so, lets the thread {@linkcode rest} and does something `meanwhile`, then reads what they leave. */
+  async submit(
+    encoded: Encoded,
+    submitted = () => {},
+    meanwhile: () => void | Promise<void> = () => {},
+  ): Promise<ArrayBuffer> {
+    await this.run(encoded);
     const { target, bytes } = encoded;
-    if (target === null) return new ArrayBuffer(0);
-    const result = this.#synchronous ? this.#readNow(target, bytes) : await readAwaited(target, bytes);
-    await this.#turn();
-    return result;
+    this.#reading = target !== null;
+    submitted();
+    let followed = false;
+    const follow = () => {
+      this.#reading = false;
+      const following = this.#following;
+      this.#following = null;
+      followed ||= following !== null;
+      following?.();
+    };
+    try {
+      await rest();
+      await meanwhile();
+      if (target === null) return new ArrayBuffer(0);
+      return this.#synchronous ? this.#readNow(target, bytes, follow) : await readAwaited(target, bytes);
+    } finally {
+      follow();
+      if (!followed) await this.#turn();
+    }
   }
 
   /** The next buffer of the ring, mapped once before, large enough. */
@@ -135,7 +172,7 @@ export class Readback {
 
   async #turn(): Promise<void> {
     if (performance.now() - this.#lastTurn < TURN_MILLIS) return;
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
     this.#lastTurn = performance.now();
   }
 

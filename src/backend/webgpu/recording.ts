@@ -37,7 +37,7 @@ export class Recording {
   readonly #fresh = new Map<string, number>();
   readonly #renewed = new Map<Tensor, GPUBuffer>();
   #input: RowInput | null = null;
-  #slots = Infinity;
+  #places = Infinity;
   #context = Infinity;
   #pages: Pages | null = null;
   #left: { readonly of: Tensor; readonly what: Left; readonly finish: () => void } | null = null;
@@ -159,9 +159,9 @@ export class Recording {
     this.#input = input;
   }
 
-  /** Says how many slots, or how many positions of each, something recorded has. */
-  bounds({ slots = Infinity, context = Infinity }: { readonly slots?: number; readonly context?: number }): void {
-    this.#slots = Math.min(this.#slots, slots);
+  /** Says how many places for states, or how many positions of a sequence, something recorded has. */
+  bounds({ places = Infinity, context = Infinity }: { readonly places?: number; readonly context?: number }): void {
+    this.#places = Math.min(this.#places, places);
     this.#context = Math.min(this.#context, context);
   }
 
@@ -177,7 +177,7 @@ export class Recording {
       step: this.#step,
       dispatches: this.#dispatches,
       input: this.#input,
-      slots: this.#slots,
+      places: this.#places,
       context: this.#context,
       pages: this.#pages,
     });

@@ -74,12 +74,12 @@ export function linearLayer(
   const { capacity, device } = recording;
   const maps = [qkv!, gate!, dense];
   const [width, values, half] = [hidden.shape.at(-1)!, heads * headDim, rope?.shape.at(-1) ?? 0];
-  if (capacity.rows > 1 || maps.some(({ bias }) => bias !== null) || own(state).parts.length > 1) return false;
+  if (capacity.rows > 1 || maps.some(({ bias }) => bias !== null)) return false;
   if (headDim % (8 * device.lanes) !== 0 || half % 8 !== 0 || values % (STRIP * groups) !== 0) return false;
   if (!areAlike(recording, maps.map(({ weight }) => weight))) return false;
   if (!hasRoom(recording, Math.max(width, values) + Math.max(width, 4 * values) + 3 * values)) return false;
   checkHeads(how);
-  recording.bounds({ slots: state.shape[0]!, context: rope?.shape[0] ?? Infinity });
+  recording.bounds({ places: state.shape[0]!, context: rope?.shape[0] ?? Infinity });
   recording.dispatch(
     SHADERS.softwareLinearLayer,
     {

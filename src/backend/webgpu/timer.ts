@@ -1,14 +1,11 @@
 /** Times compute passes on the device's own clock. */
-import { MOST_FURTHER_STEPS } from "../../pipeline/messages.ts";
+import { MOST_STEPS } from "../../pipeline/messages.ts";
 import type { Device } from "./device.ts";
 import type { Memory } from "./memory.ts";
 import type { Source } from "./readback.ts";
 
 /** Two u64 of nanoseconds. */
 const BYTES = 16;
-
-/** Steps of a run at most. */
-const MOST_STEPS = MOST_FURTHER_STEPS + 1;
 
 /** Begin and end of the steps that ran last. */
 export class Timer {

@@ -2,24 +2,22 @@
 import {
   type Backend,
   type Capacity,
-  type Copy,
   type Ops,
   type Plan,
   type RandomValues,
   type Read,
   rest,
-  type Slice,
   type StepInput,
+  stepsOf,
 } from "../backend.ts";
 import { type DataType, ELEMENT_BYTES, type Tensor, type TensorShape } from "../tensor.ts";
-import { encodeCopies } from "./copies.ts";
 import { Device, type DeviceOptions } from "./device.ts";
 import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
 import { lower, operationsOf } from "./operations.ts";
 import { type Counts, isEqual, WebGpuPlan } from "./plan.ts";
-import { type Begun, type Encoded, Readback, type Source } from "./readback.ts";
+import { type Begun, type Encoded, Readback, type Source, turn } from "./readback.ts";
 import type { ReadNow } from "./read_now.ts";
 import { own, Recording } from "./recording.ts";
 import { Timer } from "./timer.ts";
@@ -38,8 +36,9 @@ export class WebGpuBackend implements Backend {
   readonly #readback: Readback;
   readonly #timer: Timer | null;
   #gpuMillis: number | null = null;
+  #submitted: Promise<void> = Promise.resolve(); // all of the run that was asked for last
   #last: StepLike | null = null;
-  #ahead: Encoded | null = null;
+  #ahead: { readonly like: StepLike; readonly encoded: Encoded } | null = null;
 
   private constructor(device: Device, memory: Memory, kernels: Kernels, readback: Readback) {
     this.#device = device;
@@ -121,52 +120,68 @@ export class WebGpuBackend implements Backend {
     if (!(plan instanceof WebGpuPlan)) {
       throw new TypeError("Cannot run the plan on the GPU: another backend recorded it");
     }
-    await this.#device.settled();
-    const timed = this.#timer?.source(1 + (step.draws?.length ?? 0));
-    const sources = [...reads.flatMap(sourcesOf), ...(timed ? [timed] : [])];
-    const all = await this.#device.watched(() => this.#submit(plan, step, sources));
-    if (timed) this.#gpuMillis = Timer.millis(all.slice(-timed.bytes));
-    return cut(all, reads);
+    const before = this.#submitted;
+    const submitted = Promise.withResolvers<void>();
+    this.#submitted = submitted.promise;
+    try {
+      await before;
+      await this.#device.settled();
+      const timed = this.#timer?.source(stepsOf(step));
+      const sources = [...reads.flatMap(sourcesOf), ...(timed ? [timed] : [])];
+      const all = await this.#device.watched(() => this.#submit(plan, step, sources, submitted.resolve));
+      if (timed) this.#gpuMillis = Timer.millis(all.slice(-timed.bytes));
+      return cut(all, reads);
+    } finally {
+      submitted.resolve();
+    }
   }
 
   /**
    * Submits a step, then its further steps, each encoded while those before it run. Meanwhile also encodes the step that comes next, in
-   * case it is like this one as this one was like the one before: a text goes on.
+   * case it is like this one as this one was like the one before: a text goes on. Where the run before is still being read the first one
+   * waits for that, with all made ready.
    */
   async #submit(
     plan: WebGpuPlan,
     step: StepInput,
     sources: readonly Source[],
+    submitted: () => void,
   ): Promise<ArrayBuffer> {
     const readback = this.#readback;
-    const { before = [], after = [], draws = [] } = step;
-    const counts = plan.write(this.#device.gpu.queue, step);
-    const read = draws.length === 0 ? sources : []; // with the first step
-    const like = { plan, counts, read, before, after, further: draws.length };
+    const further = stepsOf(step) - 1;
+    const { queue } = this.#device.gpu;
+    const counts = plan.write(queue, step);
+    if (readback.reading) queue.submit([]); // else what was written would go with the first commands, for which the device waits
+    const read = further === 0 ? sources : []; // with the first step
+    const like = { plan, counts, read, further };
     const goesOn = isLike(this.#last, like);
     const begin = () => this.#begin(plan, like);
-    const first = (goesOn ? this.#ahead : null) ?? await readback.encode(begin(), read);
+    const ahead = this.#ahead && isLike(this.#ahead.like, like) ? this.#ahead.encoded : null;
     this.#ahead = null;
     this.#last = like;
-    const last = draws.length === 0 ? first : await this.#goOn(first, like, sources);
-    return await readback.submit(last, () => {
-      if (goesOn) this.#ahead = readback.encodeNow(begin, read);
+    const first = ahead ?? await readback.encode(begin(), read);
+    const last = further === 0 ? first : await this.#goOn(first, like, sources);
+    return await readback.submit(last, submitted, async () => {
+      const encoded = goesOn ? readback.encodeNow(begin, read) : null;
+      this.#ahead = encoded && { like, encoded };
+      // While a chain has much before it: where chains follow each other there is no other time at which a turn costs nothing.
+      if (further > 0) await turn();
     });
   }
 
   /** Submits the first step and all further ones but the last, which it encodes. */
   async #goOn(
     first: Encoded,
-    { plan, counts, after, further }: StepLike,
+    { plan, counts, further }: StepLike,
     sources: readonly Source[],
   ): Promise<Encoded> {
-    this.#readback.run(first);
+    await this.#readback.run(first);
     await rest();
     for (let i = 1; i < further; i++) {
-      this.#readback.run(await this.#readback.encode(this.#further(plan, counts, i), []));
+      await this.#readback.run(await this.#readback.encode(this.#further(plan, counts, i), []));
     }
     const last = this.#further(plan, counts, further);
-    this.#end(last.encoder, after, further);
+    this.#timer?.resolve(last.encoder, further + 1);
     return await this.#readback.encode(last, sources);
   }
 
@@ -178,21 +193,15 @@ export class WebGpuBackend implements Backend {
   }
 
   /** Encodes a step, but for what is read; its beginning by itself if it is a long one. */
-  #begin(plan: WebGpuPlan, { counts, before, after, further }: StepLike): Begun {
+  #begin(plan: WebGpuPlan, { counts, further }: StepLike): Begun {
     const timer = this.#timer;
     const encoder = this.#device.gpu.createCommandEncoder();
     const leads = plan.lead > 0;
     const first = leads ? this.#device.gpu.createCommandEncoder() : encoder;
-    encodeCopies(first, before);
     if (leads) pass(plan, first, counts, timer?.begin(0), 0, plan.lead);
     pass(plan, encoder, counts, leads ? timer?.end(0) : timer?.whole(0), plan.lead);
-    if (further === 0) this.#end(encoder, after, 0);
+    if (further === 0) timer?.resolve(encoder, 1);
     return leads ? { lead: first.finish(), encoder } : { encoder };
-  }
-
-  #end(encoder: GPUCommandEncoder, after: readonly Copy[], further: number): void {
-    encodeCopies(encoder, after);
-    this.#timer?.resolve(encoder, further + 1);
   }
 
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
@@ -234,27 +243,17 @@ interface StepLike {
   readonly counts: Counts;
   /** What is read of the first step. */
   readonly read: readonly Source[];
-  readonly before: readonly Copy[];
-  readonly after: readonly Copy[];
   /** Further steps. */
   readonly further: number;
 }
 
 function isLike(last: StepLike | null, like: StepLike): boolean {
   if (last === null || last.plan !== like.plan || (last.further > 0) !== (like.further > 0)) return false;
-  return isEqual(last.counts, like.counts) && alike(last.read, like.read, isSameSource) &&
-    alike(last.before, like.before, isSameCopy) && alike(last.after, like.after, isSameCopy);
-}
-
-function alike<T>(some: readonly T[], others: readonly T[], isSame: (a: T, b: T) => boolean): boolean {
-  return some.length === others.length && some.every((one, i) => isSame(one, others[i]!));
+  return isEqual(last.counts, like.counts) && last.read.length === like.read.length &&
+    last.read.every((source, i) => isSameSource(source, like.read[i]!));
 }
 
 const isSameSource = (a: Source, b: Source) => a.buffer === b.buffer && a.from === b.from && a.bytes === b.bytes;
-
-const isSameSlice = (a: Slice, b: Slice) => a.tensor === b.tensor && a.index === b.index;
-
-const isSameCopy = (a: Copy, b: Copy) => isSameSlice(a.from, b.from) && isSameSlice(a.to, b.to);
 
 const bytesOf = ({ tensor, elements }: Read) => elements * ELEMENT_BYTES[tensor.dtype];
 
