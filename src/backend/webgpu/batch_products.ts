@@ -36,12 +36,26 @@ function acrossFor(weightRows: number): number {
   return [8, 4].find((across) => weightRows / (8 * across) >= BUSY_WORKGROUPS) ?? 2;
 }
 
+/** What the widest tile takes. */
+const WIDEST = { lanes: 512, bytes: 43 * 1024 };
+
+/** Where there are no more workgroups, or so many vec4s of K for each, they take the most threads. */
+const FEW_WORKGROUPS = 64;
+const MANY_COLUMNS = 1024;
+
 function tileConstants(recording: Recording, weight: Weight, weightRows: number): Constants {
   const COLUMNS = weight.values.shape.at(-1)! / 4;
   const ACROSS = acrossFor(weightRows);
   // Few workgroups take more threads with fewer sums each.
-  const [LANES, LANE_ROWS] = ACROSS === 2 ? [256, 4] : [128, 8];
+  const [LANES, LANE_ROWS] = ACROSS > 2
+    ? [128, 8]
+    : [weightRows / 16 <= FEW_WORKGROUPS || COLUMNS >= MANY_COLUMNS ? widest(recording) : 256, 4];
   return { ...scaling(recording, weight).constants, LANES, LANE_ROWS, ACROSS, COLUMNS };
+}
+
+function widest({ device: { gpu: { limits } } }: Recording): number {
+  const { maxComputeInvocationsPerWorkgroup: lanes, maxComputeWorkgroupStorageSize: bytes } = limits;
+  return lanes >= WIDEST.lanes && bytes >= WIDEST.bytes ? WIDEST.lanes : 256;
 }
 
 interface ProductOptions {

@@ -32,6 +32,8 @@ const RAISED = [
   "maxStorageBufferBindingSize",
   "maxStorageBuffersPerShaderStage",
   "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
 ] as const;
 
 /** Threads a subgroup has where nothing is known of it. */
