@@ -36,8 +36,9 @@ function acrossFor(weightRows: number): number {
   return [8, 4].find((across) => weightRows / (8 * across) >= BUSY_WORKGROUPS) ?? 2;
 }
 
-/** What the widest tile takes. */
-const WIDEST = { lanes: 512, bytes: 43 * 1024 };
+/** Threads of the widest tile, and the workgroup memory that it takes: 64 vec4s of K of all rows, and of 16 rows of weights. */
+const WIDEST = 512;
+const widestBytes = (heldBytes: number) => 64 * (33 * 16 + 17 * heldBytes) + 128;
 
 /** Where there are no more workgroups, or so many vec4s of K for each, they take the most threads. */
 const FEW_WORKGROUPS = 64;
@@ -49,13 +50,14 @@ function tileConstants(recording: Recording, weight: Weight, weightRows: number)
   // Few workgroups take more threads with fewer sums each.
   const [LANES, LANE_ROWS] = ACROSS > 2
     ? [128, 8]
-    : [weightRows / 16 <= FEW_WORKGROUPS || COLUMNS >= MANY_COLUMNS ? widest(recording) : 256, 4];
+    : [weightRows / 16 <= FEW_WORKGROUPS || COLUMNS >= MANY_COLUMNS ? widest(recording, weight) : 256, 4];
   return { ...scaling(recording, weight).constants, LANES, LANE_ROWS, ACROSS, COLUMNS };
 }
 
-function widest({ device: { gpu: { limits } } }: Recording): number {
-  const { maxComputeInvocationsPerWorkgroup: lanes, maxComputeWorkgroupStorageSize: bytes } = limits;
-  return lanes >= WIDEST.lanes && bytes >= WIDEST.bytes ? WIDEST.lanes : 256;
+function widest({ device: { gpu: { limits } } }: Recording, { values: { dtype } }: Weight): number {
+  const bytes = widestBytes(dtype === "bf16" || dtype === "f16" ? 8 : 16); // shaders/lib/held_*.wgsl
+  const holds = limits.maxComputeInvocationsPerWorkgroup >= WIDEST && limits.maxComputeWorkgroupStorageSize >= bytes;
+  return holds ? WIDEST : 256;
 }
 
 interface ProductOptions {
