@@ -62,9 +62,9 @@ export interface LoadOptions {
   readonly model?: string;
   /** `auto` takes a hardware GPU if there is one, else WASM. */
   readonly backend?: BackendName | "auto";
-  /** Deno's own WebGPU by default. */
-  readonly gpu?: GpuProvider;
-  /** Workers that share the layers; 1 by default. */
+  /** Where WebGPU comes from, for all stages or for each; Deno's own by default. */
+  readonly gpu?: GpuProvider | readonly GpuProvider[];
+  /** Workers that share the layers; by default 1, or as many as there are GPUs. */
   readonly stages?: number;
   /** Their layers, `0-9,10-19`, instead of equal shares. */
   readonly layers?: string;
@@ -153,7 +153,7 @@ export async function openEngine(settings: EngineSettings): Promise<EngineClient
 /** What the device that a model would be opened on can do at best; takes a second. */
 export async function measureDevice(options: LoadOptions): Promise<Ceilings> {
   const threads = threadsOf(options, options.stages ?? 1);
-  return await measure({ backend: await backendOf(options), gpu: options.gpu ?? "deno", threads });
+  return await measure({ backend: await backendOf(options), gpu: firstGpu(options), threads });
 }
 
 /** What the steps of a model must move and compute. */
@@ -165,7 +165,7 @@ export async function modelWork(settings: EngineSettings): Promise<ModelWork> {
 
 /** Rows of one prefill step that suit the device, the model and the number of sequences; measured at the first start on a GPU. */
 export async function chunkRows(options: LoadOptions): Promise<number> {
-  if (await backendOf(options) === "wasm" || !await hasHardwareGpu(options.gpu)) return CHUNK_ROWS.withoutGpu;
+  if (await backendOf(options) === "wasm" || !await hasHardwareGpu(firstGpu(options))) return CHUNK_ROWS.withoutGpu;
   if ((options.maxSequences ?? 1) > 1) return CHUNK_ROWS.besideOthers;
   return (await rowsOn(await tuningOf(options, "missing"), options))?.chosen ?? CHUNK_ROWS.alone;
 }
@@ -184,13 +184,14 @@ export interface DeviceChoices {
 export async function deviceChoices(options: LoadOptions, measure: boolean): Promise<DeviceChoices | null> {
   const tuning = await tuningOf(options, measure ? "everything" : "nothing");
   if (tuning === null) return null;
-  const hardware = await hasHardwareGpu(options.gpu);
+  const hardware = await hasHardwareGpu(firstGpu(options));
   const kernels = await tuning.kernels();
   return { device: tuning.device, hardware, kernels, rows: hardware ? await rowsOn(tuning, options) : null };
 }
 
-function tuningOf({ gpu = "deno", deviceFile }: LoadOptions, measure: Measure): Promise<Tuning | null> {
-  return Tuning.of(gpu, deviceFile ?? cacheFile(Deno.build.os, (name) => Deno.env.get(name)), measure);
+function tuningOf(options: LoadOptions, measure: Measure): Promise<Tuning | null> {
+  const { deviceFile } = options;
+  return Tuning.of(firstGpu(options), deviceFile ?? cacheFile(Deno.build.os, (name) => Deno.env.get(name)), measure);
 }
 
 async function rowsOn(tuning: Tuning | null, options: LoadOptions): Promise<Measurement<number> | null> {
@@ -198,8 +199,14 @@ async function rowsOn(tuning: Tuning | null, options: LoadOptions): Promise<Meas
   return await tuning?.rows(await stageConfig({ model, ropeScaling }), quantize) ?? null;
 }
 
-async function backendOf({ backend = "auto", gpu }: LoadOptions): Promise<BackendName> {
-  return backend === "auto" ? (await hasHardwareGpu(gpu) ? "webgpu" : "wasm") : backend;
+const gpusOf = ({ gpu = "deno" }: LoadOptions): readonly GpuProvider[] => typeof gpu === "string" ? [gpu] : gpu;
+
+/** What is measured on one is chosen for all, so that all stages compute alike. */
+const firstGpu = (options: LoadOptions): GpuProvider => gpusOf(options)[0] ?? "deno";
+
+async function backendOf(options: LoadOptions): Promise<BackendName> {
+  const { backend = "auto" } = options;
+  return backend === "auto" ? (await hasHardwareGpu(firstGpu(options)) ? "webgpu" : "wasm") : backend;
 }
 
 /** Whether a device's memory is another than the computer's. */
@@ -231,7 +238,7 @@ async function engineOptions(
   const kernels = backend === "webgpu" ? await (await tuningOf(options, "missing"))?.kernels() : null;
   const layers = layerRanges(options, config.layers);
   const { maxSequences: slots = 1, kvCache = "f32" } = options;
-  const ownMemory = await hasOwnMemory(backend, options.gpu);
+  const ownMemory = await hasOwnMemory(backend, firstGpu(options));
   const { prefixCache: cacheBytes = 0, hostCache = ownMemory ? 4 * cacheBytes : 0 } = options;
   const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, cacheBytes, hostCache);
   const chainsFollow = ownMemory; // which works beside the thread
@@ -241,7 +248,8 @@ async function engineOptions(
     backend,
     threads: backend === "wasm" ? threadsOf(options, layers.length) : 1,
     ...(kernels && { kernels: kernels.chosen }),
-    gpu: options.gpu ?? "deno",
+    gpu: firstGpu(options),
+    gpus: gpusOf(options),
     decay: options.decay ?? "serving",
     ropeScaling: options.ropeScaling ?? null,
     quantize: options.quantize ?? "none",
@@ -270,8 +278,18 @@ function threadsOf({ threads }: LoadOptions, stages: number): number {
   return threads ?? Math.min(MOST_THREADS, Math.max(1, Math.floor(navigator.hardwareConcurrency / stages)));
 }
 
-function layerRanges({ layers, stages }: LoadOptions, count: number): LayerRange[] {
-  const ranges = layers === undefined ? partition(count, stages ?? 1) : parseLayers(layers, count);
-  if (stages === undefined || ranges.length === stages) return ranges;
-  throw new RangeError(`Cannot cut layers ${layers} into ${stages} stages: they name ${ranges.length}`);
+/** One range for each stage. */
+function layerRanges(options: LoadOptions, count: number): LayerRange[] {
+  const { layers, stages } = options;
+  const gpus = gpusOf(options).length;
+  const ranges = layers === undefined ? partition(count, stages ?? gpus) : parseLayers(layers, count);
+  if (stages !== undefined && ranges.length !== stages) {
+    throw new RangeError(`Cannot cut layers ${layers} into ${stages} stages: they name ${ranges.length}`);
+  }
+  if (gpus > 1 && ranges.length !== gpus) {
+    throw new RangeError(
+      `Cannot put ${ranges.length} stages on ${gpus} GPUs: name one GPU for all stages, or one for each`,
+    );
+  }
+  return ranges;
 }

@@ -21,14 +21,10 @@ interface Golden {
   readonly prompts: readonly { readonly prompt_ids: readonly number[]; readonly greedy_ids: readonly number[] }[];
 }
 
-testOnNative("wgpu-native gives the golden continuations, and a server answers with it", async () => {
+/** What the engine gives greedily is what the golden file has. */
+async function checkGolden(engine: Awaited<ReturnType<typeof openEngine>>, count = Infinity): Promise<void> {
   const golden = JSON.parse(await Deno.readTextFile(`${MODEL}-golden.json`)) as Golden;
-  const engine = await openEngine({ gpu: "wgpu-native", backend: "webgpu", deviceFile: DEVICE_FILE });
-  const tokenizer = await Tokenizer.fromFile(`${MODEL}/tokenizer.json`);
-  const template = await ChatTemplate.fromDirectory(MODEL);
-  const { eosTokenIds: stopTokens } = await loadConfig(MODEL);
-  await using chat = new Chat({ model: "nano", tokenizer, template, engine, stopTokens });
-  for (const { prompt_ids, greedy_ids } of golden.prompts) {
+  for (const { prompt_ids, greedy_ids } of golden.prompts.slice(0, count)) {
     const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0 };
     const generated = engine.generate({
       ...{ prompt: Uint32Array.from(prompt_ids), maxTokens: greedy_ids.length, stopTokens: [], logprobs: null },
@@ -36,11 +32,34 @@ testOnNative("wgpu-native gives the golden continuations, and a server answers w
     });
     assert.deepEqual(await Array.fromAsync(generated, ({ id }) => id), greedy_ids);
   }
+}
+
+testOnNative("wgpu-native gives the golden continuations, and a server answers with it", async () => {
+  const engine = await openEngine({ gpu: "wgpu-native", backend: "webgpu", deviceFile: DEVICE_FILE });
+  const tokenizer = await Tokenizer.fromFile(`${MODEL}/tokenizer.json`);
+  const template = await ChatTemplate.fromDirectory(MODEL);
+  const { eosTokenIds: stopTokens } = await loadConfig(MODEL);
+  await using chat = new Chat({ model: "nano", tokenizer, template, engine, stopTokens });
+  await checkGolden(engine);
   const app = createApp({ name: "nano", model: () => chat, log: () => {} });
   const body = JSON.stringify({ messages: [{ role: "user", content: "What is 347 + 2589?" }], temperature: 0 });
   const headers = { "content-type": "application/json" };
   const answer = await app.fetch(new Request("http://r/v1/chat/completions", { method: "POST", headers, body }));
   assert.match((await answer.json()).choices[0].message.content, /2936/);
+});
+
+testOnNative("a stage on each of two GPUs gives the golden continuations", async () => {
+  const gpu = ["wgpu-native:0", "deno"] as const;
+  await using engine = await openEngine({ gpu, backend: "webgpu", deviceFile: DEVICE_FILE });
+  assert.equal(engine.info.stages.length, 2);
+  await checkGolden(engine, 2);
+});
+
+Deno.test("there is one GPU for all stages, or one for each", async () => {
+  await assert.rejects(openEngine({ gpu: ["deno", "deno", "deno"], stages: 2, backend: "wasm" }), {
+    name: "RangeError",
+    message: "Cannot put 2 stages on 3 GPUs: name one GPU for all stages, or one for each",
+  });
 });
 
 /** A backend on a device of its own, and a step of two rows of which the values come back. */

@@ -61,6 +61,9 @@ export function gpuProvider(text: string): GpuProvider {
   );
 }
 
+/** Reads one for all stages, or behind commas one for each. */
+const gpuProviders = (text: string): readonly GpuProvider[] => text.split(",").map(gpuProvider);
+
 export const maxSequences = new Option("--max-sequences <n>", "sequences in flight at once")
   .argParser(integer(1)).helpGroup("Model:");
 
@@ -81,10 +84,10 @@ export function modelCommand(name: string) {
     )
     .addOption(
       new Option(
-        "--gpu <provider>",
-        "where WebGPU comes from: deno, or wgpu-native with :1 or :NAME for one of its adapters",
+        "--gpu <providers>",
+        "where WebGPU comes from: deno, or wgpu-native with :1 or :NAME for one of its adapters; with commas one for each stage",
       )
-        .argParser(gpuProvider).default("deno" as GpuProvider).helpGroup("Model:"),
+        .argParser(gpuProviders).default(["deno"] as readonly GpuProvider[], "deno").helpGroup("Model:"),
     )
     .addOption(
       new Option("--stages <n>", "workers that share the layers").argParser(integer(1)).conflicts("layers")

@@ -26,7 +26,7 @@ export class EngineWorkers implements AsyncIterable<readonly FromEngine[]>, Asyn
     entries: WorkerEntries,
     onProgress: (loadedBytes: number, totalBytes: number) => void,
   ) {
-    const { layers, threads: each = 1, ...shared } = options;
+    const { layers, threads: each = 1, gpus = [], ...shared } = options;
     const { port1, port2: port } = new MessageChannel();
     const channels = layers.length === 1 ? [] : layers.map(() => new MessageChannel()); // one out of each stage
     const [output, results] = [channels[0]?.port1, channels.at(-1)?.port2];
@@ -40,7 +40,8 @@ export class EngineWorkers implements AsyncIterable<readonly FromEngine[]>, Asyn
       new StageWorker(entries.engine, engine, [port, ...Object.values(further ?? {})], threads[0]!, progress(0)),
       ...channels.slice(1).map(({ port1: output }, i) => {
         const input = channels[i]!.port2;
-        const options = { ...shared, layers: layers[i + 1]!, threadPorts: others[i]! };
+        const gpu = gpus[i + 1] ?? shared.gpu;
+        const options = { ...shared, gpu, layers: layers[i + 1]!, threadPorts: others[i]! };
         const stage: OpenStage = { type: "open", options, input, output };
         return new StageWorker(entries.stage, stage, [input, output], threads[i + 1]!, progress(i + 1));
       }),

@@ -262,6 +262,8 @@ export interface KeptStatus {
 export interface EngineOptions extends Omit<StageOptions, "layers" | "threadPorts"> {
   /** Threads of each WASM stage, its own among them; 1 if left out. */
   readonly threads?: number;
+  /** Of each stage, where they are not all `gpu`, which is the first of them. */
+  readonly gpus?: readonly GpuProvider[];
   /** Most rows of a chunk of a prompt while other sequences decode, which wait for it; as many as a step may have if left out. */
   readonly rowsBeside?: number;
   /** Whether answers are the same, to the bit, whoever else is answered at the same time; then few sequences decode in one step. */

@@ -24,7 +24,7 @@ Deno.test("generate reads its prompt from stdin if there is none", async () => {
 Deno.test("generate passes every flag on", async () => {
   const { loaded, model } = await ringlet([
     ..."generate --model m --backend wasm --stages 2 --max-context 99 --decay mlx --rope-scaling yarn:4".split(" "),
-    ..."--quantize q4 --kv-cache f16".split(" "),
+    ..."--quantize q4 --kv-cache f16 --gpu deno,wgpu-native:1".split(" "),
     ..."--system S --max-tokens 5 --temperature 0.6 --top-p 0.9 --top-k 4 --min-p 0.1 --repetition-penalty 1.2".split(
       " ",
     ),
@@ -35,7 +35,7 @@ Deno.test("generate passes every flag on", async () => {
   assert.deepEqual(options, {
     model: "m",
     backend: "wasm",
-    gpu: "deno",
+    gpu: ["deno", "wgpu-native:1"],
     stages: 2,
     maxContext: 99,
     decay: "mlx",

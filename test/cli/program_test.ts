@@ -41,6 +41,7 @@ Deno.test("wrong use exits 2 with one line on stderr that names the fault", asyn
     [["generate", "--backend", "cuda", "x"], /Allowed choices are auto, webgpu, wasm/],
     [["generate", "--gpu", "dawn", "x"], /'dawn' is invalid\. It is not supported yet: use deno, wgpu-native, or/],
     [["generate", "--gpu", "wgpu-native:", "x"], /'wgpu-native:' is invalid\. It must be deno, wgpu-native, or/],
+    [["generate", "--gpu", "deno,", "x"], /'deno,' is invalid\. It must be deno, wgpu-native, or/],
     [["generate", "--quantize", "q5", "x"], /Allowed choices are none, q8, q4/],
     [["generate", "--rope-scaling", "4", "x"], /like yarn:4/],
     [["generate", "--raw", "--system", "s", "x"], /cannot be used with/],
