@@ -12,10 +12,10 @@ import type {
   GpuProvider,
   KernelChoice,
   KvCacheType,
-  LayerRange,
   Quantize,
   StepReport,
 } from "./pipeline/messages.ts";
+import type { LayerRange } from "./pipeline/steps.ts";
 import type { TokenBytes } from "./pipeline/requests.ts";
 import { parseLayers, partition } from "./pipeline/partition.ts";
 import { type Ceilings, measureDevice as measure } from "./stage/ceilings.ts";

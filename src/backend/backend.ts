@@ -1,6 +1,6 @@
 /** Who computes: the operations of the model, recorded once into a plan and run for every step. */
 import { nextTick } from "node:process";
-import type { Draw, Segment } from "../pipeline/messages.ts";
+import type { Draw, Segment } from "../pipeline/steps.ts";
 import type { DataType, Tensor, TensorShape, Weight } from "./tensor.ts";
 
 /** A weight with its bias `[N]`, where the checkpoint has one. */

@@ -1,5 +1,5 @@
 /** A step with whose it is. */
-import type { Released, Step } from "../pipeline/messages.ts";
+import type { Released, Step } from "../pipeline/steps.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** A sequence's part of a step. */

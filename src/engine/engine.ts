@@ -1,5 +1,6 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
-import type { Candidates, FromEngine } from "../pipeline/messages.ts";
+import type { FromEngine } from "../pipeline/messages.ts";
+import type { Candidates } from "../pipeline/steps.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
 import { type Pipeline, StepError } from "../pipeline/pipeline.ts";

@@ -1,5 +1,5 @@
 /** One generation: samples its tokens one by one and knows when it ends. */
-import type { Draw } from "../pipeline/messages.ts";
+import type { Draw } from "../pipeline/steps.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, GenerateStats } from "../pipeline/requests.ts";
 import { checkTokens, checkVocabulary, type EngineLimits } from "./limits.ts";
 import type { Sampler, SequenceSampler } from "./sampler.ts";

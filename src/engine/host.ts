@@ -2,16 +2,8 @@
 import { nextTick } from "node:process";
 import { setImmediate } from "node:timers/promises";
 import { type Link, localLinks, portLink } from "../pipeline/link.ts";
-import type {
-  FromEngine,
-  FromStage,
-  OpenEngine,
-  StageEvent,
-  StageInfo,
-  StageOptions,
-  ToEngine,
-  ToStage,
-} from "../pipeline/messages.ts";
+import type { FromEngine, OpenEngine, StageEvent, StageInfo, StageOptions, ToEngine } from "../pipeline/messages.ts";
+import type { FromStage, ToStage } from "../pipeline/steps.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import { Engine } from "./engine.ts";
 import { Sampler } from "./sampler.ts";

@@ -1,6 +1,6 @@
 /** The prefix cache's second tier, behind a device's memory the computer's own: what is copied there, and when, and what comes back. */
 import type { Load, Store } from "../pipeline/copies.ts";
-import type { Segment } from "../pipeline/messages.ts";
+import type { Segment } from "../pipeline/steps.ts";
 import type { Tier, TierRoom } from "./prefix_tier.ts";
 import { backFrom, type Piece, type PrefixTree } from "./prefix_tree.ts";
 

@@ -1,5 +1,5 @@
 /** Lets the device go on for some steps by itself, and takes of them what the sampler draws too. */
-import { type Draw, MOST_AHEAD, MOST_STEPS, type Step } from "../pipeline/messages.ts";
+import { type Draw, MOST_AHEAD, MOST_STEPS, type Step } from "../pipeline/steps.ts";
 import type { EngineFinish } from "../pipeline/requests.ts";
 import type { Batch } from "./batch.ts";
 import type { Advanced } from "./generate_task.ts";

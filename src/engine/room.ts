@@ -1,5 +1,6 @@
 /** How much room there is for keys and values, and who has it: in pages, counted exactly as the stages have them. */
-import type { PrefixCacheStatus, Released, Segment } from "../pipeline/messages.ts";
+import type { PrefixCacheStatus } from "../pipeline/messages.ts";
+import type { Released, Segment } from "../pipeline/steps.ts";
 import { Pages } from "../pipeline/pages.ts";
 import type { EngineLimits } from "./limits.ts";
 import type { HostTier } from "./host_tier.ts";

@@ -1,7 +1,7 @@
 /** Chooses each next token from its logits, by the candidates where they suffice and by the whole row where not. */
 import { GrammarError } from "../grammar/grammar_error.ts";
 import { countBits, type Matcher } from "../grammar/matcher.ts";
-import type { Draw } from "../pipeline/messages.ts";
+import type { Draw } from "../pipeline/steps.ts";
 import type { GeneratedToken, Grammar, SamplingParams, TokenBytes } from "../pipeline/requests.ts";
 import { drawFromCandidates, type RowCandidates } from "./candidate_draw.ts";
 import { Grammars } from "./grammars.ts";

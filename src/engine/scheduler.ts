@@ -1,5 +1,5 @@
 /** Decides which sequences have a slot and pages, and what the next step computes: first come, first served. */
-import type { Segment } from "../pipeline/messages.ts";
+import type { Segment } from "../pipeline/steps.ts";
 import type { Batch } from "./batch.ts";
 import { chunkRows, keptPositions } from "./chunks.ts";
 import { loadOf, type Stored } from "./host_tier.ts";

@@ -1,5 +1,5 @@
 /** The logits of a step's output rows: candidates at hand, whole rows fetched at most once and only when asked for. */
-import type { Candidates, Step } from "../pipeline/messages.ts";
+import type { Candidates, Step } from "../pipeline/steps.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import type { RowSource } from "./sampler.ts";
 

@@ -1,5 +1,5 @@
 /** What a step that failed leaves behind: later ones, which were under way, went on from states that are not what they should be. */
-import type { Segment } from "../pipeline/messages.ts";
+import type { Segment } from "../pipeline/steps.ts";
 import type { Batch, Share } from "./batch.ts";
 
 export class VoidResults {

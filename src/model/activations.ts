@@ -1,7 +1,7 @@
 /** The tensors that a step writes and reads again: made once, for the most rows that a step may have. */
 import type { Backend, CandidateTensors, Routing } from "../backend/backend.ts";
 import { byteLength, type DataType, type Tensor } from "../backend/tensor.ts";
-import { MOST_AHEAD, MOST_STEPS } from "../pipeline/messages.ts";
+import { MOST_AHEAD, MOST_STEPS } from "../pipeline/steps.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Candidates of each output row: enough for nearly every draw, little to read back. */

@@ -1,5 +1,5 @@
 /** The candidates of a step, or of a chain, out of what is read back of it. */
-import type { Candidates } from "../pipeline/messages.ts";
+import type { Candidates } from "../pipeline/steps.ts";
 
 /** Candidates out of rows of the trail, of which so many drew a token. */
 export function candidatesOf(trail: Uint32Array, width: number, drew: number): Candidates {

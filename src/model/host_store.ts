@@ -2,7 +2,7 @@
 import type { Backend } from "../backend/backend.ts";
 import type { Tensor } from "../backend/tensor.ts";
 import type { Load, Store } from "../pipeline/copies.ts";
-import type { Segment } from "../pipeline/messages.ts";
+import type { Segment } from "../pipeline/steps.ts";
 import { HostCopies, type Place } from "./host_copies.ts";
 import type { KvCache } from "./kv_cache.ts";
 import type { States } from "./states.ts";

@@ -1,7 +1,8 @@
 /** Keys and values of a stage's softmax layers, in pages: nothing that is there moves when a sequence grows. */
 import { type Backend, type CacheBlock, OutOfMemoryError } from "../backend/backend.ts";
 import { byteLength, ELEMENT_BYTES, type TensorShape } from "../backend/tensor.ts";
-import type { KvCacheType, Released, Segment } from "../pipeline/messages.ts";
+import type { KvCacheType } from "../pipeline/messages.ts";
+import type { Released, Segment } from "../pipeline/steps.ts";
 import { Pages } from "../pipeline/pages.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
 import type { Place } from "./host_copies.ts";

@@ -1,7 +1,8 @@
 /** What one stage's model consists of: its layers, embedding and head, and the caches that they share. */
 import type { CacheBlock, Norm, Ops } from "../backend/backend.ts";
 import type { Tensor, Weight } from "../backend/tensor.ts";
-import type { DecayConvention, KvCacheType, LayerRange, Quantize } from "../pipeline/messages.ts";
+import type { DecayConvention, KvCacheType, Quantize } from "../pipeline/messages.ts";
+import type { LayerRange } from "../pipeline/steps.ts";
 import type { Activations } from "./activations.ts";
 import { loadSoftmaxAttention, recordSoftmaxAttention, type SoftmaxAttention } from "./attention.ts";
 import { isSoftmaxLayer } from "./config.ts";

@@ -1,6 +1,6 @@
 /** Where linear states lie: a slot and snapshots may have one place together, until a step writes to another. */
 import type { StatePlaces } from "../backend/backend.ts";
-import type { Segment } from "../pipeline/messages.ts";
+import type { Segment } from "../pipeline/steps.ts";
 
 /** The places of one stage's linear states, of as many on each of its linear layers as there are slots and snapshots. Nothing is ever copied. */
 export class States {

@@ -1,5 +1,5 @@
 /** The tensors of a checkpoint that a model, or some layers of it, is made of (spec b). */
-import type { LayerRange } from "../pipeline/messages.ts";
+import type { LayerRange } from "../pipeline/steps.ts";
 import { isMoeLayer, isSoftmaxLayer, type ModelConfig } from "./config.ts";
 
 /** Name and shape of a tensor as the checkpoint stores it, row-major. */

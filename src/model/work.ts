@@ -1,6 +1,7 @@
 /** What a step must move and compute at the least (docs/MODEL.md g): arithmetic alone, no device. */
 import { elements } from "../backend/tensor.ts";
-import type { KvCacheType, Segment } from "../pipeline/messages.ts";
+import type { KvCacheType } from "../pipeline/messages.ts";
+import type { Segment } from "../pipeline/steps.ts";
 import { isSoftmaxLayer, type ModelConfig } from "./config.ts";
 import { cacheBytes } from "./kv_cache.ts";
 import { linearStateBytes } from "./linear_attention.ts";

@@ -1,6 +1,6 @@
-/** Every message there is: between the engine and its stages, and between the process and its engine. */
+/** What the process says to the workers that it starts, to open stages and an engine, and what it hears of them. */
 import type { MessagePort } from "node:worker_threads";
-import type { Load, Store } from "./copies.ts";
+import type { LayerRange, Segment } from "./steps.ts";
 import type {
   EngineFinish,
   GeneratedToken,
@@ -10,119 +10,6 @@ import type {
   ScoreRows,
   TokenBytes,
 } from "./requests.ts";
-
-// ---------------------------------------------------------------- steps: engine → stages → engine
-
-/** Half-open range of layers, `[start, end)`. */
-export interface LayerRange {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Consecutive rows of a step that continue one sequence. A segment that starts at position 0 starts from an empty state. */
-export interface Segment {
-  /** Where the sequence's linear state and KV live, on every stage. */
-  readonly slot: number;
-  /** Absolute position of the first row. */
-  readonly start: number;
-  readonly rows: number;
-  /**
-   * Begin with the linear states of this snapshot, which was kept at position `start`, in place of what the slot holds; and with its keys
-   * and values, if it was kept where a page ends.
-   */
-  readonly from?: number;
-  /** Keep the slot's linear states, as they are before these rows, as this snapshot. */
-  readonly before?: number;
-  /** Keep the slot's linear states, as they are after these rows, as this snapshot; and its pages, if the last one ends here. */
-  readonly keep?: number;
-}
-
-/** One pass of some tokens through all layers: prefill and decode rows alike, T rows in all. */
-export interface Step {
-  readonly id: number;
-  /** Rows in order; their counts sum to T. No slot occurs twice. */
-  readonly segments: readonly Segment[];
-  /** Rows whose logits are wanted, ascending, [R]; may be empty. */
-  readonly outputs: Uint32Array;
-  /**
-   * Makes it a chain of steps, [steps, R], on a stage that has all layers: how the device draws the token of each output, with which the
-   * sequence goes on by one row in the next of them. Then every segment has one row, which is an output.
-   */
-  readonly draws?: readonly (readonly Draw[])[];
-  /** It brings no tokens and goes on with those that the chain before it draws last, which may still be under way. */
-  readonly follows?: true;
-  /** Where it computes nothing, what it takes from the host's memory. */
-  readonly load?: Load;
-}
-
-/** Whose pages of keys and values nobody wants any more. */
-export interface Released {
-  readonly slots: readonly number[];
-  readonly snapshots: readonly number[];
-}
-
-/** Steps of a chain at most. */
-export const MOST_STEPS = 16;
-
-/** Sequences that may go on in a chain: where more decode together, a step takes so long that the host's share is small. */
-export const MOST_AHEAD = 32;
-
-/** How a device draws a token from candidates. The engine checks each one: it draws in more digits, and from whole rows where it must. */
-export interface Draw {
-  /** Above 0. */
-  readonly temperature: number;
-  /** Likeliest tokens kept, at least 1; 1 is greedy. */
-  readonly topK: number;
-  readonly topP: number;
-  readonly minP: number;
-  /** In (0, 1], what falls on the token. */
-  readonly u: number;
-}
-
-/** The likeliest tokens of R rows, by falling logit (ties to the lower id); of a chain, R of each step. */
-export interface Candidates {
-  /** K, the candidates of each row. */
-  readonly perRow: number;
-  /** [R, K] token ids. */
-  readonly ids: Uint32Array;
-  /** [R, K] */
-  readonly logits: Float32Array;
-  /** [R] ln Σ exp(logit) over the whole vocabulary. */
-  readonly logSumExp: Float32Array;
-  /** [steps, R] tokens that the device drew and, but for those of the last step, went on with. */
-  readonly drawn?: Uint32Array;
-  /** Milliseconds that the stages' devices worked on the step, where they measure them. */
-  readonly gpuMillis?: number;
-}
-
-/** What a stage receives: from the engine (`tokens`) or from the stage before (`hidden`). Others pass through to the last stage. */
-export type ToStage =
-  | { readonly type: "tokens"; readonly step: Step; readonly tokens: Uint32Array }
-  | { readonly type: "hidden"; readonly step: Step; readonly hidden: Float32Array; readonly gpuMillis?: number }
-  /** Ends at the last stage. */
-  | { readonly type: "release"; readonly released: Released }
-  /** Copies to the host's memory. */
-  | { readonly type: "store"; readonly id: number; readonly store: Store }
-  /** Asks for the whole logits of the step that ran last, while no other has begun. */
-  | { readonly type: "logits"; readonly id: number }
-  | StepFailure;
-
-/** What the engine hears from the last stage. A `failed` of any stage travels on to the end. */
-export type FromStage =
-  | { readonly type: "candidates"; readonly id: number; readonly candidates: Candidates }
-  /** logits: [R, V] */
-  | { readonly type: "logits"; readonly id: number; readonly logits: Float32Array }
-  /** All stages did. */
-  | { readonly type: "stored"; readonly id: number }
-  | StepFailure;
-
-export interface StepFailure {
-  readonly type: "failed";
-  readonly id: number;
-  readonly reason: string;
-  /** Where it failed for want of pages: how many the stage has, and will have. */
-  readonly pages?: number;
-}
 
 // ---------------------------------------------------------------- opening a stage
 

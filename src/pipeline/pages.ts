@@ -1,5 +1,5 @@
 /** Which pages of a cache hold the positions of which slot, and which are kept for later: as stages have them, and the engine counts them. */
-import type { Released, Segment } from "./messages.ts";
+import type { Released, Segment } from "./steps.ts";
 
 /** Pages by number, each free or in use: by slots, by what is kept, or by several of them that have the same beginning. */
 export class Pages {

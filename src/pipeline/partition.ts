@@ -1,5 +1,5 @@
 /** How a model's layers are divided among stages. */
-import type { LayerRange } from "./messages.ts";
+import type { LayerRange } from "./steps.ts";
 
 /**
  * One range a stage, in order, whose sizes differ by one layer at most; the larger come first, since the last stage has

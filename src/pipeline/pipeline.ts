@@ -1,7 +1,7 @@
 /** The stages as the engine sees them: a step goes in at the first, its candidates come out of the last. */
 import type { Store } from "./copies.ts";
 import type { Link } from "./link.ts";
-import type { Candidates, FromStage, Released, Step, StepFailure, ToStage } from "./messages.ts";
+import type { Candidates, FromStage, Released, Step, StepFailure, ToStage } from "./steps.ts";
 
 /** A step that a stage could not run. */
 export class StepError extends Error {

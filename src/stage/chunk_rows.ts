@@ -1,7 +1,8 @@
 /** How many rows a prefill step had best have on a device: one layer of the model, with random weights, in steps of several sizes. */
 import { median, type Timing } from "../backend/webgpu/tuning.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { GpuProvider, Quantize, Step } from "../pipeline/messages.ts";
+import type { GpuProvider, Quantize } from "../pipeline/messages.ts";
+import type { Step } from "../pipeline/steps.ts";
 import { openRandomModel } from "./random.ts";
 
 /** Rows to choose among, ascending. Fewer leave experts idle, more take half a gigabyte of memory each time. */

@@ -10,14 +10,8 @@ import { type StateBytes, stateBytes } from "../model/state_bytes.ts";
 import { heldBytes, heldType, isStoredAs } from "../model/quantization_policy.ts";
 import { withRopeScaling } from "../model/rope.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
-import {
-  type KvCacheType,
-  type LayerRange,
-  MOST_AHEAD,
-  type PrefixCacheOptions,
-  type Quantize,
-  type StageOptions,
-} from "../pipeline/messages.ts";
+import type { KvCacheType, PrefixCacheOptions, Quantize, StageOptions } from "../pipeline/messages.ts";
+import { type LayerRange, MOST_AHEAD } from "../pipeline/steps.ts";
 
 /** Bytes that some layers take on a device. What a backend needs besides for its plans is not among them. */
 export interface StageSize extends StateBytes {

@@ -3,16 +3,8 @@ import { DeviceLostError } from "../backend/backend.ts";
 import { OutOfPagesError } from "../model/kv_cache.ts";
 import type { Store } from "../pipeline/copies.ts";
 import type { Link } from "../pipeline/link.ts";
-import type {
-  Candidates,
-  FromStage,
-  Released,
-  StageEvent,
-  StageInfo,
-  StageOptions,
-  Step,
-  ToStage,
-} from "../pipeline/messages.ts";
+import type { StageEvent, StageInfo, StageOptions } from "../pipeline/messages.ts";
+import type { Candidates, FromStage, Released, Step, ToStage } from "../pipeline/steps.ts";
 
 /** A model's layers `[start, end)` with their state. Whatever a method resolves to owns its buffers: they travel on. */
 export interface StageModel {

@@ -1,6 +1,6 @@
 /** Cases of drawing from candidates, and of going on with what was drawn. */
 import type { StepInput } from "../../src/backend/backend.ts";
-import type { Draw } from "../../src/pipeline/messages.ts";
+import type { Draw } from "../../src/pipeline/steps.ts";
 import { withPlaces } from "./attention_cases.ts";
 import type { OpCase } from "./op_case.ts";
 

@@ -1,7 +1,7 @@
 /** What the reference computes for one row: norms, rotation, scores, the choice of experts and of a token. */
 import type { Heads, Norm, Router } from "../../src/backend/backend.ts";
 import type { Tensor } from "../../src/backend/tensor.ts";
-import type { Draw } from "../../src/pipeline/messages.ts";
+import type { Draw } from "../../src/pipeline/steps.ts";
 import { data, last, rowOf } from "./reference_tensor.ts";
 
 /** The nearest float16, the largest finite ones at most. */

@@ -2,7 +2,8 @@
 import { strict as assert } from "node:assert";
 import { MessageChannel, Worker } from "node:worker_threads";
 import { serveEngine, type StartStage } from "../../src/engine/host.ts";
-import type { FromEngine, StageEvent, Step } from "../../src/pipeline/messages.ts";
+import type { FromEngine, StageEvent } from "../../src/pipeline/messages.ts";
+import type { Step } from "../../src/pipeline/steps.ts";
 import { serveStage } from "../../src/stage/stage.ts";
 import { FakeStage, STAGE_INFO, STAGE_OPTIONS } from "../stage/fake_stage.ts";
 import { request } from "./local_engine.ts";

@@ -5,7 +5,7 @@ import { Lookahead, type Predictable } from "../../src/engine/lookahead.ts";
 import { Scheduler } from "../../src/engine/scheduler.ts";
 import { Sequence } from "../../src/engine/sequence.ts";
 import type { StepOutputs } from "../../src/engine/step_outputs.ts";
-import type { Draw, Step } from "../../src/pipeline/messages.ts";
+import type { Draw, Step } from "../../src/pipeline/steps.ts";
 import { expectedTokens } from "../stage/fake_stage.ts";
 import { GREEDY, LocalEngine, request } from "./local_engine.ts";
 

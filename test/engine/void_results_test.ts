@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import type { Batch } from "../../src/engine/batch.ts";
 import { Sequence } from "../../src/engine/sequence.ts";
 import { VoidResults } from "../../src/engine/void_results.ts";
-import type { Segment } from "../../src/pipeline/messages.ts";
+import type { Segment } from "../../src/pipeline/steps.ts";
 
 /** A step of a row of each sequence, which begin from and keep snapshots. */
 function batch(...parts: readonly (readonly [Sequence, Pick<Segment, "from" | "keep">])[]): Batch {

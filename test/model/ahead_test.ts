@@ -1,6 +1,6 @@
 /** Steps that a device goes through by itself give what the same steps give one by one, to the bit, and can be taken back. */
 import { strict as assert } from "node:assert";
-import type { Candidates, Draw } from "../../src/pipeline/messages.ts";
+import type { Candidates, Draw } from "../../src/pipeline/steps.ts";
 import { testOnBackends } from "../backend/backends.ts";
 import { Stages } from "./stages.ts";
 import { openTiny } from "./tiny.ts";

@@ -1,7 +1,7 @@
 /** States and pages that went to the host's memory and came back: the same bytes, in other places, and what cannot be done said so. */
 import { strict as assert } from "node:assert";
 import type { Backend, Read } from "../../src/backend/backend.ts";
-import type { Segment } from "../../src/pipeline/messages.ts";
+import type { Segment } from "../../src/pipeline/steps.ts";
 import { HostCopies } from "../../src/model/host_copies.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { testOnBackends } from "../backend/backends.ts";

@@ -1,7 +1,7 @@
 /** Linear states kept and begun from again give what they would have without an interruption, to the bit. */
 import { strict as assert } from "node:assert";
 import type { StageModel } from "../../src/stage/stage.ts";
-import type { Candidates, Segment } from "../../src/pipeline/messages.ts";
+import type { Candidates, Segment } from "../../src/pipeline/steps.ts";
 import type { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { testOnBackends } from "../backend/backends.ts";
 import { joinStages } from "../pipeline/joined_stages.ts";

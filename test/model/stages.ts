@@ -3,14 +3,8 @@ import type { Backend } from "../../src/backend/backend.ts";
 import { openCheckpoint } from "../../src/formats/safetensors.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { Model } from "../../src/model/model.ts";
-import type {
-  Candidates,
-  DecayConvention,
-  KvCacheType,
-  LayerRange,
-  Quantize,
-  Step,
-} from "../../src/pipeline/messages.ts";
+import type { DecayConvention, KvCacheType, Quantize } from "../../src/pipeline/messages.ts";
+import type { Candidates, LayerRange, Step } from "../../src/pipeline/steps.ts";
 
 export interface StagesOptions {
   readonly layers?: readonly LayerRange[];

@@ -1,7 +1,7 @@
 /** Stages in this thread, joined into a pipeline by links of either kind. */
 import { MessageChannel } from "node:worker_threads";
 import { type Link, localLinks, portLink } from "../../src/pipeline/link.ts";
-import type { FromStage, ToStage } from "../../src/pipeline/messages.ts";
+import type { FromStage, ToStage } from "../../src/pipeline/steps.ts";
 import { partition } from "../../src/pipeline/partition.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import { serveStage, type StageModel } from "../../src/stage/stage.ts";

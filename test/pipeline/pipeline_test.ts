@@ -1,7 +1,7 @@
 /** A pipeline gives the same whatever its stages and links, never holds more steps than stages, and says how it ended. */
 import { strict as assert } from "node:assert";
 import type { Link } from "../../src/pipeline/link.ts";
-import type { Candidates, FromStage, Step, ToStage } from "../../src/pipeline/messages.ts";
+import type { Candidates, FromStage, Step, ToStage } from "../../src/pipeline/steps.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import type { StageModel } from "../../src/stage/stage.ts";
 import { expectedLogits, VOCABULARY } from "../stage/fake_stage.ts";

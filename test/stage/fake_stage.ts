@@ -3,15 +3,8 @@ import { DeviceLostError, rest } from "../../src/backend/backend.ts";
 import { drawIndex } from "../../src/backend/wasm/draw.ts";
 import { OutOfPagesError } from "../../src/model/kv_cache.ts";
 import type { Load, Store } from "../../src/pipeline/copies.ts";
-import type {
-  Candidates,
-  Draw,
-  Released,
-  Segment,
-  StageInfo,
-  StageOptions,
-  Step,
-} from "../../src/pipeline/messages.ts";
+import type { StageInfo, StageOptions } from "../../src/pipeline/messages.ts";
+import type { Candidates, Draw, Released, Segment, Step } from "../../src/pipeline/steps.ts";
 import { Pages } from "../../src/pipeline/pages.ts";
 import { type OpenStageModel, type StageModel } from "../../src/stage/stage.ts";
 

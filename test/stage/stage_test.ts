@@ -2,7 +2,8 @@
 import { strict as assert } from "node:assert";
 import { DeviceLostError } from "../../src/backend/backend.ts";
 import { localLinks } from "../../src/pipeline/link.ts";
-import type { FromStage, StageEvent, ToStage } from "../../src/pipeline/messages.ts";
+import type { StageEvent } from "../../src/pipeline/messages.ts";
+import type { FromStage, ToStage } from "../../src/pipeline/steps.ts";
 import { serveStage, type StageModel } from "../../src/stage/stage.ts";
 import { FakeStage, openFake, STAGE_OPTIONS } from "./fake_stage.ts";
 

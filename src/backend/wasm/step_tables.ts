@@ -1,7 +1,7 @@
 /** What changes from step to step, where the kernels of one plan read it. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
-import type { Draw } from "../../pipeline/messages.ts";
+import type { Draw } from "../../pipeline/steps.ts";
 import { type Capacity, placesOf, type StepInput } from "../backend.ts";
 import type { Counts } from "./call.ts";
 

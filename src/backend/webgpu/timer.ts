@@ -1,5 +1,5 @@
 /** Times compute passes on the device's own clock. */
-import { MOST_STEPS } from "../../pipeline/messages.ts";
+import { MOST_STEPS } from "../../pipeline/steps.ts";
 import type { Device } from "./device.ts";
 import type { Memory } from "./memory.ts";
 import type { Source } from "./readback.ts";
