@@ -38,6 +38,7 @@ export class Model implements Disposable {
   readonly #plans = new Map<string, Plan>();
   #plannedBlocks = 0;
   #outputs = 0;
+  #loaded = false; // whether the last step was
   #begun: Promise<unknown> = Promise.resolve(); // the last step that was asked for
   #last: Begun | null = null;
 
@@ -94,9 +95,9 @@ export class Model implements Disposable {
     this.release({ slots: [0], snapshots: [] });
   }
 
-  /** Milliseconds that the device worked on the last step; null unless it was opened to measure them. */
+  /** Milliseconds that the device worked on the last step; null if that was loaded, or unless it was opened to measure them. */
   get gpuMillis(): number | null {
-    return this.#backend.gpuMillis;
+    return this.#loaded ? null : this.#backend.gpuMillis;
   }
 
   /** Bytes of the linear states of all slots, and of snapshots. */
@@ -114,6 +115,7 @@ export class Model implements Disposable {
    * Returns hidden rows [T, H], or on the last stage the candidates of the step's R output rows, or of those of all steps of a chain.
    */
   async forward(step: Step, rows: Uint32Array | Float32Array): Promise<Float32Array | Candidates> {
+    this.#loaded = step.load !== undefined;
     if (step.load) return await this.#load(step.segments[0]!, step.load);
     const begun = this.#begun.then(() => this.#begin(step, rows));
     this.#begun = begun.catch(() => {});

@@ -39,7 +39,9 @@ testOnBackends("layers go on from pages in f16 and states that were loaded", asy
   const { folder } = await openTiny("base");
   const { hidden } = await loadConfig(folder);
   const layers = [{ start: 1, end: 3 }]; // a linear one and a softmax one
-  using stages = await Stages.open(folder, open, { layers, slots: 2, snapshots: 2, context: 1024, kvCache: "f16" });
+  /** As if the device said how long it worked. */
+  const timed = async () => Object.defineProperty(await open(), "gpuMillis", { value: 5 });
+  using stages = await Stages.open(folder, timed, { layers, slots: 2, snapshots: 2, context: 1024, kvCache: "f16" });
   const model = stages.models[0]!;
   /** Bits of the last row. */
   const run = async (segment: Segment, seed: number) => {
@@ -63,7 +65,9 @@ testOnBackends("layers go on from pages in f16 and states that were loaded", asy
   assert.notEqual(await run(next, 1), expected);
   await load({ slot: 1, start: 0, rows: PAGE }, [3], null);
   await load({ slot: 1, start: PAGE, rows: PAGE, keep: 0 }, [0], 2);
+  assert.equal(model.gpuMillis, null, "nothing was computed");
   assert.equal(await run(next, 1), expected);
+  assert.equal(model.gpuMillis, 5);
   assert.equal(await run({ ...next, slot: 0, from: 0 }, 1), expected, "it was kept as a snapshot, too");
   await assert.rejects(
     model.store({ snapshot: 0, pages: [[2, 0]], state: null }),
