@@ -1,0 +1,67 @@
+/** What may be said of a model that is to be opened. */
+import { fileURLToPath } from "node:url";
+import type {
+  BackendName,
+  DecayConvention,
+  GpuProvider,
+  KvCacheType,
+  Quantize,
+  StepReport,
+} from "../pipeline/messages.ts";
+import type { TokenBytes } from "../pipeline/requests.ts";
+
+/** What to open and how; everything has a default. */
+export interface LoadOptions {
+  /** Directory of a checkpoint; the embedded ring-nano if left out. */
+  readonly model?: string;
+  /** `auto` takes a hardware GPU if there is one, else WASM. */
+  readonly backend?: BackendName | "auto";
+  /** Where WebGPU comes from, for all stages or for each; Deno's own by default. */
+  readonly gpu?: GpuProvider | readonly GpuProvider[];
+  /** Workers that share the layers; by default 1, or as many as there are GPUs. */
+  readonly stages?: number;
+  /** Their layers, `0-9,10-19`, instead of equal shares. */
+  readonly layers?: string;
+  /** Threads of each stage that computes on the CPU; by default the processors, shared out to the stages, but no more than 16. */
+  readonly threads?: number;
+  /** Positions that a sequence may have; the model's own, up to 131,072, by default. Memory is taken as sequences grow. */
+  readonly maxContext?: number;
+  /** Sequences in flight; others wait. 1 by default. */
+  readonly maxSequences?: number;
+  /** Bytes of the device's memory for what prompts begin with, states, keys and values, so that they are not computed again; 0, none, by default. */
+  readonly prefixCache?: number;
+  /** Bytes of the computer's memory behind that; by default four times as many where the device is a GPU with its own, else none. */
+  readonly hostCache?: number;
+  /** Give each answer the bits that it has alone, whoever else is answered at the same time: at most 8 sequences then decode in one step. */
+  readonly deterministic?: boolean;
+  /** Requests that may wait for others; one beyond them fails with an EngineBusyError. No bound by default. */
+  readonly maxWaiting?: number;
+  /** How matrices are held on the device; as in the checkpoint by default. */
+  readonly quantize?: Quantize;
+  /** In what keys and values are kept; f32, the exact one, by default. */
+  readonly kvCache?: KvCacheType;
+  readonly decay?: DecayConvention;
+  /** `yarn:4` stretches the context by 4. */
+  readonly ropeScaling?: string;
+  /** Where measurements of devices are remembered; `ringlet/devices.json` in the user's cache by default. */
+  readonly deviceFile?: string;
+  /** Hears how far the weights are. */
+  readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  /** Ends the loading. */
+  readonly signal?: AbortSignal;
+}
+
+/** How to open an engine by itself. */
+export interface EngineSettings extends LoadOptions {
+  /** Weights by chance; `model` may then be a config.json by itself. */
+  readonly randomWeights?: boolean;
+  /** Rows of one prefill step; what suits the device by default. */
+  readonly chunkRows?: number;
+  /** Hears every step, and what it took. */
+  readonly onStep?: (report: StepReport) => void;
+  /** The bytes of the tokens, without which no request can have a grammar. */
+  readonly tokens?: TokenBytes | null;
+}
+
+/** The model that comes with Ringlet. */
+export const EMBEDDED_MODEL: string = fileURLToPath(new URL("../../models/ring-nano", import.meta.url));
