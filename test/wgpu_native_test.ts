@@ -53,6 +53,8 @@ testOnNative("a stage on each of two GPUs gives the golden continuations", async
   await using engine = await openEngine({ gpu, backend: "webgpu", deviceFile: DEVICE_FILE });
   assert.equal(engine.info.stages.length, 2);
   await checkGolden(engine, 2);
+  const lacking = openEngine({ gpu: ["deno", "wgpu-native:99"], backend: "webgpu", deviceFile: DEVICE_FILE });
+  await assert.rejects(lacking, /Cannot open wgpu-native:99/);
 });
 
 Deno.test("there is one GPU for all stages, or one for each", async () => {

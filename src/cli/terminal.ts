@@ -40,6 +40,6 @@ function writeAll(stream: typeof Deno.stdout | typeof Deno.stderr, text: string)
 
 /** A model's text without control characters that could steer a terminal; tabs and line ends stay. */
 export function harmless(text: string): string {
-  // deno-lint-ignore no-control-regex
+  // deno-lint-ignore no-control-regex -- these are what is to go
   return text.replace(/[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f]/g, "");
 }

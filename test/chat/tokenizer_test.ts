@@ -9,7 +9,7 @@ const tokenizer = await Tokenizer.fromFile(PATH);
 const utf8 = new TextEncoder();
 
 /** A copy of ring-nano's tokenizer.json for `change` to spoil. */
-// deno-lint-ignore no-explicit-any
+// deno-lint-ignore no-explicit-any -- a file that is being spoiled has no type
 async function changed(change: (json: any) => void): Promise<unknown> {
   const json = JSON.parse(await Deno.readTextFile(PATH));
   change(json);
@@ -115,7 +115,7 @@ Deno.test("fromFile() says that a file is not JSON, or missing", async () => {
   await assert.rejects(Tokenizer.fromFile(path), Deno.errors.NotFound);
 });
 
-// deno-lint-ignore no-explicit-any
+// deno-lint-ignore no-explicit-any -- a file that is being spoiled has no type
 const MALFORMED: readonly (readonly [what: string, change: (json: any) => unknown, message: string])[] = [
   ["an array", () => [], "it must be an object: it is an array"],
   ["null", () => null, "it must be an object: it is null"],
@@ -237,7 +237,7 @@ Deno.test("fromJson() gives a tokenizer or one sentence, whatever is in the file
 });
 
 /** Puts `value` somewhere into `json`, going down by the numbers of `path`. */
-// deno-lint-ignore no-explicit-any
+// deno-lint-ignore no-explicit-any -- a file that is being spoiled has no type
 function spoil(json: any, path: Iterator<number>, value: unknown): void {
   const keys = Object.keys(json);
   const key = keys[path.next().value % keys.length];

@@ -68,8 +68,8 @@ export class Kernel<B extends string = string, P extends string = string> {
     this.#bindings = parseBindings(text);
     this.#params = parseParams(text);
     // Explicit, as the layout "auto" drops bindings that one variant does not use.
-    this.#layouts = [layoutOf(gpu, this.#bindings)];
-    if (ahead > 0) this.#layouts = [...this.#layouts, layoutOf(gpu, aheadBindings(ahead))];
+    const groups = ahead > 0 ? [this.#bindings, aheadBindings(ahead)] : [this.#bindings];
+    this.#layouts = groups.map((bindings) => layoutOf(gpu, bindings));
     const layout = gpu.createPipelineLayout({ bindGroupLayouts: [...this.#layouts] });
     const module = gpu.createShaderModule({ label: name, code: text });
     this.#pipeline = gpu.createComputePipeline({ label: name, layout, compute: { module, entryPoint: "main" } });
