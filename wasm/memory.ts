@@ -27,6 +27,7 @@ const MAX_PAGES = 65536;
 /** All that a 32-bit memory can address: 4 GiB. */
 export const MAX_BYTES = MAX_PAGES * PAGE;
 const ALIGN = 16; // one SIMD register
+const INITIAL_PAGES = 32; // -sINITIAL_MEMORY of build.ts
 
 /** What every module built by `wasm/build.ts` exports besides its kernels. */
 export interface ModuleExports {
@@ -52,25 +53,38 @@ export function join<X extends ModuleExports>({ module, memory, stackTop }: Shar
   return exports;
 }
 
+/** A memory has no room for so many bytes more: it ends, or the computer gives it no more. */
+export class MemoryFullError extends RangeError {
+  override readonly name = "MemoryFullError";
+
+  constructor(readonly bytes: number, why: string) {
+    super(`Cannot allocate ${bytes} bytes: ${why}`);
+  }
+}
+
 /** Linear memory of one module. Allocations live as long as the arena; `mark` and `release` free in stack order. */
 export class Memory<X extends ModuleExports> {
   readonly kernels: X;
   readonly #module: WebAssembly.Module;
   readonly #memory: WebAssembly.Memory;
   #top: number;
+  #used: number; // the highest top so far: all behind it is zero
 
-  private constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, kernels: X) {
+  private constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, readonly maxBytes: number, kernels: X) {
     this.#module = module;
     this.#memory = memory;
     this.kernels = kernels;
-    this.#top = Number(kernels.__heap_base.value);
+    this.#top = this.#used = Number(kernels.__heap_base.value);
   }
 
-  /** Instantiates the module at `url`; `shared` is as it was built. */
-  static async load<X extends ModuleExports>(url: URL, shared = false): Promise<Memory<X>> {
-    const memory = new WebAssembly.Memory({ initial: 32, maximum: MAX_PAGES, shared });
+  /**
+   * Instantiates the module at `url` in a memory of at most `maxBytes`; `shared` is as it was built.
+   * @throws {MemoryFullError} if the process may not have so much address space
+   */
+  static async load<X extends ModuleExports>(url: URL, shared = false, maxBytes = MAX_BYTES): Promise<Memory<X>> {
+    const memory = reserved({ initial: INITIAL_PAGES, maximum: Math.floor(maxBytes / PAGE), shared });
     const { module, instance } = await WebAssembly.instantiateStreaming(fetch(url), { env: { memory } });
-    return new Memory(module, memory, instance.exports as unknown as X);
+    return new Memory(module, memory, maxBytes, instance.exports as unknown as X);
   }
 
   /** For one more thread, with a stack that is allocated here. Only of a shared memory. */
@@ -84,18 +98,29 @@ export class Memory<X extends ModuleExports> {
     return this.#top;
   }
 
-  /** `count` zeroed elements. Throws RangeError when the 4 GiB of a 32-bit memory are used up. */
+  /** `count` zeroed elements. Throws MemoryFullError when the memory is used up, or cannot grow. */
   alloc<E extends Elem>(elem: E, count: number): Ptr<E> {
     const start = Math.ceil(this.#top / ALIGN) * ALIGN;
     const end = start + count * VIEWS[elem].BYTES_PER_ELEMENT;
-    const missing = Math.ceil(end / PAGE) - this.#memory.buffer.byteLength / PAGE;
-    if (end > MAX_BYTES) {
-      throw new RangeError(`Cannot allocate ${end - start} bytes as a WASM memory ends at 4 GiB`);
-    }
-    if (missing > 0) this.#memory.grow(missing);
+    this.#growTo(end, end - start);
     this.#top = end;
-    new Uint8Array(this.#memory.buffer, start, end - start).fill(0);
+    // Memory that was never used is zero, and takes none of the computer's until it is.
+    new Uint8Array(this.#memory.buffer, start, Math.max(0, Math.min(end, this.#used) - start)).fill(0);
+    this.#used = Math.max(this.#used, end);
     return start as Ptr<E>;
+  }
+
+  #growTo(end: number, bytes: number): void {
+    if (end > this.maxBytes) {
+      throw new MemoryFullError(bytes, `a WASM memory ends at ${this.maxBytes}`);
+    }
+    const missing = Math.ceil(end / PAGE) - this.#memory.buffer.byteLength / PAGE;
+    if (missing <= 0) return;
+    try {
+      this.#memory.grow(missing);
+    } catch {
+      throw new MemoryFullError(bytes, "the computer gives a WASM memory no more");
+    }
   }
 
   /** A copy of `values` in linear memory. */
@@ -119,5 +144,14 @@ export class Memory<X extends ModuleExports> {
   /** Frees everything allocated since `mark`. */
   release(mark: number): void {
     this.#top = mark;
+  }
+}
+
+function reserved(limits: WebAssembly.MemoryDescriptor): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory(limits);
+  } catch {
+    const why = "the process may not have the address space of a WASM memory, some 10 GB; raise its limit (ulimit -v)";
+    throw new MemoryFullError(PAGE * limits.initial, why);
   }
 }

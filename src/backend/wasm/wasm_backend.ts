@@ -2,7 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import { fastestUrl } from "../../../wasm/kernels_module.ts";
-import { MAX_BYTES, Memory, type Ptr } from "../../../wasm/memory.ts";
+import { MAX_BYTES, Memory, MemoryFullError, type Ptr } from "../../../wasm/memory.ts";
 import {
   type Backend,
   type Capacity,
@@ -37,8 +37,9 @@ import { Threads, type ThreadsPlan } from "./threads.ts";
 /** Tensors begin at multiples of so many bytes. */
 const ALIGN = 16;
 
-/** Bytes that tensors which are made while steps run leave for the tables of plans. */
-const RESERVE = 2 ** 26;
+/** Of a memory of so many bytes, those that tensors may take; the others are for stacks, scratch and the tables of plans. */
+export const tensorBytes = (memoryBytes: number = MAX_BYTES): number =>
+  memoryBytes - Math.max(2 ** 23, memoryBytes / 32);
 
 class WasmPlan implements Plan {
   constructor(
@@ -53,10 +54,10 @@ class WasmPlan implements Plan {
 /** One linear memory with all tensors, at most 4 GiB, and one thread or several that share the work. */
 export class WasmBackend implements Backend {
   readonly device: string;
-  readonly maxBytes = MAX_BYTES;
+  readonly maxBytes: number;
   readonly onHost = true;
   readonly gpuMillis = null;
-  readonly pieceBytes = MAX_BYTES;
+  readonly pieceBytes: number;
   readonly #memory: Memory<KernelsExports>;
   readonly #shared: Shared;
   readonly #threads: Threads;
@@ -73,15 +74,20 @@ export class WasmBackend implements Backend {
     leastWork: number = LEAST_WORK,
   ) {
     this.#memory = memory;
+    this.maxBytes = this.pieceBytes = tensorBytes(memory.maxBytes);
     this.#threads = new Threads(memory, kernels, ports, leastWork);
     const { count } = this.#threads;
     this.#shared = { bindings: new Bindings(memory), scratch: new Scratch(memory, count) };
     this.device = count === 1 ? "CPU (WASM SIMD)" : `CPU (WASM SIMD, ${count} threads)`;
   }
 
-  /** `ports` lead to the threads that work besides this one. */
-  static async open(ports: readonly MessagePort[] = [], leastWork: number = LEAST_WORK): Promise<WasmBackend> {
-    const memory = await Memory.load<KernelsExports>(fastestUrl, true);
+  /** `ports` lead to the threads that work besides this one; its memory ends at `memoryBytes`. */
+  static async open(
+    ports: readonly MessagePort[] = [],
+    leastWork: number = LEAST_WORK,
+    memoryBytes: number = MAX_BYTES,
+  ): Promise<WasmBackend> {
+    const memory = await Memory.load<KernelsExports>(fastestUrl, true, memoryBytes);
     return new WasmBackend(memory, memory.kernels, ports, leastWork);
   }
 
@@ -120,7 +126,9 @@ export class WasmBackend implements Backend {
   }
 
   #checkReserve(label: string, bytes: number): void {
-    if (this.#memory.mark() + RESERVE > MAX_BYTES) throw new OutOfMemoryError(label, bytes, this.device, this.#bytes);
+    if (this.#memory.mark() > tensorBytes(this.#memory.maxBytes)) {
+      throw new OutOfMemoryError(label, bytes, this.device, this.#bytes);
+    }
   }
 
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
@@ -142,10 +150,15 @@ export class WasmBackend implements Backend {
   }
 
   record(capacity: Capacity, build: (ops: Ops) => void): Plan {
-    const step = new StepTables(this.#memory, capacity);
-    const recording = new Recording(this.#shared, capacity, step);
-    build(new Recorder(recording, this.#memory));
-    return new WasmPlan(capacity, this.#threads.plan(recording.calls, recording.own), step, recording.states);
+    try {
+      const step = new StepTables(this.#memory, capacity);
+      const recording = new Recording(this.#shared, capacity, step);
+      build(new Recorder(recording, this.#memory));
+      return new WasmPlan(capacity, this.#threads.plan(recording.calls, recording.own), step, recording.states);
+    } catch (error) {
+      if (!(error instanceof MemoryFullError)) throw error;
+      throw new OutOfMemoryError(`a plan for ${capacity.rows} rows`, error.bytes, this.device, this.#bytes);
+    }
   }
 
   async run(plan: Plan, input: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]> {
