@@ -4,7 +4,8 @@ import { ChatTemplate } from "./chat/template.ts";
 import { tokenBytes } from "./chat/token_bytes.ts";
 import { Tokenizer } from "./chat/tokenizer.ts";
 import { EngineClient } from "./engine/client.ts";
-import { engineOptions } from "./load/engine_options.ts";
+import { engineOptions, sharedOptions } from "./load/engine_options.ts";
+import { type ModelSplit, wasmSplit } from "./load/split.ts";
 import { EMBEDDED_MODEL, type EngineSettings, type LoadOptions } from "./load/options.ts";
 import { stageConfig } from "./stage/open.ts";
 import { type ModelWork, modelWork as workOf } from "./stage/work.ts";
@@ -17,6 +18,7 @@ export { EngineClient } from "./engine/client.ts";
 export { EngineBusyError, EngineError, TooLongError } from "./engine/engine_error.ts";
 export { chunkRows, type DeviceChoices, deviceChoices, measureDevice } from "./load/devices.ts";
 export { EMBEDDED_MODEL, type EngineSettings, type LoadOptions } from "./load/options.ts";
+export type { ModelSplit } from "./load/split.ts";
 export type {
   DecayConvention,
   EngineInfo,
@@ -38,7 +40,8 @@ export {
   listDevices,
   plannedGpuInstallation,
 } from "./stage/devices.ts";
-export { type ModelSize, modelSize, type SizeOptions } from "./stage/size.ts";
+export { type ModelSize, modelSize, type SizeOptions } from "./stage/model_size.ts";
+export type { StageShare } from "./stage/split.ts";
 export type { Measurement } from "./stage/tuning.ts";
 export type { ModelWork, StepShape, StepWork } from "./stage/work.ts";
 
@@ -76,6 +79,16 @@ export async function modelWork(settings: EngineSettings): Promise<ModelWork> {
   const { model = EMBEDDED_MODEL, ropeScaling = null, randomWeights = false } = settings;
   const { quantize = "none", kvCache = "f32" } = settings;
   return await workOf({ model, ropeScaling, randomWeights, quantize, kvCache });
+}
+
+/**
+ * How a model would be held on the CPU.
+ * @throws {RangeError} if a layer by itself is too large
+ */
+export async function modelSplit(settings: EngineSettings): Promise<ModelSplit> {
+  const { model = EMBEDDED_MODEL, ropeScaling = null } = settings;
+  const config = await stageConfig({ model, ropeScaling });
+  return await wasmSplit(settings, config, await sharedOptions({ ...settings, backend: "wasm" }, config));
 }
 
 /** Null where the folder has none: its token ids can still be scored. */

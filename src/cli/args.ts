@@ -90,7 +90,10 @@ export function modelCommand(name: string) {
         .argParser(gpuProviders).default(["deno"] as readonly GpuProvider[], "deno").helpGroup("Model:"),
     )
     .addOption(
-      new Option("--stages <n>", "workers that share the layers").argParser(integer(1)).conflicts("layers")
+      new Option(
+        "--stages <n>",
+        "workers that share the layers (default: 1, or as many WASM memories as the model needs)",
+      ).argParser(integer(1)).conflicts("layers")
         .helpGroup("Model:"),
     )
     .addOption(
@@ -98,7 +101,7 @@ export function modelCommand(name: string) {
         .argParser(matching(/^\d+-\d+(,\d+-\d+)*$/, "ranges like 0-9,10-19")).helpGroup("Model:"),
     )
     .addOption(
-      new Option("--threads <n>", "threads of a WASM stage (default: the processors, shared out, up to 16)")
+      new Option("--threads <n>", "threads of a WASM stage (default: the processors, up to 16)")
         .argParser(integer(1)).helpGroup("Model:"),
     )
     .addOption(

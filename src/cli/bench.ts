@@ -8,6 +8,7 @@ import type { Engine, Host } from "./host.ts";
 import { interruptible } from "./interrupt.ts";
 import { peakMemory } from "./peak_memory.ts";
 import { bytes, withProgress } from "./progress.ts";
+import { tellSplit } from "./split.ts";
 
 const help = `
 Prints for every prompt length and batch what a prompt (prefill) and a step of all sequences (decode) take: the median of
@@ -75,11 +76,12 @@ async function bench(host: Host, flags: ChunkedFlags, signal: AbortSignal): Prom
   const ceilings = await host.measureDevice(options);
   const work = await host.modelWork(options);
   const log = new StepLog();
+  const onSplit = tellSplit(host.terminal);
   const begun = performance.now();
   await using engine = await withProgress(
     host.terminal,
     "Loading",
-    (onProgress) => host.openEngine({ ...options, onProgress, onStep: log.hear }),
+    (onProgress) => host.openEngine({ ...options, onProgress, onSplit, onStep: log.hear }),
   );
   const openMillis = performance.now() - begun;
   const results: Result[] = [];

@@ -1,15 +1,26 @@
 /** `ringlet devices`: what could run a model, and whether one fits. */
 import { basename } from "node:path";
-import type { DeviceChoices, DeviceInfo, KernelChoice, KvCacheType, Measurement, ModelSize } from "../mod.ts";
+import type {
+  DeviceChoices,
+  DeviceInfo,
+  EngineSettings,
+  KernelChoice,
+  KvCacheType,
+  Measurement,
+  ModelSize,
+  ModelSplit,
+} from "../mod.ts";
 import { Option } from "@commander-js/extra-typings";
 import { given, maxSequences, modelCommand, toLoadOptions } from "./args.ts";
 import type { Host } from "./host.ts";
 import { installWgpuNative } from "./install.ts";
 import { bytes } from "./progress.ts";
+import { describeSplit } from "./split.ts";
 
 const help = `
 Examples:
   ringlet devices --model /models/Ring-mini-linear-2.0 --max-context 32768 --max-sequences 4
+  ringlet devices --config bench/ring-mini-linear-2.0.json --quantize q4
   ringlet devices --install wgpu-native        then --gpu wgpu-native, or --gpu wgpu-native:1 for the second adapter`;
 
 /** Names of limits that decide what can run, with what they limit. */
@@ -22,13 +33,11 @@ const limitNames: Readonly<Record<string, string>> = {
 /** Features that computing can use; the others draw. */
 const computeFeatures = /f16|subgroup|matrix|timestamp/;
 
-/** All that one WASM memory can address. */
-const WASM_STAGE_BYTES = 2 ** 32;
-
 export function devicesCommand(host: Host) {
   return modelCommand("devices")
     .description("adapters, their features and limits, and whether the model fits")
     .addOption(maxSequences)
+    .addOption(new Option("--config <file>", "a config.json instead of a checkpoint").conflicts("model"))
     .option("--measure", "measure anew what was chosen for the best GPU and this model")
     .addOption(
       new Option("--install <provider>", "fetch the library of wgpu-native, and do nothing else")
@@ -38,34 +47,52 @@ export function devicesCommand(host: Host) {
     .addHelpText("after", help)
     .action(async (flags) => {
       if (flags.install) return await installWgpuNative(host);
-      const directory = flags.model ?? host.embeddedModel;
+      const settings = { ...toLoadOptions(flags), model: flags.config ?? flags.model ?? host.embeddedModel };
+      const { model: path } = settings;
       const { maxContext, maxSequences, quantize, kvCache, ropeScaling } = flags;
+      const randomWeights = flags.config !== undefined;
       const size = await host.modelSize(
-        directory,
-        given({ maxContext, maxSequences, quantize, kvCache, ropeScaling }),
+        path,
+        given({ maxContext, maxSequences, quantize, kvCache, ropeScaling, randomWeights }),
       );
-      const threads = flags.threads === undefined ? navigator.hardwareConcurrency : flags.threads * (flags.stages ?? 1);
-      const cpu = { threads, availableBytes: Deno.systemMemoryInfo().available };
+      const threads = flags.threads ?? navigator.hardwareConcurrency;
+      const split = await splitOf(host, { ...settings, randomWeights });
       const needs = size.weightBytes + size.stateBytes + size.cacheBytes + size.activationBytes;
       // Software adapters compute in the computer's own memory; WebGPU does not tell how much a hardware one has.
-      const fitsMemory = needs <= cpu.availableBytes;
-      const fitsWasm = fitsMemory && needs <= (flags.stages ?? 1) * WASM_STAGE_BYTES;
+      const fitsMemory = needs <= split.availableBytes;
+      const cpu = { threads, ...split, fits: fitsMemory && split.error === undefined };
       const gpus = (await host.listDevices()).map((gpu) => ({
         ...gpu,
         fits: gpu.error ? false : gpu.hardware ? null : fitsMemory,
       }));
-      const chosen = await host.deviceChoices({ ...toLoadOptions(flags), model: directory }, flags.measure ?? false);
-      const model = { name: basename(directory), kvCache, ...size };
-      const report = { gpus, cpu: { ...cpu, fits: fitsWasm }, model, chosen };
+      const chosen = await host.deviceChoices(settings, flags.measure ?? false);
+      const model = { name: basename(path), kvCache, ...size };
+      const report = { gpus, cpu, model, chosen };
       host.terminal.write(
         flags.json ? `${JSON.stringify(report, null, 2)}\n` : toText(report, flags.maxSequences ?? 1),
       );
     });
 }
 
+/** How the model would be held on the CPU, or why it could not be. */
+async function splitOf(host: Host, settings: EngineSettings): Promise<ModelSplit & { readonly error?: string }> {
+  try {
+    return await host.modelSplit(settings);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const { available } = Deno.systemMemoryInfo();
+    return { stages: [], neededBytes: Infinity, availableBytes: available, error: error.message };
+  }
+}
+
 interface Report {
   readonly gpus: readonly (DeviceInfo & { readonly fits: boolean | null })[];
-  readonly cpu: { readonly threads: number; readonly availableBytes: number; readonly fits: boolean };
+  readonly cpu: ModelSplit & {
+    readonly threads: number;
+    readonly fits: boolean;
+    /** Why it can be held in no number of stages. */
+    readonly error?: string;
+  };
   readonly model: ModelSize & { readonly name: string; readonly kvCache: KvCacheType };
   readonly chosen: DeviceChoices | null;
 }
@@ -75,8 +102,8 @@ function toText({ gpus, cpu, model, chosen }: Report, sequences: number): string
   return [
     ...gpus.flatMap((gpu) => [...describe(gpu), ""]),
     `wasm: CPU, ${cpu.threads} threads`,
-    `  memory    ${bytes(cpu.availableBytes)} available, ${bytes(WASM_STAGE_BYTES)} at most for a stage`,
-    `  the model ${verdict(cpu.fits)}`,
+    `  memory    ${bytes(cpu.availableBytes)} available`,
+    `  the model ${onCpu(cpu)}`,
     "",
     ...(chosen ? [...choices(chosen, name), ""] : []),
     `${name} needs ${bytes(model.weightBytes)} of weights and up to ${bytes(model.activationBytes)} for a step,`,
@@ -105,6 +132,11 @@ function describe(gpu: DeviceInfo & { readonly fits: boolean | null }): string[]
 function verdict(fits: boolean | null): string {
   if (fits === null) return "may fit: WebGPU does not tell how much memory a device has";
   return fits ? "fits" : "does not fit";
+}
+
+function onCpu({ fits, stages, neededBytes, error }: Report["cpu"]): string {
+  if (fits) return `fits, in ${describeSplit(stages)}`;
+  return `does not fit: ${error ?? `it takes ${bytes(neededBytes)} before any keys and values`}`;
 }
 
 function choices({ device, hardware, kernels, rows }: DeviceChoices, model: string): string[] {

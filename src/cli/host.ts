@@ -12,6 +12,7 @@ import type {
   GpuInstallation,
   LoadOptions,
   ModelSize,
+  ModelSplit,
   ModelWork,
   SizeOptions,
 } from "../mod.ts";
@@ -43,5 +44,6 @@ export interface Host {
   plannedGpuInstallation(): GpuInstallation;
   installGpu(onProgress: (doneBytes: number, totalBytes: number) => void, signal: AbortSignal): Promise<string>;
   deviceChoices(options: LoadOptions, measure: boolean): Promise<DeviceChoices | null>;
-  modelSize(directory: string, options: SizeOptions): Promise<ModelSize>;
+  modelSize(model: string, options: SizeOptions): Promise<ModelSize>;
+  modelSplit(settings: EngineSettings): Promise<ModelSplit>;
 }

@@ -2,7 +2,10 @@
 import type { LoadOptions } from "../mod.ts";
 import type { Host, Model } from "./host.ts";
 import { withProgress } from "./progress.ts";
+import { tellSplit } from "./split.ts";
 
 export async function openModel(host: Host, options: LoadOptions): Promise<Model> {
-  return await withProgress(host.terminal, "Loading", (onProgress) => host.load({ ...options, onProgress }));
+  const { terminal } = host;
+  const onSplit = tellSplit(terminal);
+  return await withProgress(terminal, "Loading", (onProgress) => host.load({ ...options, onProgress, onSplit }));
 }

@@ -14,8 +14,7 @@ export const CHUNK_ROWS = { alone: 2048, besideOthers: 512, withoutGpu: 256 } as
 
 /** What the device that a model would be opened on can do at best; takes a second. */
 export async function measureDevice(options: LoadOptions): Promise<Ceilings> {
-  const threads = threadsOf(options, options.stages ?? 1);
-  return await measure({ backend: await backendOf(options), gpu: firstGpu(options), threads });
+  return await measure({ backend: await backendOf(options), gpu: firstGpu(options), threads: threadsOf(options) });
 }
 
 /** Rows of one prefill step that suit the device, the model and the number of sequences; measured at the first start on a GPU. */
@@ -72,7 +71,6 @@ export async function hasOwnMemory(backend: BackendName, gpu?: GpuProvider): Pro
 /** Threads of a stage by default at most: what more of them bring has not been measured, and each takes memory and time to start. */
 const MOST_THREADS = 16;
 
-/** Threads of each of so many stages. */
-export function threadsOf({ threads }: LoadOptions, stages: number): number {
-  return threads ?? Math.min(MOST_THREADS, Math.max(1, Math.floor(navigator.hardwareConcurrency / stages)));
-}
+/** Threads of each stage: stages on the same processors take turns, in which each has all of these. */
+export const threadsOf = ({ threads }: LoadOptions): number =>
+  threads ?? Math.min(MOST_THREADS, navigator.hardwareConcurrency);

@@ -9,6 +9,7 @@ import type {
   StepReport,
 } from "../pipeline/messages.ts";
 import type { TokenBytes } from "../pipeline/requests.ts";
+import type { StageShare } from "../stage/split.ts";
 
 /** What to open and how; everything has a default. */
 export interface LoadOptions {
@@ -18,11 +19,11 @@ export interface LoadOptions {
   readonly backend?: BackendName | "auto";
   /** Where WebGPU comes from, for all stages or for each; Deno's own by default. */
   readonly gpu?: GpuProvider | readonly GpuProvider[];
-  /** Workers that share the layers; by default 1, or as many as there are GPUs. */
+  /** Workers that share the layers; by default as many as there are GPUs, on the CPU as many as there must be memories of 4 GiB. */
   readonly stages?: number;
   /** Their layers, `0-9,10-19`, instead of equal shares. */
   readonly layers?: string;
-  /** Threads of each stage that computes on the CPU; by default the processors, shared out to the stages, but no more than 16. */
+  /** Threads of each stage that computes on the CPU; by default the processors, but no more than 16. */
   readonly threads?: number;
   /** Positions that a sequence may have; the model's own, up to 131,072, by default. Memory is taken as sequences grow. */
   readonly maxContext?: number;
@@ -47,6 +48,8 @@ export interface LoadOptions {
   readonly deviceFile?: string;
   /** Hears how far the weights are. */
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
+  /** Hears how the layers are shared out where several memories are needed on the CPU, before they are loaded. */
+  readonly onSplit?: (stages: readonly StageShare[]) => void;
   /** Ends the loading. */
   readonly signal?: AbortSignal;
 }
@@ -55,6 +58,8 @@ export interface LoadOptions {
 export interface EngineSettings extends LoadOptions {
   /** Weights by chance; `model` may then be a config.json by itself. */
   readonly randomWeights?: boolean;
+  /** Where the memory of a stage on the CPU ends; at 4 GiB, as it must, by default. */
+  readonly memoryBytes?: number;
   /** Rows of one prefill step; what suits the device by default. */
   readonly chunkRows?: number;
   /** Hears every step, and what it took. */

@@ -7,6 +7,9 @@ import { ropeTable } from "./rope.ts";
 /** Positions computed at once: 2 MiB of Ring-mini-linear-2.0, and some ten milliseconds. */
 const STRETCH = 8192;
 
+/** Bytes of the table of so many positions. */
+export const ropeBytes = ({ rotaryDim }: ModelConfig, context: number): number => 4 * context * rotaryDim;
+
 export class RopeTable {
   /** [context, 2, R / 2] */
   readonly tensor: Tensor;

@@ -64,6 +64,8 @@ export interface StageOptions {
   readonly randomWeights?: boolean;
   /** Measure the devices' time of every step, and report every step. */
   readonly profile?: boolean;
+  /** Where the memory of a WASM stage ends; at 4 GiB, as it must, if left out. */
+  readonly memoryBytes?: number;
   /** To the threads that share a WASM stage's work with its own; none if left out. */
   readonly threadPorts?: readonly MessagePort[];
 }

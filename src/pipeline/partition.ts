@@ -15,6 +15,37 @@ export function partition(layers: number, stages: number): LayerRange[] {
 }
 
 /**
+ * As few ranges as can be that take `most` bytes each or less, and of these the ones whose largest takes the least; null if a layer by
+ * itself takes more.
+ * @param bytesOf what a range takes: the more layers, the more.
+ */
+export function partitionBySize(
+  layers: number,
+  bytesOf: (range: LayerRange) => number,
+  most: number,
+): LayerRange[] | null {
+  let ranges = packed(layers, bytesOf, most);
+  for (let [low, high] = [0, most]; ranges !== null && high - low > 1;) {
+    const middle = Math.floor((low + high) / 2);
+    const even = packed(layers, bytesOf, middle);
+    if (even?.length === ranges.length) [ranges, high] = [even, middle];
+    else low = middle;
+  }
+  return ranges;
+}
+
+/** Ranges that each take as many layers as `most` bytes hold; null if a layer by itself takes more. */
+function packed(layers: number, bytesOf: (range: LayerRange) => number, most: number): LayerRange[] | null {
+  const ranges: LayerRange[] = [];
+  for (let start = 0, end = 0; start < layers; start = end) {
+    while (end < layers && bytesOf({ start, end: end + 1 }) <= most) end++;
+    if (end === start) return null;
+    ranges.push({ start, end });
+  }
+  return ranges;
+}
+
+/**
  * Reads `0-9,10-19`, first and last layer of each stage, as half-open ranges.
  * @throws SyntaxError if it is written otherwise, RangeError unless the ranges cover layers 0 to `layers` − 1 in order.
  */

@@ -4,10 +4,12 @@ import { WasmBackend } from "../backend/wasm/wasm_backend.ts";
 import { WebGpuBackend } from "../backend/webgpu/webgpu_backend.ts";
 import type { StageOptions } from "../pipeline/messages.ts";
 
-export function openBackend({ backend, gpu, profile = false, kernels, threadPorts }: StageOptions): Promise<Backend> {
+export function openBackend(
+  { backend, gpu, profile = false, kernels, threadPorts, memoryBytes }: StageOptions,
+): Promise<Backend> {
   switch (backend) {
     case "wasm":
-      return WasmBackend.open(threadPorts);
+      return WasmBackend.open(threadPorts, undefined, memoryBytes);
     case "webgpu":
       return WebGpuBackend.open({ gpu, timed: profile, ...(kernels && { kernels }) });
     default:

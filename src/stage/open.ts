@@ -30,7 +30,7 @@ export async function openStage(
   open: (options: StageOptions) => Promise<Backend> = openBackend,
 ): Promise<OpenedStage> {
   const config = await stageConfig(options);
-  if (options.randomWeights) return await openRandomModel(config, options, onProgress);
+  if (options.randomWeights) return await openRandomModel(config, options, onProgress, open);
   using checkpoint = await openCheckpoint(options.model);
   checkTensors(checkpoint, config);
   const size = stageSize(config, options, weightBytes(checkpoint, config, options));

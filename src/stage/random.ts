@@ -1,4 +1,5 @@
 /** Opens a stage without a checkpoint: weights by chance, of the types that the released BF16 checkpoint has. */
+import type { Backend } from "../backend/backend.ts";
 import { elements, type WeightType } from "../backend/tensor.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { Model } from "../model/model.ts";
@@ -25,9 +26,10 @@ export async function openRandomModel(
   config: ModelConfig,
   options: StageOptions,
   onProgress: (loadedBytes: number, totalBytes: number) => void,
+  open: (options: StageOptions) => Promise<Backend> = openBackend,
 ): Promise<{ readonly model: Model; readonly info: StageInfo }> {
   using opened = new DisposableStack();
-  const backend = opened.use(await openBackend(options));
+  const backend = opened.use(await open(options));
   const { layers, backend: name, quantize } = options;
   const weightBytes = expectedTensors(config, layers).map(randomBytesOf(quantize)).reduce((sum, bytes) => sum + bytes);
   const size = stageSize(config, options, weightBytes);

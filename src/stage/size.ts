@@ -1,16 +1,14 @@
-/** What a model takes in memory, from its files alone. */
+/** What layers of a model take in memory. */
 import { elements } from "../backend/tensor.ts";
-import { type Checkpoint, openCheckpoint } from "../formats/safetensors.ts";
+import type { Checkpoint } from "../formats/safetensors.ts";
 import { storedBytes, storedWeight } from "../formats/stored_weight.ts";
 import { activationBytes } from "../model/activations.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { pageSize } from "../model/kv_cache.ts";
-import { loadConfig } from "../model/load_config.ts";
 import { type StateBytes, stateBytes } from "../model/state_bytes.ts";
 import { heldBytes, heldType, isStoredAs } from "../model/quantization_policy.ts";
-import { withRopeScaling } from "../model/rope.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
-import type { KvCacheType, PrefixCacheOptions, Quantize, StageOptions } from "../pipeline/messages.ts";
+import type { PrefixCacheOptions, Quantize, StageOptions } from "../pipeline/messages.ts";
 import { type LayerRange, MOST_AHEAD } from "../pipeline/steps.ts";
 
 /** Bytes that some layers take on a device. What a backend needs besides for its plans is not among them. */
@@ -19,37 +17,6 @@ export interface StageSize extends StateBytes {
   readonly weightBytes: number;
   /** What a step writes and reads again. */
   readonly activationBytes: number;
-}
-
-export interface SizeOptions {
-  readonly maxContext?: number;
-  readonly maxSequences?: number;
-  readonly quantize?: Quantize;
-  readonly kvCache?: KvCacheType;
-  readonly ropeScaling?: string;
-}
-
-/** Rows of a step, as on a GPU that has one sequence; elsewhere there are fewer. */
-const MAX_ROWS = 2048;
-
-export interface ModelSize extends StageSize {
-  /** Positions that the estimate is for. */
-  readonly context: number;
-}
-
-/** The size of the model in `folder` for so many sequences of so many positions (by default the model's own). */
-export async function modelSize(
-  folder: string,
-  { maxContext, maxSequences: slots = 1, quantize = "none", kvCache = "f32", ropeScaling }: SizeOptions = {},
-): Promise<ModelSize> {
-  const own = await loadConfig(folder);
-  const config = ropeScaling === undefined ? own : withRopeScaling(own, ropeScaling);
-  using checkpoint = await openCheckpoint(folder);
-  const context = maxContext ?? config.maxPositions;
-  const layers = { start: 0, end: config.layers };
-  const [maxRows, snapshots] = [Math.min(MAX_ROWS, context), snapshotsFor(slots, 1, true)];
-  const options = { layers, quantize, kvCache, slots, context, maxRows, snapshots };
-  return { ...stageSize(config, options, weightBytes(checkpoint, config, options)), context };
 }
 
 /** Snapshots that so many stages keep for sequences that go on in chains ({@linkcode Step.draws}): one of each, or two where chains follow each other. */

@@ -39,6 +39,32 @@ Deno.test("devices --json has every limit, and tells what does not fit", async (
   assert.equal(model.weightBytes, 1e15);
 });
 
+const share = (start: number, end: number, weightBytes: number) => ({
+  ...{ layers: { start, end }, weightBytes, stateBytes: 1e7, cacheBytes: 1e9, activationBytes: 3e7 },
+});
+
+Deno.test("devices says how the CPU would hold the model, that of a config.json too, or why it could not", async () => {
+  const asked: Parameters<Host["modelSplit"]>[0][] = [];
+  const modelSplit: Host["modelSplit"] = (settings) => {
+    asked.push(settings);
+    return Promise.resolve({
+      stages: [share(0, 7, 3.5e9), share(7, 14, 3.7e9)],
+      neededBytes: 7.3e9,
+      availableBytes: 9e9,
+    });
+  };
+  const two = await ringlet(["devices", "--config", "c.json", "--quantize", "q4"], { host: { ...host, modelSplit } });
+  assert.match(two.out, /9\.0 GB available\n +the model fits, in 2 stages: layers 0-6 \(3\.5 GB\), 7-13 \(3\.7 GB\)\n/);
+  assert.deepEqual([asked[0]!.model, asked[0]!.randomWeights, asked[0]!.quantize], ["c.json", true, "q4"]);
+  const full: Host["modelSplit"] = () => Promise.resolve({ stages: [], neededBytes: 7.3e9, availableBytes: 1e6 });
+  const little = await ringlet(["devices"], { host: { ...host, modelSplit: full } });
+  assert.match(little.out, /the model does not fit: it takes 7\.3 GB before any keys and values\n/);
+  const refused = () => Promise.reject(new RangeError("Cannot hold layer 3 on a WASM memory"));
+  const { out, code } = await ringlet(["devices"], { host: { ...host, modelSplit: refused } });
+  assert.match(out, /the model does not fit: Cannot hold layer 3 on a WASM memory\n/);
+  assert.equal(code, 0);
+});
+
 Deno.test("devices goes on where a provider fails", async () => {
   const failed = { ...hardware, error: "Cannot find an adapter" };
   const { code, out } = await ringlet(["devices"], { host: { listDevices: () => Promise.resolve([failed]) } });

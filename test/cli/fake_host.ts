@@ -31,6 +31,12 @@ export class FakeModel extends ScriptedModel implements Model {
   }
 }
 
+/** All of a model as one stage. */
+const SHARE = {
+  layers: { start: 0, end: 10 },
+  ...{ weightBytes: 26_500_000, stateBytes: 1_000_000, cacheBytes: 16_777_216, activationBytes: 5e5 },
+};
+
 export interface Result {
   readonly code: number;
   /** What went to stdout. */
@@ -84,11 +90,8 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     }),
     installGpu: () => Promise.resolve("/cache/lib"),
     deviceChoices: () => Promise.resolve(null),
-    modelSize: () =>
-      Promise.resolve({
-        ...{ weightBytes: 26_500_000, stateBytes: 1_000_000, cacheBytes: 16_777_216, activationBytes: 5e5 },
-        context: 8192,
-      }),
+    modelSize: () => Promise.resolve({ ...SHARE, context: 8192 }),
+    modelSplit: () => Promise.resolve({ stages: [SHARE], neededBytes: 28e6, availableBytes: 4e9 }),
     ...host,
   });
   return { code, out, err, model, loaded };

@@ -1,7 +1,7 @@
 /** Dividing layers among stages. */
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { parseLayers, partition } from "../../src/pipeline/partition.ts";
+import { parseLayers, partition, partitionBySize } from "../../src/pipeline/partition.ts";
 
 Deno.test("partition() covers every layer once, in sizes that differ by one at most", () => {
   const sizes = fc.integer({ min: 1, max: 200 }).chain((layers) =>
@@ -21,6 +21,32 @@ Deno.test("partition() refuses more stages than layers, and none", () => {
   assert.throws(() => partition(20, 21), new RangeError("Cannot divide 20 layers among 21 stages: use 1 to 20 stages"));
   assert.throws(() => partition(20, 0), RangeError);
   assert.throws(() => partition(20, 1.5), RangeError);
+});
+
+/** All ways to cut layers into ranges. */
+function* cuts(layers: number): Generator<{ start: number; end: number }[]> {
+  for (let borders = 0; borders < 2 ** (layers - 1); borders++) {
+    const ends = Array.from({ length: layers }, (_, i) => i + 1).filter((end) =>
+      end === layers || borders >> (end - 1) & 1
+    );
+    yield ends.map((end, i) => ({ start: i === 0 ? 0 : ends[i - 1]!, end }));
+  }
+}
+
+Deno.test("partitionBySize() has as few ranges as any that fit, and of these the largest takes the least", () => {
+  const sizes = fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 1, maxLength: 9 });
+  fc.assert(fc.property(sizes, fc.integer({ min: 1, max: 300 }), fc.integer({ max: 20 }), (sizes, most, each) => {
+    const bytesOf = ({ start, end }: { start: number; end: number }) =>
+      each + sizes.slice(start, end).reduce((sum, size) => sum + size, 0);
+    const largest = (ranges: { start: number; end: number }[]) => Math.max(...ranges.map(bytesOf));
+    const fitting = [...cuts(sizes.length)].filter((ranges) => largest(ranges) <= most);
+    const fewest = Math.min(...fitting.map(({ length }) => length));
+    const ranges = partitionBySize(sizes.length, bytesOf, most);
+    if (ranges === null) return assert.deepEqual(fitting, []);
+    assert.deepEqual([0, ...ranges.map(({ end }) => end)], [...ranges.map(({ start }) => start), sizes.length]);
+    assert.equal(ranges.length, fewest);
+    assert.equal(largest(ranges), Math.min(...fitting.filter(({ length }) => length === fewest).map(largest)));
+  }));
 });
 
 Deno.test("parseLayers() reads what a partition is written as", () => {

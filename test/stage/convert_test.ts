@@ -7,7 +7,7 @@ import { expectedTensors } from "../../src/model/tensor_names.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import type { Quantize } from "../../src/pipeline/messages.ts";
 import { convert } from "../../src/stage/convert.ts";
-import { modelSize } from "../../src/stage/size.ts";
+import { modelSize } from "../../src/stage/model_size.ts";
 import { distance, Stages } from "../model/stages.ts";
 
 const RING_NANO = new URL("../../models/ring-nano", import.meta.url).pathname;
