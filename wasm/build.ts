@@ -65,6 +65,7 @@ export async function compile(name: string, exports: readonly string[], out: str
 function standardCodes(module: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   for (let i = 0; i + 2 < module.length; i++) {
     if (module[i] === 0xfd && module[i + 1] === 0xaf && module[i + 2] === 0x01) module.set([0x85, 0x02], i + 1);
+    if (module[i] === 0xfd && module[i + 1] === 0x82 && module[i + 2] === 0x01) module.set([0x92, 0x02], i + 1);
   }
   return module;
 }

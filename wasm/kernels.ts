@@ -31,6 +31,27 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
+   * Rows of x[t,k] as integers, for weights of type q8 or q4: narrowed rows, each of which has, of every 32 columns,
+   *   q8: i16[16] for the even ones, i16[16] for the odd ones of each 16; then f32[k / 32 or some more] scales
+   *   q4: i8[16] for the even ones, i8[16] for the odd ones; scales as above; as many sums of the codes times the scale
+   */
+  narrow(y: Ptr<"u8">, x: Ptr<"f32">, type: number, k: number, begin: number, end: number): void;
+
+  /**
+   * matmul for a matrix of q8 or q4, of narrowed rows
+   */
+  matmul_codes(
+    y: Ptr<"f32">,
+    x: Ptr<"u8">,
+    matrix: Ptr<"u32">,
+    scratch: Ptr<"u8">,
+    rows: number,
+    addTo: number,
+    begin: number,
+    end: number,
+  ): void;
+
+  /**
    * x[i] = silu(x[i])
    */
   silu(x: Ptr<"f32">, begin: number, end: number): void;
@@ -173,6 +194,22 @@ export interface KernelsExports extends ModuleExports {
     x: Ptr<"f32">,
     matrix: Ptr<"u32">,
     scratch: Ptr<"f32">,
+    order: Ptr<"u32">,
+    starts: Ptr<"u32">,
+    experts: number,
+    perRow: number,
+    begin: number,
+    end: number,
+  ): void;
+
+  /**
+   * experts_matmul for a matrix of q8 or q4, of narrowed rows
+   */
+  experts_matmul_codes(
+    y: Ptr<"f32">,
+    x: Ptr<"u8">,
+    matrix: Ptr<"u32">,
+    scratch: Ptr<"u8">,
     order: Ptr<"u32">,
     starts: Ptr<"u32">,
     experts: number,
