@@ -28,10 +28,10 @@ void matmul(float *y, const float *x, const uint32_t *matrix, float *scratch, ui
 // Rows of x[t,k] as integers, for weights of type q8 or q4: narrowed rows, each of which has, of every 32 columns,
 //   q8: i16[16] for the even ones, i16[16] for the odd ones of each 16; then f32[k / 32 or some more] scales
 //   q4: i8[16] for the even ones, i8[16] for the odd ones; scales as above; as many sums of the codes times the scale
-void narrow(uint8_t *y, const float *x, uint32_t type, uint32_t k, uint32_t begin, uint32_t end);
+void narrow(uint32_t *y, const float *x, uint32_t type, uint32_t k, uint32_t begin, uint32_t end);
 
 // matmul for a matrix of q8 or q4, of narrowed rows
-void matmul_codes(float *y, const uint8_t *x, const uint32_t *matrix, uint8_t *scratch, uint32_t rows, uint32_t add_to,
+void matmul_codes(float *y, const uint32_t *x, const uint32_t *matrix, float *scratch, uint32_t rows, uint32_t add_to,
                   uint32_t begin, uint32_t end);
 
 // x[i] = silu(x[i])
@@ -88,7 +88,7 @@ void experts_matmul(float *y, const float *x, const uint32_t *matrix, float *scr
                     const uint32_t *starts, uint32_t experts, uint32_t per_row, uint32_t begin, uint32_t end);
 
 // experts_matmul for a matrix of q8 or q4, of narrowed rows
-void experts_matmul_codes(float *y, const uint8_t *x, const uint32_t *matrix, uint8_t *scratch, const uint32_t *order,
+void experts_matmul_codes(float *y, const uint32_t *x, const uint32_t *matrix, float *scratch, const uint32_t *order,
                           const uint32_t *starts, uint32_t experts, uint32_t per_row, uint32_t begin, uint32_t end);
 
 // hidden[t,h] += Σ_k weights[t,k] · y[t,k,h]

@@ -35,16 +35,16 @@ export interface KernelsExports extends ModuleExports {
    *   q8: i16[16] for the even ones, i16[16] for the odd ones of each 16; then f32[k / 32 or some more] scales
    *   q4: i8[16] for the even ones, i8[16] for the odd ones; scales as above; as many sums of the codes times the scale
    */
-  narrow(y: Ptr<"u8">, x: Ptr<"f32">, type: number, k: number, begin: number, end: number): void;
+  narrow(y: Ptr<"u32">, x: Ptr<"f32">, type: number, k: number, begin: number, end: number): void;
 
   /**
    * matmul for a matrix of q8 or q4, of narrowed rows
    */
   matmul_codes(
     y: Ptr<"f32">,
-    x: Ptr<"u8">,
+    x: Ptr<"u32">,
     matrix: Ptr<"u32">,
-    scratch: Ptr<"u8">,
+    scratch: Ptr<"f32">,
     rows: number,
     addTo: number,
     begin: number,
@@ -207,9 +207,9 @@ export interface KernelsExports extends ModuleExports {
    */
   experts_matmul_codes(
     y: Ptr<"f32">,
-    x: Ptr<"u8">,
+    x: Ptr<"u32">,
     matrix: Ptr<"u32">,
-    scratch: Ptr<"u8">,
+    scratch: Ptr<"f32">,
     order: Ptr<"u32">,
     starts: Ptr<"u32">,
     experts: number,

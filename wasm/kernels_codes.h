@@ -19,13 +19,13 @@ struct narrowed {
 // Groups of k columns, in whole vectors.
 INLINE uint32_t padded_groups(uint32_t k) { return (k / GROUP + 3) / 4 * 4; }
 
-// What a narrowed row takes, in bytes.
-INLINE uint32_t narrowed_bytes(const enum weight_type type, uint32_t k) {
-  return type == Q8 ? 2 * k + 4 * padded_groups(k) : k + 8 * padded_groups(k);
+// What a narrowed row takes, in words.
+INLINE uint32_t narrowed_words(const enum weight_type type, uint32_t k) {
+  return type == Q8 ? k / 2 + padded_groups(k) : k / 4 + 2 * padded_groups(k);
 }
 
-INLINE struct narrowed narrowed_row(const uint8_t *rows, const enum weight_type type, uint32_t k, uint32_t t) {
-  const uint8_t *codes = rows + t * narrowed_bytes(type, k);
+INLINE struct narrowed narrowed_row(const uint32_t *rows, const enum weight_type type, uint32_t k, uint32_t t) {
+  const uint8_t *codes = (const uint8_t *)(rows + t * narrowed_words(type, k));
   const float *scales = (const float *)(codes + (type == Q8 ? 2 * k : k));
   return (struct narrowed){codes, scales, scales + padded_groups(k)};
 }

@@ -164,8 +164,8 @@ INLINE void code_tile(uint32_t count, const struct narrowed *rows, float *const 
 }
 
 INLINE void multiply_packed(const struct code_rows *rows, const struct weights *w, uint32_t begin, uint32_t end,
-                            uint32_t add_to, uint8_t *scratch, const enum weight_type type) {
-  const struct packed_codes packed = {scratch, (float *)(scratch + PACKED_COLUMNS * w->stride)};
+                            uint32_t add_to, float *scratch, const enum weight_type type) {
+  const struct packed_codes packed = {(uint8_t *)scratch, scratch + PACKED_COLUMNS * w->stride / 4};
   const uint32_t step = (end - begin + PACKED_COLUMNS - 1) / PACKED_COLUMNS;
   const uint32_t tiles = (rows->count + MOST_CODE_ROWS - 1) / MOST_CODE_ROWS;
   for (uint32_t n = begin; n < begin + step; n++) {
@@ -180,7 +180,7 @@ INLINE void multiply_packed(const struct code_rows *rows, const struct weights *
 #define MULTIPLY_CODES(TYPE)                                                                                           \
   static __attribute__((noinline)) void multiply_codes_##TYPE(const struct code_rows *rows, const struct weights *w,   \
                                                               uint32_t begin, uint32_t end, uint32_t add_to,           \
-                                                              uint8_t *scratch) {                                      \
+                                                              float *scratch) {                                      \
     if (rows->count == 1) multiply_code_row(TYPE, rows->x[0], rows->y[0], w, begin, end, add_to);                      \
     else multiply_packed(rows, w, begin, end, add_to, scratch, TYPE);                                                  \
   }
@@ -190,12 +190,12 @@ MULTIPLY_CODES(Q4)
 
 // y[r,n] = x[r] · W[n] + bias[n], or += with `add_to`, for all rows and begin ≤ n < end.
 INLINE void multiply_codes(const struct code_rows *rows, const struct weights *w, uint32_t begin, uint32_t end,
-                           uint32_t add_to, uint8_t *scratch) {
+                           uint32_t add_to, float *scratch) {
   if (w->type == Q8) multiply_codes_Q8(rows, w, begin, end, add_to, scratch);
   else multiply_codes_Q4(rows, w, begin, end, add_to, scratch);
 }
 
-void matmul_codes(float *y, const uint8_t *x, const uint32_t *matrix, uint8_t *scratch, uint32_t rows, uint32_t add_to,
+void matmul_codes(float *y, const uint32_t *x, const uint32_t *matrix, float *scratch, uint32_t rows, uint32_t add_to,
                   uint32_t begin, uint32_t end) {
   const struct weights w = weights_of(matrix, 0);
   const uint32_t n = ((const struct matrix *)matrix)->n;
@@ -209,7 +209,7 @@ void matmul_codes(float *y, const uint8_t *x, const uint32_t *matrix, uint8_t *s
   }
 }
 
-void experts_matmul_codes(float *y, const uint8_t *x, const uint32_t *matrix, uint8_t *scratch, const uint32_t *order,
+void experts_matmul_codes(float *y, const uint32_t *x, const uint32_t *matrix, float *scratch, const uint32_t *order,
                           const uint32_t *starts, uint32_t experts, uint32_t per_row, uint32_t begin, uint32_t end) {
   const uint32_t n = ((const struct matrix *)matrix)->n;
   for (uint32_t e = 0; e < experts; e++) {

@@ -3,8 +3,6 @@
 #define KERNELS_NARROW_H
 #include "kernels_codes.h"
 
-INLINE v128_t splat_lane0(v128_t x) { return wasm_i32x4_shuffle(x, x, 0, 0, 0, 0); }
-
 // The greatest magnitude of a group; NaN if there is one.
 INLINE float greatest_magnitude(const float *x) {
   v128_t most = wasm_f32x4_abs(load(x));
@@ -59,7 +57,7 @@ INLINE void narrow_row(struct narrowed row, const float *x, uint32_t k, const en
   }
 }
 
-void narrow(uint8_t *y, const float *x, uint32_t type, uint32_t k, uint32_t begin, uint32_t end) {
+void narrow(uint32_t *y, const float *x, uint32_t type, uint32_t k, uint32_t begin, uint32_t end) {
   for (uint32_t t = begin; t < end; t++) {
     if (type == Q8) narrow_row(narrowed_row(y, Q8, k, t), x + t * k, k, Q8);
     else narrow_row(narrowed_row(y, Q4, k, t), x + t * k, k, Q4);

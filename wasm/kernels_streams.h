@@ -31,22 +31,11 @@ INLINE struct streams streams_at(const int C, const enum weight_type factors, co
   return s;
 }
 
-// The sum over a group of x in four lanes.
-INLINE v128_t sum_group(const float *x) {
-  v128_t sum = load(x);
-  UNROLL for (int i = 4; i < GROUP; i += 4) sum = add(sum, load(x + i));
-  return sum;
-}
-
-// total += part · the factors of block b: [C, R]; with Q4 also the sums over x [R] · the minima
-INLINE void join(const int R, const int C, const enum weight_type type, v128_t *total, const v128_t *part,
-                 const v128_t *sums, const struct streams *s, uint32_t b) {
+// total += part · the factors of block b: [C, R]
+INLINE void join(const int R, const int C, v128_t *total, const v128_t *part, const struct streams *s, uint32_t b) {
   UNROLL for (int c = 0; c < C; c++) {
-    const v128_t factor = factor_of(type, s->factors[c], b);
+    const v128_t factor = load_splat((const float *)s->factors[c] + b);
     UNROLL for (int r = 0; r < R; r++) total[c * R + r] = madd(part[c * R + r], factor, total[c * R + r]);
-    if (type != Q4) continue;
-    const v128_t minimum = minimum_of(s->factors[c], b);
-    UNROLL for (int r = 0; r < R; r++) total[c * R + r] = madd(sums[r], minimum, total[c * R + r]);
   }
 }
 
@@ -77,16 +66,15 @@ INLINE void finish(const int R, const int C, const v128_t *total, const struct f
 }
 
 // total += R rows by C streams, n columns that share the factors of block b.
-INLINE void multiply_block(const int R, const int C, const enum weight_type type, const enum weight_type factors,
-                           const struct widening *how, v128_t *total, const float **x, const uint8_t **rows, uint32_t n,
-                           const struct streams *s, uint32_t b) {
+INLINE void multiply_block(const int R, const int C, const enum weight_type type, const struct widening *how,
+                           v128_t *total, const float **x, const uint8_t **rows, uint32_t n, const struct streams *s,
+                           uint32_t b) {
   for (uint32_t rest = n, span; rest > 0; rest -= span) {
-    v128_t part[MOST_SUMS], sums[MOST_ROWS];
+    v128_t part[MOST_SUMS];
     clear_sums(part, R * C);
-    UNROLL for (int r = 0; r < R; r++) sums[r] = factors == Q4 ? sum_group(x[r]) : splat(0);
     span = min_u32(SPAN, rest);
     multiply_span(R, C, type, how, part, x, rows, span);
-    join(R, C, factors, total, part, sums, s, b);
+    join(R, C, total, part, s, b);
   }
 }
 
@@ -119,7 +107,7 @@ INLINE void multiply_streams(const int R, const int C, const enum weight_type ty
   if (has_factors(factors)) {
     clear_sums(total, R * C);
     for (uint32_t b = 0, i = 0; i < w->k; b++, i += w->block_columns) {
-      multiply_block(R, C, type, factors, how, total, x, rows, min_u32(w->block_columns, w->k - i), s, b);
+      multiply_block(R, C, type, how, total, x, rows, min_u32(w->block_columns, w->k - i), s, b);
     }
   } else {
     multiply_plain(R, C, type, how, total, x, rows, w->k);
@@ -169,11 +157,7 @@ MULTIPLY_FEW(F32, F32)
 MULTIPLY_FEW(BF16, BF16)
 MULTIPLY_FEW(F16, F16)
 MULTIPLY_FEW(F8_E4M3, F8_E4M3)
-MULTIPLY_FEW(Q8, Q8)
-MULTIPLY_FEW(Q4, Q4)
 MULTIPLY_FEW(F32, F8_E4M3)
-MULTIPLY_FEW(F32, Q8)
-MULTIPLY_FEW(F32, Q4)
 
 // Up to MOST_ROWS rows. `packed`: values are f32, factors still those of the type.
 static void multiply_few(uint32_t count, const int packed, const float *const *x, float *const *y,
@@ -187,12 +171,6 @@ static void multiply_few(uint32_t count, const int packed, const float *const *x
   case F8_E4M3:
     if (packed) return multiply_few_F32_F8_E4M3(count, x, y, w, begin, end, add_to);
     return multiply_few_F8_E4M3_F8_E4M3(count, x, y, w, begin, end, add_to);
-  case Q8:
-    if (packed) return multiply_few_F32_Q8(count, x, y, w, begin, end, add_to);
-    return multiply_few_Q8_Q8(count, x, y, w, begin, end, add_to);
-  case Q4:
-    if (packed) return multiply_few_F32_Q4(count, x, y, w, begin, end, add_to);
-    return multiply_few_Q4_Q4(count, x, y, w, begin, end, add_to);
   }
 }
 

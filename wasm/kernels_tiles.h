@@ -49,8 +49,6 @@ static struct weights pack(const struct weights *w, uint32_t begin, uint32_t end
   switch (w->type) {
   case F16: widen_rows(F16, scratch, w, begin, end); break;
   case F8_E4M3: widen_rows(F8_E4M3, scratch, w, begin, end); break;
-  case Q8: widen_rows(Q8, scratch, w, begin, end); break;
-  case Q4: widen_rows(Q4, scratch, w, begin, end); break;
   }
   return packed;
 }

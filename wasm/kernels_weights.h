@@ -114,12 +114,10 @@ INLINE v128_t decode(v128_t codes, const enum weight_type type, const struct wid
   }
 }
 
-// Codes of Q8 or Q4, i … i + 7 or at least i … i + 3, as eight words.
-INLINE v128_t load_codes(const uint8_t *row, uint32_t i, const enum weight_type type, const int count) {
-  if (type == Q8) {
-    return wasm_i16x8_extend_low_i8x16(count == 8 ? wasm_v128_load64_zero(row + i) : wasm_v128_load32_zero(row + i));
-  }
-  v128_t pairs = count == 8 ? wasm_v128_load32_zero(row + i / 2) : wasm_v128_load16_splat(row + i / 2);
+// Codes of Q8 or Q4, i … i + 3, as the lower four of eight words.
+INLINE v128_t load_codes(const uint8_t *row, uint32_t i, const enum weight_type type) {
+  if (type == Q8) return wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(row + i));
+  v128_t pairs = wasm_v128_load16_splat(row + i / 2);
   v128_t low = wasm_v128_and(pairs, wasm_i8x16_splat(15)), high = wasm_u8x16_shr(pairs, 4);
   v128_t codes = wasm_i8x16_shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
   return wasm_u16x8_extend_low_u8x16(codes);
@@ -131,22 +129,16 @@ INLINE v128_t convert(v128_t integers) {
   return wasm_f32x4_convert_i32x4(integers);
 }
 
-INLINE v128_t low_words(v128_t words) { return convert(wasm_i32x4_extend_low_i16x8(words)); }
-INLINE v128_t high_words(v128_t words) { return convert(wasm_i32x4_extend_high_i16x8(words)); }
-
-// Elements i … i + 7 of a row of any type but F32, as words.
+// Elements i … i + 7 of a row of BF16, F16 or F8_E4M3, as words.
 INLINE v128_t load8(const uint8_t *row, uint32_t i, const enum weight_type type) {
   switch (type) {
   case F8_E4M3: return wasm_i16x8_shl(wasm_u16x8_load8x8(row + i), 8);
-  case Q8:
-  case Q4: return load_codes(row, i, type, 8);
   default: return wasm_v128_load(row + 2 * i);
   }
 }
 
 // The first or the last four of them.
 INLINE v128_t widen4(v128_t words, const int last, const enum weight_type type, const struct widening *how) {
-  if (type == Q8 || type == Q4) return last ? high_words(words) : low_words(words);
   const v128_t zero = wasm_i32x4_splat(0);
   return decode(last ? wasm_i16x8_shuffle(zero, words, 4, 12, 5, 13, 6, 14, 7, 15)
                      : wasm_i16x8_shuffle(zero, words, 0, 8, 1, 9, 2, 10, 3, 11),
@@ -162,7 +154,7 @@ INLINE v128_t load4(const uint8_t *row, uint32_t i, const enum weight_type type,
     return decode(wasm_i32x4_shl(codes, 24), type, how);
   }
   case Q8:
-  case Q4: return low_words(load_codes(row, i, type, 4));
+  case Q4: return convert(wasm_i32x4_extend_low_i16x8(load_codes(row, i, type)));
   default: return decode(wasm_i32x4_shl(wasm_u32x4_load16x4(row + 2 * i), 16), type, how);
   }
 }

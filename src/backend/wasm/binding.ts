@@ -29,8 +29,15 @@ export const u32 = (tensor: Tensor): Ptr<"u32"> => pointer(tensor) as number as 
 /** For an optional argument that is absent. */
 export const NONE = 0 as Ptr<"f32">;
 
-/** Types that the kernels widen. */
-const TYPE_CODES: Readonly<Partial<Record<DataType, number>>> = { f32: 0, bf16: 1, f16: 2, f8_e4m3: 3, q8: 4, q4: 5 };
+/** How kernels.h numbers the types of weights. */
+export const TYPE_CODES: Readonly<Partial<Record<DataType, number>>> = {
+  f32: 0,
+  bf16: 1,
+  f16: 2,
+  f8_e4m3: 3,
+  q8: 4,
+  q4: 5,
+};
 
 /** Outputs and inputs of a weight. */
 export function sides(weight: Weight): readonly [N: number, K: number] {

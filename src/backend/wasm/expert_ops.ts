@@ -3,6 +3,7 @@ import type { Ptr } from "../../../wasm/memory.ts";
 import type { Norm, Router, Routing } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { f32, NONE, sides, u32 } from "./binding.ts";
+import { Input } from "./input.ts";
 import { columns, elements, type Recording, rows } from "./recording.ts";
 
 /** Bound of arrays on the kernels' stack: kernels.h. */
@@ -42,27 +43,27 @@ function recordSort(recording: Recording, routing: Routing, E: number): Sorted {
   return { order, starts };
 }
 
-/** How many pairs each row has, and each row of what is multiplied. */
+/** How many pairs each row has, and whether the call may be made at the same time as the one before it. */
 interface Pairs {
   readonly perToken: number;
-  readonly perInput: number;
-  readonly when?: "call" | "beside";
+  readonly beside?: boolean;
 }
 
 /** y[t, k] = x[t] @ W[e]^T, or x[t, k] @ W[e]^T where x has a row for each pair, e = ids[t, k] */
 function recordExperts(
   recording: Recording,
-  [y, x]: readonly [y: Ptr<"f32">, x: Ptr<"f32">],
+  [y, x]: readonly [y: Ptr<"f32">, x: Input],
   { order, starts }: Sorted,
   weight: Weight,
-  { perToken, perInput, when = "call" }: Pairs,
+  { perToken, beside = false }: Pairs,
 ): void {
   const [matrix, packed, E] = [recording.bindings.matrix(weight), recording.packed(weight), weight.values.shape[0]!];
-  recording[when](
-    "experts_matmul",
-    [y, x, matrix, packed, order, starts, E, perInput, "begin", "end"],
-    columns(sides(weight), "rowCount", perToken),
-  );
+  const rest = [matrix, packed, order, starts, E, perToken / x.perCount, "begin", "end"] as const;
+  const range = columns(sides(weight), "rowCount", perToken);
+  const { narrowed, isNew } = recording.operand(x, weight);
+  const when = beside && !isNew ? "beside" : "call";
+  if (narrowed === null) recording[when]("experts_matmul", [y, x.values, ...rest], range);
+  else recording[when]("experts_matmul_codes", [y, narrowed, ...rest], range);
 }
 
 export function recordExpertsGateUp(
@@ -77,8 +78,8 @@ export function recordExpertsGateUp(
   const x = recording.normed(hidden, norm);
   const [y, ups] = [f32(out), scratch.get("ups", "f32", capacity.rows * K * I)];
   const sorted = recordSort(recording, routing, gate.values.shape[0]!);
-  recordExperts(recording, [y, x], sorted, gate, { perToken: K, perInput: K });
-  recordExperts(recording, [ups, x], sorted, up, { perToken: K, perInput: K, when: "beside" });
+  recordExperts(recording, [y, x], sorted, gate, { perToken: K });
+  recordExperts(recording, [ups, x], sorted, up, { perToken: K, beside: true });
   recording.call("swiglu", [y, ups, "begin", "end"], elements(K * I));
 }
 
@@ -93,7 +94,8 @@ export function recordExpertsDownAdd(
   const [H] = sides(down);
   const downs = scratch.get("downs", "f32", capacity.rows * K * H);
   const sorted = recordSort(recording, routing, down.values.shape[0]!);
-  recordExperts(recording, [downs, f32(x)], sorted, down, { perToken: K, perInput: 1 });
+  const input = new Input("input", f32(x), "rowCount", capacity.rows, K);
+  recordExperts(recording, [downs, input], sorted, down, { perToken: K });
   recording.changing();
   recording.call("combine", [f32(hidden), downs, f32(routing.weights), K, H, "begin", "end"], rows(4 * K * H));
 }

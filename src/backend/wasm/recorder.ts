@@ -19,6 +19,7 @@ import { recordLinearAttention, recordSoftmaxAttention } from "./attention_ops.t
 import { f32, sides, u32 } from "./binding.ts";
 import { drawIndex } from "./draw.ts";
 import { recordExpertsDownAdd, recordExpertsGateUp, recordRoute } from "./expert_ops.ts";
+import { Input } from "./input.ts";
 import { elements, type Recording, rows } from "./recording.ts";
 
 /** Records into `recording`. */
@@ -51,14 +52,14 @@ export class Recorder implements Ops {
   project(outs: readonly Tensor[], hidden: Tensor, norm: Norm, maps: readonly Linear[]): void {
     const x = this.#recording.normed(hidden, norm);
     maps.forEach(({ weight, bias }, i) => {
-      if (i === 0) this.#recording.product(f32(outs[i]!), x, weight, { bias });
-      else this.#recording.productBeside(f32(outs[i]!), x, weight, { bias });
+      this.#recording.product(f32(outs[i]!), x, weight, { bias, beside: i > 0 });
     });
   }
 
   projectAdd(hidden: Tensor, x: Tensor, { weight, bias }: Linear): void {
     this.#recording.changing();
-    this.#recording.product(f32(hidden), f32(x), weight, { bias, add: true });
+    const input = new Input("input", f32(x), "rowCount", this.#recording.capacity.rows);
+    this.#recording.product(f32(hidden), input, weight, { bias, add: true });
   }
 
   linearAttention(out: Tensor, qkv: Tensor, gate: Tensor, state: Tensor, how: LinearAttention): void {
@@ -75,7 +76,7 @@ export class Recorder implements Ops {
     const x = this.#recording.normed(hidden, norm);
     const [y, ups] = [f32(out), scratch.get("ups", "f32", capacity.rows * I)];
     this.#recording.product(y, x, gate);
-    this.#recording.productBeside(ups, x, up);
+    this.#recording.product(ups, x, up, { beside: true });
     this.#recording.call("swiglu", [y, ups, "begin", "end"], elements(I));
   }
 
@@ -108,7 +109,7 @@ export class Recorder implements Ops {
     const all = bindings.matrix({ values: hidden, scales: null });
     this.#recording.call("embed", [x, step.outputs, all, "begin", "end"], rows(4 * H, "outputCount"));
     this.#recording.call("rms_norm", [x, x, weight, norm.eps, H, "begin", "end"], rows(4 * H, "outputCount"));
-    this.#recording.product(f32(logits), x, map, { rows: "outputCount" });
+    this.#recording.product(f32(logits), new Input("input", x, "outputCount", capacity.outputs), map);
   }
 
   candidates({ ids, logits, logSumExp }: CandidateTensors, all: Tensor): void {

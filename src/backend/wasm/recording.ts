@@ -4,6 +4,7 @@ import type { Capacity, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { type Bindings, f32, sides } from "./binding.ts";
 import type { Arguments, Call, Count, KernelName, Own, PlannedCall, Range } from "./call.ts";
+import { codeType, Input, narrowedWords } from "./input.ts";
 import type { Scratch } from "./scratch.ts";
 import type { StepTables } from "./step_tables.ts";
 
@@ -16,16 +17,17 @@ export interface Shared {
   readonly scratch: Scratch;
 }
 
-/** Which rows a product is taken of. */
-export type RowCount = "rowCount" | "outputCount";
-
 /** What differs from product to product. */
 interface Product {
   readonly bias?: Tensor | null;
   /** Adds to what is there. */
   readonly add?: boolean;
-  readonly rows?: RowCount;
+  /** Whether it may be made at the same time as the call before it. */
+  readonly beside?: boolean;
 }
+
+/** What it takes to make a number an integer. */
+const NARROWING = 8;
 
 /** Outputs of a product that pieces have together at least: as many as kernels read side by side. */
 export const COLUMNS = 8;
@@ -49,8 +51,8 @@ export class Recording {
   readonly states: Tensor[] = [];
   readonly bindings: Bindings;
   readonly scratch: Scratch;
-  /** The norm whose result `normed` is in the scratch, while hidden stays as it is. */
-  #current: { readonly hidden: Tensor; readonly norm: Norm } | null = null;
+  /** The norm whose result is in the scratch, while hidden stays as it is. */
+  #current: { readonly hidden: Tensor; readonly norm: Norm; readonly input: Input } | null = null;
 
   constructor({ bindings, scratch }: Shared, readonly capacity: Capacity, readonly step: StepTables) {
     this.bindings = bindings;
@@ -79,33 +81,40 @@ export class Recording {
   }
 
   /** norm(hidden), computed only if the last one was another: [rows, H] */
-  normed(hidden: Tensor, norm: Norm): Ptr<"f32"> {
+  normed(hidden: Tensor, norm: Norm): Input {
+    if (this.#current?.hidden === hidden && this.#current.norm === norm) return this.#current.input;
     const H = norm.weight.shape[0]!;
-    const y = this.scratch.get("normed", "f32", this.capacity.rows * H);
-    if (this.#current?.hidden === hidden && this.#current.norm === norm) return y;
-    this.#current = { hidden, norm };
-    this.call("rms_norm", [y, f32(hidden), f32(norm.weight), norm.eps, H, "begin", "end"], rows(4 * H));
-    return y;
+    const x = this.scratch.get("normed", "f32", this.capacity.rows * H);
+    this.call("rms_norm", [x, f32(hidden), f32(norm.weight), norm.eps, H, "begin", "end"], rows(4 * H));
+    const input = new Input("normed", x, "rowCount", this.capacity.rows);
+    this.#current = { hidden, norm, input };
+    return input;
   }
 
-  /** y = x @ W^T + bias, or y += with `add`, over all rows or all outputs of a step. */
-  product(y: Ptr<"f32">, x: Ptr<"f32">, weight: Weight, how: Product = {}): void {
-    this.call("matmul", ...this.#product(y, x, weight, how));
-  }
-
-  /** The same beside the call before. */
-  productBeside(y: Ptr<"f32">, x: Ptr<"f32">, weight: Weight, how: Product = {}): void {
-    this.beside("matmul", ...this.#product(y, x, weight, how));
-  }
-
-  #product(
-    y: Ptr<"f32">,
-    x: Ptr<"f32">,
-    weight: Weight,
-    { bias = null, add = false, rows = "rowCount" }: Product,
-  ): [Arguments<"matmul">, Range] {
+  /** y = x @ W^T + bias, or y += with `add`, over all rows of x. */
+  product(y: Ptr<"f32">, x: Input, weight: Weight, { bias = null, add = false, beside = false }: Product = {}): void {
     const [matrix, packed] = [this.bindings.matrix(weight, bias), this.packed(weight)];
-    return [[y, x, matrix, packed, rows, Number(add), "begin", "end"], columns(sides(weight), rows)];
+    const rest = [matrix, packed, x.count, Number(add), "begin", "end"] as const;
+    const range = columns(sides(weight), x.count);
+    const { narrowed, isNew } = this.operand(x, weight);
+    const when = beside && !isNew ? "beside" : "call";
+    if (narrowed === null) this[when]("matmul", [y, x.values, ...rest], range);
+    else this[when]("matmul_codes", [y, narrowed, ...rest], range);
+  }
+
+  /** x as integers where products with a weight are of integers, else null; and whether a call for it was added. */
+  operand(x: Input, weight: Weight): { readonly narrowed: Ptr<"u32"> | null; readonly isNew: boolean } {
+    const type = codeType(weight);
+    if (type === null) return { narrowed: null, isNew: false };
+    const known = x.narrowed.get(type);
+    if (known !== undefined) return { narrowed: known, isNew: false };
+    const [, K] = sides(weight);
+    const name = `${x.label} for ${weight.values.dtype}`;
+    const narrowed = this.scratch.get(name, "u32", x.perCount * x.most * narrowedWords(type, K));
+    x.narrowed.set(type, narrowed);
+    const range = { size: x.perCount, each: x.count, work: NARROWING * K, grain: 1 };
+    this.call("narrow", [narrowed, x.values, type, K, "begin", "end"], range);
+    return { narrowed, isNew: true };
   }
 
   /** Where the matrix kernels pack rows and weights. */
