@@ -30,6 +30,8 @@ function encode(type: WeightType, values: Float32Array): Uint8Array {
 export class CaseMaker {
   readonly #random: () => number;
   readonly #writes: Promise<void>[] = [];
+  /** Of the weights that it made. */
+  readonly types = new Set<WeightType>();
 
   constructor(readonly backend: Backend, seed: number) {
     this.#random = random(seed);
@@ -79,6 +81,7 @@ export class CaseMaker {
 
   /** Products with rows of size 1 are of size 1. `equalRows` makes rows n and n + 1 equal for every even n: ties. */
   weight(type: WeightType, shape: readonly number[], block: Block = [128, 128], equalRows = false): Weight {
+    this.types.add(type);
     const [N, K] = shape.slice(-2) as [number, number];
     const coded = type === "f8_e4m3" || type === "q8" || type === "q4";
     const spread = coded ? 1 : Math.sqrt(3 / K);

@@ -6,6 +6,7 @@ import { type KernelsExports, url } from "../../wasm/kernels.ts";
 import { Memory } from "../../wasm/memory.ts";
 import { CASES, checkCase } from "./cases.ts";
 import { checkExponential } from "./wasm_exponential.ts";
+import { WASM_ROUNDINGS } from "./wasm_roundings.ts";
 
 type Kernel = (...values: number[]) => void;
 type Check = (kernels: KernelsExports, memory: Memory<KernelsExports>) => Promise<void>;
@@ -22,7 +23,9 @@ interface Parameter {
 const SPACE = "scratch";
 
 const CHECKS: readonly Check[] = [
-  ...CASES.map((opCase): Check => (kernels, memory) => checkCase(new WasmBackend(memory, kernels), opCase)),
+  ...CASES.map((opCase): Check => (kernels, memory) =>
+    checkCase(new WasmBackend(memory, kernels), opCase, WASM_ROUNDINGS)
+  ),
   (kernels, memory) => Promise.resolve(checkExponential(kernels, memory)),
 ];
 

@@ -13,6 +13,7 @@ import { ReferenceBackend } from "./reference_backend.ts";
 import { decode } from "./reference_tensor.ts";
 import { sequencesStep, smallModel, VOCABULARY } from "./small_model.ts";
 import { checkExponential } from "./wasm_exponential.ts";
+import { WASM_ROUNDINGS } from "./wasm_roundings.ts";
 
 /** The builds of the kernels, of which a machine uses one. */
 const BUILDS = [["", url], [", relaxed", relaxedUrl]] as const;
@@ -21,7 +22,7 @@ for (const [build, module] of BUILDS) {
   for (const opCase of CASES) {
     Deno.test(`WasmBackend${build}: ${opCase.name}`, async () => {
       using backend = await openBuild(module);
-      await checkCase(backend, opCase);
+      await checkCase(backend, opCase, WASM_ROUNDINGS);
     });
   }
 
