@@ -3,7 +3,6 @@ import { parseArgs } from "node:util";
 import { digits, median } from "../../src/cli/bench_figures.ts";
 import { processTerminal } from "../../src/cli/terminal.ts";
 import { loadConfigFile } from "../../src/model/load_config.ts";
-import { ggufHead } from "./gguf.ts";
 import { type LlamaContext, LlamaModel } from "./library.ts";
 
 const { values: flags } = parseArgs({
@@ -11,7 +10,11 @@ const { values: flags } = parseArgs({
     /** Folder of the libraries that pack.sh packs. */
     libraries: { type: "string" },
     config: { type: "string", default: "bench/ring-mini-2.0.json" },
-    /** Without a GPU, for trying this. */
+    /** Fewer layers than the configuration says. */
+    layers: { type: "string" },
+    /** The types of matrices, as `ringlet bench` calls them: none (BF16), q8 (Q8_0), q4 (routed experts Q4_0, the others Q8_0). */
+    quantize: { type: "string", default: "none" },
+    /** Without a GPU. */
     cpu: { type: "boolean", default: false },
     "prompt-tokens": { type: "string", default: "512,4096" },
     "gen-tokens": { type: "string", default: "128" },
@@ -96,9 +99,14 @@ function toTable(results: readonly Result[]): string {
 if (flags.libraries === undefined) {
   throw new TypeError("Cannot run llama.cpp: --libraries names no folder of its libraries");
 }
-const config = await loadConfigFile(flags.config);
+const { quantize } = flags;
+if (quantize !== "none" && quantize !== "q8" && quantize !== "q4") {
+  throw new RangeError(`Cannot make matrices of type '${quantize}': use none, q8 or q4`);
+}
+const whole = await loadConfigFile(flags.config);
+const config = { ...whole, layers: Number(flags.layers ?? whole.layers) };
 const begun = performance.now();
-using model = LlamaModel.random(flags.libraries, config, ggufHead(config), flags.cpu ? "cpu" : "vulkan");
+using model = LlamaModel.random(flags.libraries, config, quantize, flags.cpu ? "cpu" : "vulkan");
 const openMillis = performance.now() - begun;
 const { device } = model;
 const combinations = counts(flags["prompt-tokens"]).flatMap((promptTokens) =>
@@ -107,7 +115,7 @@ const combinations = counts(flags["prompt-tokens"]).flatMap((promptTokens) =>
 const results = combinations.map(([microBatch, promptTokens]) =>
   measure(model, microBatch, promptTokens, config.vocab)
 );
-const report = { device, config: flags.config, openMillis, results };
+const report = { device, config: flags.config, layers: config.layers, quantize, openMillis, results };
 const terminal = processTerminal();
 if (flags.json) terminal.write(`${JSON.stringify(report, null, 2)}\n`);
 else terminal.write(`${device}, llama.cpp v0.5.0, open in ${digits(openMillis / 1e3)} s\n\n${toTable(results)}`);

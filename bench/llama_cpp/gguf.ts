@@ -4,8 +4,19 @@ import { isMoeLayer, type ModelConfig } from "../../src/model/config.ts";
 /** What llama.cpp calls models of this family whose layers are softmax attention all. */
 const ARCHITECTURE = "bailingmoe2";
 
-/** ggml's numbers of types, and the bytes of an element. */
-export const TYPES = { F32: { number: 0, bytes: 4 }, BF16: { number: 30, bytes: 2 } } as const;
+/** ggml's numbers of types, and what so many elements take: 32 of the last ones share a scale. */
+export const TYPES = {
+  F32: { number: 0, elements: 1, bytes: 4 },
+  BF16: { number: 30, elements: 1, bytes: 2 },
+  Q8_0: { number: 8, elements: 32, bytes: 34 },
+  Q4_0: { number: 2, elements: 32, bytes: 18 },
+} as const;
+
+/** Which types matrices have, in our own words: all BF16, or all in 8 bits, or the routed experts in 4 bits and the others in 8. */
+export type Quantize = "none" | "q8" | "q4";
+
+const MATRIX_TYPES = { none: "BF16", q8: "Q8_0", q4: "Q8_0" } as const;
+const EXPERT_TYPES = { none: "BF16", q8: "Q8_0", q4: "Q4_0" } as const;
 
 export interface GgufTensor {
   readonly name: string;
@@ -14,10 +25,17 @@ export interface GgufTensor {
   readonly type: keyof typeof TYPES;
 }
 
-/** Tensors of the released checkpoints' types: matrices in BF16, routers, norms and biases in F32. */
-export function* ggufTensors(config: ModelConfig): Generator<GgufTensor> {
+/** What a tensor takes. */
+export function bytesOf({ shape, type }: GgufTensor): number {
+  const { elements, bytes } = TYPES[type];
+  return shape.reduce((product, size) => product * size, 1) / elements * bytes;
+}
+
+/** Matrices in the types that are asked for, or the released checkpoints' BF16; routers, norms and biases in F32. */
+export function* ggufTensors(config: ModelConfig, quantize: Quantize): Generator<GgufTensor> {
   const { vocab, hidden, layers, heads, kvHeads, headDim } = config;
-  const matrix = (name: string, ...shape: number[]): GgufTensor => ({ name: `${name}.weight`, shape, type: "BF16" });
+  const [type, expertType] = [MATRIX_TYPES[quantize], EXPERT_TYPES[quantize]];
+  const matrix = (name: string, ...shape: number[]): GgufTensor => ({ name: `${name}.weight`, shape, type });
   const norm = (name: string, size: number): GgufTensor => ({ name: `${name}.weight`, shape: [size], type: "F32" });
   yield matrix("token_embd", vocab, hidden);
   for (let layer = 0; layer < layers; layer++) {
@@ -28,24 +46,33 @@ export function* ggufTensors(config: ModelConfig): Generator<GgufTensor> {
     yield norm(`${block}.attn_k_norm`, headDim);
     yield matrix(`${block}.attn_output`, hidden, heads * headDim);
     yield norm(`${block}.ffn_norm`, hidden);
-    yield* isMoeLayer(config, layer) ? experts(config, block) : mlp(block, "", [], hidden, config.intermediate);
+    if (isMoeLayer(config, layer)) yield* experts(config, block, type, expertType);
+    else yield* mlp(block, type, "", [hidden, config.intermediate]);
   }
   yield norm("output_norm", hidden);
   yield matrix("output", vocab, hidden);
 }
 
-function* experts(config: ModelConfig, block: string): Generator<GgufTensor> {
+type Type = GgufTensor["type"];
+
+function* experts(config: ModelConfig, block: string, type: Type, expertType: Type): Generator<GgufTensor> {
   const { experts, hidden, moeIntermediate, sharedIntermediate } = config;
   yield { name: `${block}.ffn_gate_inp.weight`, shape: [experts, hidden], type: "F32" };
   yield { name: `${block}.exp_probs_b.bias`, shape: [experts], type: "F32" };
-  yield* mlp(block, "_exps", [experts], hidden, moeIntermediate);
-  yield* mlp(block, "_shexp", [], hidden, sharedIntermediate);
+  yield* mlp(block, expertType, "_exps", [hidden, moeIntermediate], [experts]);
+  yield* mlp(block, type, "_shexp", [hidden, sharedIntermediate]);
 }
 
-function* mlp(block: string, suffix: string, stack: number[], hidden: number, width: number): Generator<GgufTensor> {
-  yield { name: `${block}.ffn_gate${suffix}.weight`, shape: [...stack, width, hidden], type: "BF16" };
-  yield { name: `${block}.ffn_up${suffix}.weight`, shape: [...stack, width, hidden], type: "BF16" };
-  yield { name: `${block}.ffn_down${suffix}.weight`, shape: [...stack, hidden, width], type: "BF16" };
+function* mlp(
+  block: string,
+  type: Type,
+  suffix: string,
+  [hidden, width]: readonly [hidden: number, width: number],
+  stack: readonly number[] = [],
+): Generator<GgufTensor> {
+  yield { name: `${block}.ffn_gate${suffix}.weight`, shape: [...stack, width, hidden], type };
+  yield { name: `${block}.ffn_up${suffix}.weight`, shape: [...stack, width, hidden], type };
+  yield { name: `${block}.ffn_down${suffix}.weight`, shape: [...stack, hidden, width], type };
 }
 
 /** A value of metadata, with the type that llama.cpp expects of it. */
@@ -96,12 +123,12 @@ const ALIGNMENT = 32;
  * Everything of a GGUF file that comes before its tensors' data.
  * @throws RangeError for a model that llama.cpp does not know under this architecture
  */
-export function ggufHead(config: ModelConfig): Uint8Array<ArrayBuffer> {
+export function ggufHead(config: ModelConfig, quantize: Quantize): Uint8Array<ArrayBuffer> {
   if (config.architecture !== "softmax" || config.experts === 0 || config.tied || !config.qkNorm) {
     const wanted = "layers of softmax attention with norms of queries and keys, experts, and a head of its own";
     throw new RangeError(`Cannot write this model as ${ARCHITECTURE}, which has ${wanted}`);
   }
-  const [values, tensors] = [metadata(config), [...ggufTensors(config)]];
+  const [values, tensors] = [metadata(config), [...ggufTensors(config, quantize)]];
   const writer = new Writer();
   writer.bytes(new TextEncoder().encode("GGUF"));
   writer.u32(VERSION);
@@ -109,13 +136,14 @@ export function ggufHead(config: ModelConfig): Uint8Array<ArrayBuffer> {
   writer.u64(values.size);
   for (const [key, value] of values) writer.entry(key, value);
   let offset = 0;
-  for (const { name, shape, type } of tensors) {
+  for (const tensor of tensors) {
+    const { name, shape, type } = tensor;
     writer.text(name);
     writer.u32(shape.length);
     for (const size of shape.toReversed()) writer.u64(size);
     writer.u32(TYPES[type].number);
     writer.u64(offset);
-    offset = aligned(offset + TYPES[type].bytes * shape.reduce((product, size) => product * size, 1));
+    offset = aligned(offset + bytesOf(tensor));
   }
   return writer.finish();
 }

@@ -1,5 +1,5 @@
 /** llama.cpp through its C interface, as far as a benchmark needs it: the libraries that node-llama-cpp 3.22.1 ships (v0.5.0). */
-import { type GgufTensor, ggufTensors } from "./gguf.ts";
+import { ggufHead, ggufTensors, type Quantize } from "./gguf.ts";
 import { RandomBlocks } from "./random_blocks.ts";
 import type { ModelConfig } from "../../src/model/config.ts";
 
@@ -65,13 +65,15 @@ export interface ContextOptions {
 
 type Libraries = ReturnType<typeof open>;
 
+/** The package with Vulkan says so in its libraries' names; that for CPUs has all of their variants. */
 function open(folder: string) {
+  const build = Array.from(Deno.readDirSync(folder)).some(({ name }) => name.includes(".vulkan.")) ? ".vulkan" : "";
   const load = <const S extends Deno.ForeignLibraryInterface>(file: string, symbols: S) =>
     Deno.dlopen(`${folder}/${file}`, symbols).symbols;
   return {
     base: load("libggml-base.so", GGML_BASE),
-    ggml: load("libggml.vulkan.v0.5.0.so", GGML),
-    llama: load("libllama.vulkan.v0.5.0.so", LLAMA),
+    ggml: load(`libggml${build}.v0.5.0.so`, GGML),
+    llama: load(`libllama${build}.v0.5.0.so`, LLAMA),
   };
 }
 
@@ -92,9 +94,10 @@ export class LlamaModel implements Disposable {
   static random(
     folder: string,
     config: ModelConfig,
-    head: Uint8Array<ArrayBuffer>,
+    quantize: Quantize,
     backend: "vulkan" | "cpu",
   ): LlamaModel {
+    const head = ggufHead(config, quantize);
     const libraries = open(folder);
     const { base, ggml, llama } = libraries;
     ggml.ggml_backend_load_all_from_path(cString(folder));
@@ -112,7 +115,7 @@ export class LlamaModel implements Disposable {
       new Uint8Array(BigUint64Array.of(1n, 0n).buffer),
     );
     if (metadata === null) throw new Error("llama.cpp cannot read the model's metadata: see its own messages");
-    using fill = filler(libraries, config);
+    using fill = filler(libraries, config, quantize);
     const model = llama.llama_model_init_from_user(metadata, fill.callback.pointer, null, params);
     if (model === null) throw new Error("llama.cpp cannot make the model: see its own messages");
     fill.check();
@@ -189,8 +192,8 @@ function findDevice({ base, ggml }: Libraries, backend: "vulkan" | "cpu"): Deno.
 }
 
 /** A callback that fills each tensor as llama.cpp has made it; check() throws what went wrong within. */
-function filler({ base }: Libraries, config: ModelConfig) {
-  const tensors = new Map([...ggufTensors(config)].map((tensor) => [tensor.name, tensor]));
+function filler({ base }: Libraries, config: ModelConfig, quantize: Quantize) {
+  const tensors = new Map([...ggufTensors(config, quantize)].map((tensor) => [tensor.name, tensor]));
   const blocks = new RandomBlocks();
   let unfilled = tensors.size;
   const unknown: string[] = [];
@@ -199,9 +202,8 @@ function filler({ base }: Libraries, config: ModelConfig) {
     const tensor = tensors.get(name);
     if (!tensor) return void unknown.push(name);
     unfilled--;
-    for (const [offset, part] of parts(tensor, blocks)) {
-      base.ggml_backend_tensor_set(pointer, part, BigInt(offset), BigInt(part.byteLength));
-    }
+    const bytes = blocks.take(tensor);
+    base.ggml_backend_tensor_set(pointer, bytes, 0n, BigInt(bytes.length));
   };
   const callback = new Deno.UnsafeCallback({ parameters: ["pointer", "pointer"], result: "void" }, fill);
   const check = () => {
@@ -211,19 +213,6 @@ function filler({ base }: Libraries, config: ModelConfig) {
     );
   };
   return { callback, check, [Symbol.dispose]: () => callback.close() };
-}
-
-function* parts(
-  tensor: GgufTensor,
-  blocks: RandomBlocks,
-): Generator<readonly [offset: number, ArrayBufferView<ArrayBuffer>]> {
-  let left = tensor.shape.reduce((product, size) => product * size, 1);
-  for (let offset = 0; left > 0;) {
-    const part = blocks.take(tensor, left);
-    yield [offset, part];
-    left -= part.length;
-    offset += part.byteLength;
-  }
 }
 
 const address = (pointer: Deno.PointerValue): bigint => BigInt(Deno.UnsafePointer.value(pointer));

@@ -1,8 +1,8 @@
 /** Random values for tensors of any size: one block of each kind, read round and round from ever other places. */
-import type { GgufTensor } from "./gguf.ts";
+import { bytesOf, type GgufTensor, TYPES } from "./gguf.ts";
 
-/** Elements; no row of a matrix begins at the same place of it twice in a row, and places are whole words. */
-const BLOCK = 2 ** 22 + 106;
+/** Elements, whole groups of them; no row of a matrix begins at the same place of it twice in a row, and places are whole words. */
+const BLOCK = 2 ** 22 + 32 * 107;
 
 /** As src/model/random_weights.ts makes them: norms near 1, biases near 0, matrices of variance 1 / K, an embedding of variance 1. */
 function distribution({ name, shape }: GgufTensor): { readonly centre: number; readonly spread: number } {
@@ -11,29 +11,51 @@ function distribution({ name, shape }: GgufTensor): { readonly centre: number; r
   return { centre: 0, spread: Math.sqrt(3 / (name === "token_embd.weight" ? 1 : shape.at(-1)!)) };
 }
 
-export class RandomBlocks {
-  readonly #blocks = new Map<string, Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer>>();
-  #cursor = 0;
+interface Block {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Where the next tensor begins. */
+  at: number;
+}
 
-  /** The next elements of a tensor, at most `most`. */
-  take(tensor: GgufTensor, most: number): Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer> {
+export class RandomBlocks {
+  readonly #blocks = new Map<string, Block>();
+
+  /** The bytes of a tensor: all at once, as llama.cpp puts those of some types in another order. */
+  take(tensor: GgufTensor): Uint8Array<ArrayBuffer> {
     const block = this.#block(tensor);
-    const taken = block.subarray(this.#cursor, this.#cursor + most);
-    this.#cursor = (this.#cursor + taken.length) % BLOCK;
+    const taken = new Uint8Array(bytesOf(tensor));
+    for (let at = 0; at < taken.length;) {
+      const part = block.bytes.subarray(block.at, block.at + taken.length - at);
+      taken.set(part, at);
+      at += part.length;
+      block.at = (block.at + part.length) % block.bytes.length;
+    }
     return taken;
   }
 
-  #block(tensor: GgufTensor): Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer> {
+  #block(tensor: GgufTensor): Block {
     const { centre, spread } = distribution(tensor);
     const key = `${tensor.type} ${centre} ${spread}`;
-    let block = this.#blocks.get(key);
-    if (!block) {
-      const values = evenly(centre, spread);
-      block = tensor.type === "F32" ? values : bf16(values);
-      this.#blocks.set(key, block);
-    }
+    const block = this.#blocks.get(key) ?? { bytes: encoded(tensor.type, centre, spread), at: 0 };
+    this.#blocks.set(key, block);
     return block;
   }
+}
+
+function encoded(type: GgufTensor["type"], centre: number, spread: number): Uint8Array<ArrayBuffer> {
+  if (type === "Q8_0" || type === "Q4_0") return grouped(type, spread);
+  const values = evenly(centre, spread);
+  return new Uint8Array(type === "F32" ? values.buffer : bf16(values).buffer);
+}
+
+/** Any codes, behind a scale with which they are as far spread: a float16 for each group. */
+function grouped(type: "Q8_0" | "Q4_0", spread: number): Uint8Array<ArrayBuffer> {
+  const { elements, bytes } = TYPES[type];
+  const scale = new Uint8Array(new Float16Array([spread / (type === "Q8_0" ? 128 : 8)]).buffer);
+  const codes = new Uint32Array(evenly(0, 1).buffer).map((bits) => bits >>> 8);
+  const block = new Uint8Array(BLOCK / elements * bytes).map((_, i) => codes[i]!);
+  for (let at = 0; at < block.length; at += bytes) block.set(scale, at);
+  return block;
 }
 
 /** Even values in centre ± spread, by a linear congruence of 32 bits. */

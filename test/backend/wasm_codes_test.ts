@@ -1,7 +1,6 @@
 /** The WASM backend's products of integers: what rows become, products as exact as those of floats, and the same bits on every path. */
 import { strict as assert } from "node:assert";
 import { codeType, narrowedWords } from "../../src/backend/wasm/input.ts";
-import { pointer } from "../../src/backend/wasm/binding.ts";
 import { Bindings } from "../../src/backend/wasm/binding.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
 import { type KernelsExports, url } from "../../wasm/kernels.ts";
