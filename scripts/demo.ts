@@ -1,4 +1,4 @@
-/** `deno task demo`: the embedded model answers a few questions, thinking aloud. */
+/** `deno task demo`: the embedded model answers a few questions at the same time, thinking aloud. */
 import colors from "picocolors";
 import { type Chat, type ChatRequest, type Delta, fold, load, type Reply, type Tool } from "../src/mod.ts";
 
@@ -42,25 +42,31 @@ async function* shown(deltas: AsyncIterable<Delta>): AsyncGenerator<Delta> {
   }
 }
 
-/** Introduces the model, asks everything and tells how fast the answers came. */
+/** The same deltas, which are asked for from now on, whenever they are shown. */
+const ahead = (deltas: AsyncIterable<Delta>): AsyncIterable<Delta> =>
+  ReadableStream.from(deltas).pipeThrough(new TransformStream({}, {}, { highWaterMark: Infinity }));
+
+/** Introduces the model, asks everything at once, shows one answer after the other and tells how fast they came. */
 async function demonstrate(chat: Chat): Promise<void> {
   const [stage] = chat.info.stages;
   print(`${bold("Ringlet")} runs ${bold(chat.model)} on ${bold(stage?.backend ?? "")}: ${stage?.device}\n\n`);
-  const replies: Reply[] = [];
-  for (const { question, ...request } of questions) {
-    print(`${cyan(">")} ${bold(question)}\n`);
+  const begun = performance.now();
+  const answers = questions.map(({ question, ...request }) => {
     const messages = [{ role: "user" as const, content: question }];
-    replies.push(await fold(shown(chat.stream({ messages, maxTokens: 1000, ...request }))));
+    return { question, deltas: ahead(chat.stream({ messages, maxTokens: 1000, ...request })) };
+  });
+  const replies: Reply[] = [];
+  for (const { question, deltas } of answers) {
+    print(`${cyan(">")} ${bold(question)}\n`);
+    replies.push(await fold(shown(deltas)));
     print("\n\n");
   }
+  const seconds = (performance.now() - begun) / 1000;
   const sum = (value: (reply: Reply) => number) => replies.reduce((all, reply) => all + value(reply), 0);
   const read = sum(({ usage }) => usage.promptTokens), written = sum(({ usage }) => usage.completionTokens);
-  const prefill = read / sum(({ timings }) => timings.prefillMillis) * 1000;
-  // The first token of each answer comes with its prefill.
-  const decode = (written - replies.length) / sum(({ timings }) => timings.decodeMillis) * 1000;
   const thought = sum(({ usage }) => usage.reasoningTokens);
-  print(`${read} tokens read at ${prefill.toFixed(0)} tokens/s, `);
-  print(`${written} written (${thought} of them thought) at ${decode.toFixed(0)} tokens/s\n`);
+  print(`${read} tokens read and ${written} written (${thought} of them thought) in ${seconds.toFixed(2)} s, `);
+  print(`${((read + written) / seconds).toFixed(0)} tokens/s\n`);
 }
 
 await using chat = await load();
