@@ -69,5 +69,5 @@ async function demonstrate(chat: Chat): Promise<void> {
   print(`${((read + written) / seconds).toFixed(0)} tokens/s\n`);
 }
 
-await using chat = await load();
+await using chat = await load({ maxSequences: questions.length });
 await demonstrate(chat);
