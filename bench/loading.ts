@@ -4,13 +4,13 @@ import { bytes as shown } from "../src/cli/progress.ts";
 import { openCheckpoint } from "../src/formats/safetensors.ts";
 import { loadConfig } from "../src/model/load_config.ts";
 import { Model } from "../src/model/model.ts";
-import type { Quantize, StageOptions } from "../src/pipeline/messages.ts";
+import type { BackendName, Quantize, StageOptions } from "../src/pipeline/messages.ts";
 import { openStage } from "../src/stage/open.ts";
 import { writeBigCheckpoint } from "./big_checkpoint.ts";
 import { NoBackend } from "./no_backend.ts";
 
 const help =
-  `deno run -A bench/loading.ts [--gib 4] [--backend none|webgpu] [--quantize none|q8|q4] [--model DIR] [--json]
+  `deno run -A bench/loading.ts [--gib 4] [--backend none|webgpu|wasm] [--quantize none|q8|q4] [--model DIR] [--json]
 
 Loads a checkpoint made for the purpose, or that of --model. The backend "none" forgets what is written to it, so that only
 the way there is measured: what the process needs beside the device's own memory, which software GPUs take from the same.`;
@@ -44,7 +44,8 @@ async function load(folder: string): Promise<Loading> {
   const config = await loadConfig(folder);
   using checkpoint = await openCheckpoint(folder);
   const options: StageOptions = {
-    ...{ model: folder, layers: { start: 0, end: config.layers }, backend: "webgpu", gpu: "deno", decay: "serving" },
+    ...{ model: folder, layers: { start: 0, end: config.layers }, gpu: "deno", decay: "serving" },
+    backend: flags.backend as BackendName,
     ...{
       ropeScaling: null,
       quantize: flags.quantize as Quantize,

@@ -256,6 +256,8 @@ export interface Backend extends Disposable {
   allocate(wanted: readonly TensorShape[]): Promise<Tensor[]>;
   /** Writes `bytes` from the element `offset` on; both ends fall on multiples of 4 bytes. Resolves when `bytes` may be reused. */
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void>;
+  /** So many bytes of a tensor from the element `offset` on, to be put there by whoever brings them; where the device's memory is the thread's. */
+  inPlace?(tensor: Tensor, offset: number, bytes: number): Uint8Array<ArrayBuffer>;
   /** Fills a tensor where it lies. Throws TypeError for u32. */
   fill(tensor: Tensor, values: RandomValues): Promise<void>;
   /** Calls `build` once and keeps what it recorded. */

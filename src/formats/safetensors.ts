@@ -49,7 +49,12 @@ export class Checkpoint implements Disposable {
    * @throws {CheckpointError} if there is no tensor of that name, or its file was cut meanwhile
    * @throws {RangeError} if the tensor has no such rows
    */
-  async read(name: string, firstRow = 0, rows?: number, into?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>> {
+  async read(
+    name: string,
+    firstRow = 0,
+    rows?: number,
+    into?: Uint8Array<ArrayBuffer>,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const { shape, shard, begin, end } = this.entry(name);
     const total = shape[0] ?? 1;
     const count = rows ?? total - firstRow;

@@ -8,12 +8,12 @@ export interface Source extends Disposable {
   /** Bytes in all. */
   readonly size: number;
   /**
-   * Exactly `length` bytes from byte `offset`, in a buffer of their own, or at the start of `into` if they fit. Reads may
-   * be under way at once.
+   * Exactly `length` bytes from byte `offset`, in a buffer of their own, or at the start of `into` if they fit, which may be
+   * shared memory. Reads may be under way at once.
    * @throws {RangeError} if the range is not within the source
    * @throws {CheckpointError} if the source turns out shorter than `size`
    */
-  read(offset: number, length: number, into?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>>;
+  read(offset: number, length: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /**
@@ -41,20 +41,20 @@ class FileSource implements Source {
     this.#file = file;
   }
 
-  read(offset: number, length: number, into?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>> {
+  read(offset: number, length: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
     const read = this.#previous.then(() => this.#read(offset, length, into));
     this.#previous = read.catch(() => {}); // a failed read is its caller's; the next one seeks anew
     return read;
   }
 
-  async #read(offset: number, length: number, into?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>> {
+  async #read(offset: number, length: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
     if (!(Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0)) {
       throw new RangeError(`Cannot read ${length} bytes at ${offset} of ${this.name}: both must be whole numbers`);
     }
     if (offset + length > this.size) {
       throw new RangeError(`Cannot read ${length} bytes at ${offset} of ${this.name}: it has ${this.size} bytes`);
     }
-    const bytes = into && into.byteLength >= length ? new Uint8Array(into, 0, length) : new Uint8Array(length);
+    const bytes = into && into.length >= length ? into.subarray(0, length) : new Uint8Array(length);
     await this.#file.seek(offset, Deno.SeekMode.Start);
     for (let filled = 0; filled < length;) {
       const count = await this.#file.read(bytes.subarray(filled)); // may be short: Linux gives at most 2 GiB a call

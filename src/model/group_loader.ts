@@ -1,10 +1,10 @@
-/** Matrices in groups of 32 on a backend: copied where they are stored so, else rounded a slice at a time. */
+/** Matrices in groups of 32 that are stored otherwise: rounded a slice at a time. */
 import type { Backend } from "../backend/backend.ts";
 import { elements, type Tensor, type Weight } from "../backend/tensor.ts";
 import { GROUP, type Groups, type GroupType, toGroups } from "../formats/groups.ts";
 import { isQ4, packedWeight, readPackedGroups } from "../formats/packed.ts";
 import { readF32 } from "../formats/quantization.ts";
-import { factorShape, readGroups, storedGroups } from "../formats/stored_groups.ts";
+import { factorShape } from "../formats/stored_groups.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
 import { storedWeight } from "../formats/stored_weight.ts";
 import type { ModelConfig } from "./config.ts";
@@ -59,7 +59,7 @@ export async function* groupSlices(
   }
 }
 
-/** Rows in groups: as they are stored if that is in the same codes, else rounded. */
+/** Rows in groups: in the codes that they are stored in if these are known by another name, else rounded. */
 export async function readInGroups(
   checkpoint: Checkpoint,
   type: GroupType,
@@ -69,7 +69,5 @@ export async function readInGroups(
 ): Promise<Groups> {
   const packed = packedWeight(checkpoint.tensors, name, weightBlock);
   if (packed && type === "q4" && isQ4(packed)) return await readPackedGroups(checkpoint, packed, range);
-  const stored = packed ? null : storedGroups(checkpoint.tensors, checkpoint.entry(name));
-  if (stored?.type === type) return await readGroups(checkpoint, stored, range);
   return toGroups(type, await readF32(checkpoint, name, weightBlock, range));
 }

@@ -1,9 +1,9 @@
 /** Makes a checkpoint's tensors on a backend, in the types that the policy gives them, and streams their values there. */
 import type { Backend, Linear, Norm } from "../backend/backend.ts";
-import type { Tensor, Weight, WeightType } from "../backend/tensor.ts";
+import { ELEMENT_BYTES, type Tensor, type Weight, type WeightType } from "../backend/tensor.ts";
 import type { GroupType } from "../formats/groups.ts";
 import { readF32, readScales, type ScaleGrid, scaleGrid } from "../formats/quantization.ts";
-import type { Checkpoint } from "../formats/safetensors.ts";
+import type { Checkpoint, TensorEntry } from "../formats/safetensors.ts";
 import { storedBytes, type StoredWeight, storedWeight } from "../formats/stored_weight.ts";
 import type { Quantize } from "../pipeline/messages.ts";
 import type { ModelConfig } from "./config.ts";
@@ -110,12 +110,13 @@ export class WeightLoader implements Weights {
     const [N, K] = shape.slice(-2) as [number, number];
     for (const [i, name] of names.entries()) {
       const stored = this.#stored(name);
-      const asStored = isStoredAs(type, stored);
+      if (isStoredAs(type, stored)) {
+        this.#copy(stored.entries[0]!, { tensor, firstRow: i * N }, storedBytes(stored));
+        continue;
+      }
       for (const rows of rowRanges(N, Math.max(1, Math.floor(SLICE_BYTES * N / storedBytes(stored))))) {
-        this.#add(stored, rows, async (buffer) => {
-          const bytes = asStored
-            ? await this.checkpoint.read(name, rows.firstRow, rows.rows, buffer)
-            : bytesOf(await readF32(this.checkpoint, name, this.config.weightBlock, rows));
+        this.#add(stored, rows, async () => {
+          const bytes = bytesOf(await readF32(this.checkpoint, name, this.config.weightBlock, rows));
           return [{ tensor, offset: (i * N + rows.firstRow) * K, bytes }];
         });
       }
@@ -123,12 +124,40 @@ export class WeightLoader implements Weights {
     return { values: tensor, scales: null };
   }
 
+  /** All rows of an entry as they are, to those of a tensor from `firstRow` on; `counted` bytes for who watches. */
+  #copy(
+    { name, shard, shape, begin, end }: TensorEntry,
+    { tensor, firstRow }: { readonly tensor: Tensor; readonly firstRow: number },
+    counted = end - begin,
+  ): void {
+    const N = shape[0]!;
+    const rowBytes = (end - begin) / N;
+    // An even number, so that those of factors, too, fill whole words.
+    const most = 2 * Math.max(1, Math.floor(SLICE_BYTES / (2 * rowBytes)));
+    for (const { firstRow: from, rows } of rowRanges(N, most)) {
+      const offset = (firstRow + from) * rowBytes / ELEMENT_BYTES[tensor.dtype];
+      const read = async (buffer: Uint8Array<ArrayBuffer>) => {
+        const there = this.backend.inPlace?.(tensor, offset, rows * rowBytes);
+        const bytes = await this.checkpoint.read(name, from, rows, there ?? buffer);
+        return [{ tensor, offset, bytes, inPlace: there !== undefined }];
+      };
+      this.#stream.add({ shard, begin: begin + from * rowBytes, bytes: counted * rows / N, read });
+    }
+  }
+
   #groups({ label, names, shape }: Making, type: GroupType): Weight {
     const weight = makeGroups(this.backend, type, label, shape);
     const [N, K] = shape.slice(-2) as [number, number];
     for (const [i, name] of names.entries()) {
+      const stored = this.#stored(name);
+      if (isStoredAs(type, stored)) {
+        const [codes, factors] = stored.entries as [TensorEntry, TensorEntry];
+        this.#copy(codes, { tensor: weight.values, firstRow: i * N });
+        this.#copy(factors, { tensor: weight.scales.factors, firstRow: i * N });
+        continue;
+      }
       for (const rows of groupRanges(N, K)) {
-        this.#add(this.#stored(name), rows, async () => {
+        this.#add(stored, rows, async () => {
           const groups = await readInGroups(this.checkpoint, type, name, this.config.weightBlock, rows);
           return groupPieces(weight, i * N + rows.firstRow, groups);
         });

@@ -19,6 +19,8 @@ export interface Piece {
   readonly tensor: Tensor;
   readonly offset: number;
   readonly bytes: Uint8Array;
+  /** They are there already. */
+  readonly inPlace?: boolean;
 }
 
 /** A slice of a file that becomes pieces of tensors. */
@@ -29,7 +31,7 @@ export interface Transfer {
   /** Of the checkpoint, for who watches. */
   readonly bytes: number;
   /** Pieces may lie in `buffer`, which is this transfer's own until they are written. */
-  readonly read: (buffer: ArrayBuffer) => Promise<readonly Piece[]>;
+  readonly read: (buffer: Uint8Array<ArrayBuffer>) => Promise<readonly Piece[]>;
 }
 
 /** Bytes read at once. More was no faster; two such buffers are all the memory that stored values need on their way. */
@@ -55,14 +57,16 @@ export class WeightStream {
   async run(): Promise<void> {
     const transfers = this.#transfers.splice(0).sort(byPlace);
     const total = transfers.reduce((sum, { bytes }) => sum + bytes, 0);
-    const buffers = [new ArrayBuffer(SLICE_BYTES), new ArrayBuffer(SLICE_BYTES)] as const;
+    const buffers = [new Uint8Array(SLICE_BYTES), new Uint8Array(SLICE_BYTES)] as const;
     const begin = (i: number) => startToRead(transfers[i], buffers[i % 2]!);
     let loaded = 0;
     let next = begin(0);
     for (const [i, { bytes }] of transfers.entries()) {
       const pieces = await next!;
       next = begin(i + 1);
-      for (const piece of pieces) await this.#backend.write(piece.tensor, piece.offset, piece.bytes);
+      for (const { tensor, offset, bytes, inPlace } of pieces) {
+        if (!inPlace) await this.#backend.write(tensor, offset, bytes);
+      }
       this.#samples.offer(pieces, loaded / total, i === transfers.length - 1);
       this.#onBytes(Math.round(loaded += bytes));
     }
@@ -75,7 +79,10 @@ export class WeightStream {
 }
 
 /** Whoever awaits it later hears of its failure; until then nobody does. */
-function startToRead(transfer: Transfer | undefined, buffer: ArrayBuffer): Promise<readonly Piece[]> | undefined {
+function startToRead(
+  transfer: Transfer | undefined,
+  buffer: Uint8Array<ArrayBuffer>,
+): Promise<readonly Piece[]> | undefined {
   const pieces = transfer?.read(buffer);
   pieces?.catch(() => {});
   return pieces;

@@ -29,8 +29,8 @@ class SpoilingBackend extends WasmBackend {
 /** A transfer of 8 bytes of `shard` from `begin` on into a tensor of its own, named after them. */
 function transfer(backend: SpoilingBackend, shard: string, begin: number): Transfer {
   const tensor = backend.tensor(`${shard} ${begin}`, "f32", [2]);
-  const read = (buffer: ArrayBuffer) => {
-    const bytes = new Uint8Array(buffer, 0, 8).fill(begin + 1);
+  const read = (buffer: Uint8Array<ArrayBuffer>) => {
+    const bytes = buffer.subarray(0, 8).fill(begin + 1);
     return Promise.resolve([{ tensor, offset: 0, bytes }]);
   };
   return { shard, begin, bytes: 8, read };
@@ -53,7 +53,7 @@ Deno.test("run() reads the next slice while it writes one, into another buffer",
   using backend = await SpoilingBackend.spoiling(null);
   const events: string[] = [];
   const stream = new WeightStream(backend, (bytes) => events.push(`wrote ${bytes / 8 - 1}`));
-  const buffers: ArrayBuffer[] = [];
+  const buffers: Uint8Array[] = [];
   for (let i = 0; i < 4; i++) {
     const { read, ...rest } = transfer(backend, "a", i);
     stream.add({

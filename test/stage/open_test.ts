@@ -1,6 +1,6 @@
 /** A stage is opened only where it fits and what was written can be read back; otherwise one sentence says what to change. */
 import { strict as assert } from "node:assert";
-import { OutOfMemoryError } from "../../src/backend/backend.ts";
+import { OutOfMemoryError, type Read } from "../../src/backend/backend.ts";
 import type { DataType, Tensor } from "../../src/backend/tensor.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
@@ -72,7 +72,7 @@ Deno.test("openStage() checks the room before it loads anything", async () => {
   assert.deepEqual(told, []);
 });
 
-/** Refuses one tensor, or spoils what is written to it. */
+/** Refuses one tensor, or spoils what is read back of it. */
 class FaultyBackend extends WasmBackend {
   constructor(memory: Memory<KernelsExports>, readonly label: string, readonly fault: "full" | "spoils") {
     super(memory);
@@ -83,9 +83,10 @@ class FaultyBackend extends WasmBackend {
     return super.tensor(label, dtype, shape);
   }
 
-  override write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
-    const spoils = this.fault === "spoils" && tensor.label === this.label;
-    return super.write(tensor, offset, spoils ? bytes.map((byte) => byte ^ 1) : bytes);
+  override async read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
+    const all = await super.read(reads);
+    const spoils = (i: number) => this.fault === "spoils" && reads[i]!.tensor.label === this.label;
+    return all.map((bytes, i) => spoils(i) ? new Uint8Array(bytes).map((byte) => byte ^ 1).buffer : bytes);
   }
 }
 

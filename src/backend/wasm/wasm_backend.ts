@@ -132,14 +132,16 @@ export class WasmBackend implements Backend {
   }
 
   write(tensor: Tensor, offset: number, bytes: Uint8Array): Promise<void> {
-    return Promise.try(() => {
-      const start = offset * ELEMENT_BYTES[tensor.dtype];
-      const size = byteLength(tensor);
-      if (start + bytes.length > size) {
-        throw new RangeError(`Cannot write '${tensor.label}' up to byte ${start + bytes.length}: it has ${size}`);
-      }
-      this.#memory.view("u8", pointer(tensor), size).set(bytes, start);
-    });
+    return Promise.try(() => this.inPlace(tensor, offset, bytes.length).set(bytes));
+  }
+
+  inPlace(tensor: Tensor, offset: number, bytes: number): Uint8Array<ArrayBuffer> {
+    const start = offset * ELEMENT_BYTES[tensor.dtype];
+    const size = byteLength(tensor);
+    if (start + bytes > size) {
+      throw new RangeError(`Cannot write '${tensor.label}' up to byte ${start + bytes}: it has ${size}`);
+    }
+    return this.#memory.view("u8", pointer(tensor) + start as Ptr<"u8">, bytes);
   }
 
   fill(tensor: Tensor, values: RandomValues): Promise<void> {
