@@ -1,5 +1,7 @@
 /** A WASM module's linear memory: a bump arena of aligned allocations, typed views and branded pointers; and how threads share it. */
 
+import { checkMachine } from "./requirements.ts";
+
 /** Element types that a pointer in a C header may have. */
 export type Elem = "f32" | "f64" | "u8" | "i8" | "u16" | "i16" | "u32" | "i32";
 
@@ -62,16 +64,6 @@ export class MemoryFullError extends RangeError {
   }
 }
 
-/** A module with one function, which is `i8x16.splat`. */
-const SPLAT = Uint8Array.of(
-  ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
-  ...[0x01, 0x06, 0x01, 0x60, 0x01, 0x7f, 0x01, 0x7b], // type: (i32) to v128
-  ...[0x03, 0x02, 0x01, 0x00], // function
-  ...[0x0a, 0x08, 0x01, 0x06, 0x00, 0x20, 0x00, 0xfd, 0x0f, 0x0b], // its code
-);
-
-const NO_SIMD = "Cannot compute here: WebAssembly has no SIMD on this processor (x86-64 needs SSE4.1)";
-
 /** Linear memory of one module. Allocations live as long as the arena; `mark` and `release` free in stack order. */
 export class Memory<X extends ModuleExports> {
   readonly kernels: X;
@@ -90,10 +82,10 @@ export class Memory<X extends ModuleExports> {
   /**
    * Instantiates the module at `url` in a memory of at most `maxBytes`; `shared` is as it was built.
    * @throws {MemoryFullError} if the process may not have so much address space
-   * @throws {TypeError} on a processor whose vectors WebAssembly cannot use
+   * @throws {TypeError} if the machine has not what the module needs
    */
   static async load<X extends ModuleExports>(url: URL, shared = false, maxBytes = MAX_BYTES): Promise<Memory<X>> {
-    if (!WebAssembly.validate(SPLAT)) throw new TypeError(NO_SIMD);
+    checkMachine(shared);
     const memory = reserved({ initial: INITIAL_PAGES, maximum: Math.floor(maxBytes / PAGE), shared });
     const { module, instance } = await WebAssembly.instantiateStreaming(fetch(url), { env: { memory } });
     return new Memory(module, memory, maxBytes, instance.exports as unknown as X);

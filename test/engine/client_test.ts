@@ -188,6 +188,7 @@ Deno.test("EngineClient.open() rejects with the reason of whatever could not be 
   await assert.rejects(openSource("throw new Error('no luck')"), new EngineError("Cannot open a stage: no luck"));
   const silent = new EngineError("Cannot open a stage: its worker ended without a word");
   await assert.rejects(openSource("Deno.exit()"), silent);
+  for (const exitsOpening of [0, 1, 2]) await assert.rejects(open(3, { exitsOpening }), silent);
 });
 
 Deno.test("EngineClient.open() gives up when its signal aborts", async () => {

@@ -62,6 +62,16 @@ Deno.test("a model of which a layer is too large for a memory is refused, with w
   });
 });
 
+Deno.test("stages that were asked for and do not fit their memories are refused, whichever it is", async () => {
+  for (const layers of ["0-7,8-9", "0-1,2-9"]) {
+    await assert.rejects(openEngine({ backend: "wasm", layers, memoryBytes: 26 * 2 ** 20, maxContext: 512 }), {
+      name: "EngineError",
+      message:
+        /^Cannot hold layers [02]-[79] on CPU \(WASM SIMD, \d+ threads\): it holds 18\.9 MB, .*; use --quantize q4 or more --stages$/,
+    });
+  }
+});
+
 Deno.test("a model that the computer's memory does not hold is refused before anything is loaded", async () => {
   const model = await Deno.makeTempFile({ suffix: ".json" });
   const config = JSON.parse(await Deno.readTextFile("bench/ring-mini-linear-2.0.json"));

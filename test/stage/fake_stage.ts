@@ -51,6 +51,8 @@ export interface FakeBehaviour {
   readonly copies?: { readonly layer: number; readonly count: number };
   /** Layer whose stage cannot be opened. */
   readonly unopenable?: number;
+  /** Layer whose stage's worker ends while it is being opened. */
+  readonly exitsOpening?: number;
 }
 
 /** throw: in this step only; lose: the device; crash, exit: the worker ends, with or without an error. */
@@ -238,9 +240,9 @@ export function openFake(depth: number): OpenStageModel {
   return (options, onProgress) => {
     const { layers } = options;
     const behaviour = JSON.parse(options.model) as FakeBehaviour;
-    if (
-      behaviour.unopenable !== undefined && layers.start <= behaviour.unopenable && behaviour.unopenable < layers.end
-    ) {
+    const has = (layer: number | undefined) => layer !== undefined && layers.start <= layer && layer < layers.end;
+    if (has(behaviour.exitsOpening)) Deno.exit();
+    if (has(behaviour.unopenable)) {
       return Promise.reject(new RangeError(`Cannot open layer ${behaviour.unopenable}: it is a fake`));
     }
     onProgress(layers.end - layers.start, layers.end - layers.start);

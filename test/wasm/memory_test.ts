@@ -1,5 +1,6 @@
 /** Linear memory: zeros wherever it is taken, its end, and a computer that gives no more. */
 import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
 import { type KernelsExports, url } from "../../wasm/kernels.ts";
 import { Memory } from "../../wasm/memory.ts";
@@ -61,6 +62,47 @@ Deno.test("alloc() says that the computer gives no more, and a backend which of 
     message: /^Cannot allocate a plan for 4194304 rows \(\d+ bytes\) on CPU/,
   });
   await backend.write(small, 0, new Uint8Array(4000)); // and is of use
+});
+
+Deno.test("load() says that threads cannot share memory here", async () => {
+  const { SharedArrayBuffer } = globalThis;
+  try {
+    // @ts-expect-error every runtime that is known to TypeScript has it
+    delete globalThis.SharedArrayBuffer;
+    await assert.rejects(Memory.load<KernelsExports>(url, true), {
+      name: "TypeError",
+      message: /no SharedArrayBuffer/,
+    });
+  } finally {
+    globalThis.SharedArrayBuffer = SharedArrayBuffer;
+  }
+});
+
+const noFlag = Deno.build.arch === "x86_64" ? "" : " (skipped: V8 can be denied SIMD on x86 only)";
+
+Deno.test({
+  name: `ringlet ends with one sentence on a machine without SIMD${noFlag}`,
+  ignore: noFlag !== "",
+  fn: async () => {
+    const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+    const args = [
+      "run",
+      "-A",
+      "--v8-flags=--no-enable-sse4-1,--no-enable-ssse3",
+      main,
+      "generate",
+      "--backend",
+      "wasm",
+      "hi",
+    ];
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args }).output();
+    const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert.deepEqual([code, out], [1, ""]);
+    assert.match(
+      err!,
+      /^ringlet: Cannot compute in WASM: this processor has none of the SIMD .*; use another machine\n$/,
+    );
+  },
 });
 
 Deno.test("load() says that a process may not have the address space", async () => {
