@@ -77,7 +77,7 @@ export class EngineWorkers implements AsyncIterable<readonly FromEngine[]>, Asyn
   }
 }
 
-/** Listeners to the progress of each stage that tell `onProgress` the sum. */
+/** Listeners to the progress of each stage that tell `onProgress` the sum, once it is known of all. */
 function totalProgress(stages: number, onProgress: (loadedBytes: number, totalBytes: number) => void) {
   const loaded = new Float64Array(stages);
   const total = new Float64Array(stages);
@@ -85,6 +85,6 @@ function totalProgress(stages: number, onProgress: (loadedBytes: number, totalBy
   return (stage: number) => (loadedBytes: number, totalBytes: number) => {
     loaded[stage] = loadedBytes;
     total[stage] = totalBytes;
-    onProgress(sum(loaded), sum(total));
+    if (total.every((bytes) => bytes > 0)) onProgress(sum(loaded), sum(total));
   };
 }

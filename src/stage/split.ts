@@ -39,7 +39,9 @@ export async function sharesOf(config: ModelConfig, options: SplitOptions): Prom
   return (layers, stages) => {
     const { start, end } = layers;
     // A tied embedding is in the first stage and in the last one, but once if they are the same.
-    const bytes = stages === 1 ? weights(layers) : each.slice(start, end).reduce((sum, bytes) => sum + bytes);
+    const bytes = stages === 1 && config.tied
+      ? weights(layers)
+      : each.slice(start, end).reduce((sum, bytes) => sum + bytes);
     const kept = { ...options, layers, context: positions / slots, snapshots: snapshots(stages) };
     const { activationBytes, ...size } = stageSize(config, kept, bytes);
     return { layers, ...size, activationBytes: activationBytes + ropeBytes(config, options.context) };
