@@ -72,6 +72,24 @@ Deno.test("run() reads the next slice while it writes one, into another buffer",
   await stream.verify();
 });
 
+Deno.test("run() does not write what was read to its place, and compares it all the same", async () => {
+  using backend = await SpoilingBackend.spoiling(null);
+  const stream = new WeightStream(backend, () => {});
+  const tensor = backend.tensor("a", "f32", [4]);
+  const bytes = backend.inPlace(tensor, 2, 8);
+  stream.add({
+    ...{ shard: "a", begin: 0, bytes: 8 },
+    read: () => Promise.resolve([{ tensor, offset: 2, bytes: bytes.fill(5), inPlace: true }]),
+  });
+  await stream.run();
+  assert.deepEqual(backend.written, []);
+  const [held] = await backend.read([{ tensor, elements: 4 }]);
+  assert.deepEqual([...new Uint8Array(held!)], [...Array(8).fill(0), ...Array(8).fill(5)]);
+  bytes[7] = 6;
+  await assert.rejects(stream.verify(), { message: /a does not read back as it was written/ });
+  assert.throws(() => backend.inPlace(tensor, 3, 8), { message: "Cannot write 'a' up to byte 20: it has 16" });
+});
+
 Deno.test("run() rejects with the reason of a slice that cannot be read", async () => {
   using backend = await SpoilingBackend.spoiling(null);
   const stream = new WeightStream(backend, () => {});
