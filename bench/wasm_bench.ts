@@ -47,6 +47,40 @@ function matmul(type: typeof TYPES[number], [T, N, K]: readonly [number, number,
   };
 }
 
+/** Codes and factors of a value in bits, factors included. */
+const CODES = [["q8", 4, 8.5], ["q4", 5, 5]] as const;
+
+/** Bytes of small positive float16 numbers, and codes that are not zero. */
+const CODE_BYTE = 0x28;
+
+function matmulCodes(type: typeof CODES[number], [T, N, K]: readonly [number, number, number], total: number): Shape {
+  const [name, code, bits] = type;
+  const [bytes, factorBytes] = [N * K * bits / 8, N * K / 32 * (name === "q8" ? 2 : 4)];
+  const pieces = piecesOf(bytes, total);
+  const values = memory.alloc("u8", pieces * bytes);
+  memory.view("u8", values, pieces * bytes).fill(CODE_BYTE);
+  const matrices = Array.from({ length: pieces }, (_, i) => {
+    const at = values + i * bytes;
+    return memory.copy("u32", [at, code, N, K, 0, at + bytes - factorBytes, 1, 32]);
+  });
+  const [x, narrowed] = [random(T * K), memory.alloc("u32", T * K)];
+  kernels.narrow(narrowed, x, code, K, 0, T);
+  const [y, scratch] = [memory.alloc("f32", T * N), memory.alloc("f32", 36 * K)];
+  return {
+    name: `matmul ${name} [${T}, ${K}] to ${N}${total === WARM_BYTES ? ", cached" : ""}`,
+    bytes,
+    flops: 2 * T * N * K,
+    pieces,
+    call: (piece) => kernels.matmul_codes(y, narrowed, matrices[piece]!, scratch, T, 0, 0, N),
+  };
+}
+
+function narrow([name, code]: typeof CODES[number], T: number, K: number): Shape {
+  const [x, y] = [random(T * K), memory.alloc("u32", T * K)];
+  const call = () => kernels.narrow(y, x, code, K, 0, T);
+  return { name: `narrow [${T}, ${K}] for ${name}`, bytes: 4 * T * K, flops: 0, pieces: 1, call };
+}
+
 function linearAttention(T: number, [heads, D]: readonly [number, number]): Shape {
   const bytes = 4 * heads * D * D;
   const pieces = piecesOf(bytes, COLD_BYTES);
@@ -130,6 +164,11 @@ const SHAPES: readonly Shape[] = [
   ...TYPES.map((type) => matmul(type, [128, 2048, 2048], COLD_BYTES)),
   ...[1, 2, 3, 4, 8, 128].map((T) => matmul(TYPES[1], [T, 768, 256], WARM_BYTES)),
   matmul(TYPES[1], [1, 768, 256], COLD_BYTES),
+  ...CODES.flatMap((type) => [
+    ...[1, 2, 4, 16, 64].map((T) => matmulCodes(type, [T, 512, 2048], COLD_BYTES)),
+    matmulCodes(type, [1, 768, 256], WARM_BYTES),
+    narrow(type, 1, 2048),
+  ]),
   linearAttention(1, [4, 64]),
   linearAttention(256, [4, 64]),
   linearAttention(1, [16, 128]),
