@@ -94,6 +94,19 @@ for (const [build, module] of BUILDS) {
       }
     });
 
+    Deno.test(`matmul_codes()${build} of ${type} gives NaN for a row that has one, and for no other`, async () => {
+      const [K, N] = [64, 5];
+      const { memory, narrowed, matrix, scratch, weight } = await prepared(module, type, [2, K, N]);
+      const x = memory.copy("f32", new Float32Array(2 * K).fill(1).fill(NaN, K + 40, K + 41));
+      memory.kernels.narrow(narrowed, x, codeType(weight)!, K, 0, 2);
+      const y = memory.alloc("f32", 2 * N);
+      memory.kernels.matmul_codes(y, narrowed, matrix, scratch, 2, 0, 0, N);
+      assert.deepEqual(
+        Array.from(memory.view("f32", y, 2 * N), Number.isNaN),
+        Array.from({ length: 2 * N }, (_, i) => i >= N),
+      );
+    });
+
     Deno.test(`matmul_codes()${build} of ${type} is exact but for f32 sums, with the same bits however it is cut`, async () => {
       for (const [T, K, N] of SHAPES) {
         const { memory, narrowed, words, matrix, product, scratch } = await prepared(module, type, [T, K, N]);
