@@ -4,7 +4,7 @@ import type { LayerRange } from "../pipeline/steps.ts";
 import { checkRoom, hostRoom } from "../stage/memory.ts";
 import type { stageConfig } from "../stage/open.ts";
 import { snapshotsFor } from "../stage/size.ts";
-import { fixedBytes, sharesOf, splitByMemory, type StageShare } from "../stage/split.ts";
+import { checkMemories, fixedBytes, sharesOf, splitByMemory, type StageShare } from "../stage/split.ts";
 import { gpusOf } from "./devices.ts";
 import type { SharedOptions } from "./engine_options.ts";
 import type { EngineSettings, LoadOptions } from "./options.ts";
@@ -36,7 +36,10 @@ export function layerRanges(options: LoadOptions, count: number): LayerRange[] {
   return ranges;
 }
 
-/** As stages are asked for, or else as few as their memories hold. */
+/**
+ * As stages are asked for, or else as few as their memories hold.
+ * @throws {RangeError} if a memory does not hold one of them
+ */
 export async function wasmSplit(settings: EngineSettings, config: Config, options: SharedOptions): Promise<ModelSplit> {
   const { slots, pages, prefixCache: { alignment, snapshots } } = options;
   const availableBytes = hostRoom();
@@ -46,10 +49,12 @@ export async function wasmSplit(settings: EngineSettings, config: Config, option
     snapshots: (stages: number) => snapshotsFor(slots, stages, false) + snapshots,
   };
   const shareOf = await sharesOf(config, wanted);
-  const ranges = asksForStages(settings)
+  const asked = asksForStages(settings);
+  const ranges = asked
     ? layerRanges(settings, config.layers)
     : splitByMemory(config.layers, shareOf, wanted, availableBytes);
   const stages = ranges.map((layers) => shareOf(layers, ranges.length));
+  checkMemories(stages, wanted, asked ? ["more --stages"] : []);
   return { stages, neededBytes: stages.reduce((sum, stage) => sum + fixedBytes(stage), 0), availableBytes };
 }
 

@@ -4,7 +4,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { ropeBytes } from "../model/rope_table.ts";
 import { expectedTensors } from "../model/tensor_names.ts";
 import type { StageOptions } from "../pipeline/messages.ts";
-import { partitionBySize } from "../pipeline/partition.ts";
+import { partition, partitionBySize } from "../pipeline/partition.ts";
 import type { LayerRange } from "../pipeline/steps.ts";
 import { heldBytesOf } from "./held_bytes.ts";
 import { largestPart, refusal, shown } from "./memory.ts";
@@ -54,16 +54,15 @@ export const fixedBytes = ({ weightBytes, stateBytes, activationBytes }: StageSi
 
 /**
  * The least number of stages whose memories hold them, with the keys and values of full slots, or as much of these as there is memory for in
- * the computer, or in the memory of a single layer.
- * @throws {RangeError} if a layer is too large for a memory
+ * the computer, or in the memory of a single layer. Where a layer is too large for a memory, each is a stage.
  */
 export function splitByMemory(
   layers: number,
   shareOf: ShareOf,
-  options: SplitOptions,
+  { memoryBytes }: Pick<SplitOptions, "memoryBytes">,
   availableBytes: number,
 ): LayerRange[] {
-  const most = tensorBytes(options.memoryBytes);
+  const most = tensorBytes(memoryBytes);
   const bytesOf = (range: LayerRange, stages: number, cached: number) => {
     const share = shareOf(range, stages);
     const fixed = fixedBytes(share);
@@ -74,14 +73,21 @@ export function splitByMemory(
   const all = shareOf(whole, 1);
   const cached = Math.min(1, Math.max(0, availableBytes - fixedBytes(all)) / Math.max(1, all.cacheBytes));
   if (bytesOf(whole, 1, cached) <= most) return [whole];
-  const ranges = partitionBySize(layers, (range) => bytesOf(range, 2, cached), most);
-  if (ranges !== null) return ranges;
-  const shares = Array.from({ length: layers }, (_, start) => shareOf({ start, end: start + 1 }, 2));
-  throw tooLarge(options, shares, most);
+  return partitionBySize(layers, (range) => bytesOf(range, 2, cached), most) ?? partition(layers, layers);
 }
 
-function tooLarge(options: SplitOptions, shares: readonly StageShare[], most: number): RangeError {
-  const share = shares.find((share) => fixedBytes(share) > most)!;
+/**
+ * Compares what stages take from the start with the memories that they get; `more` is advice besides.
+ * @throws {RangeError} for the first that is too large
+ */
+export function checkMemories(
+  shares: readonly StageShare[],
+  options: SplitOptions,
+  more: readonly string[],
+): void {
+  const most = tensorBytes(options.memoryBytes);
+  const share = shares.find((share) => fixedBytes(share) > most);
+  if (share === undefined) return;
   const why = `it has room for ${shown(most)}`;
-  return refusal("a WASM memory", why, largestPart(share), share, { ...options, layers: share.layers }, []);
+  throw refusal("a WASM memory", why, largestPart(share), share, { ...options, layers: share.layers }, more);
 }

@@ -3,7 +3,14 @@ import { strict as assert } from "node:assert";
 import { EMBEDDED_MODEL } from "../../src/mod.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import type { LayerRange } from "../../src/pipeline/steps.ts";
-import { fixedBytes, type ShareOf, sharesOf, splitByMemory, type SplitOptions } from "../../src/stage/split.ts";
+import {
+  checkMemories,
+  fixedBytes,
+  type ShareOf,
+  sharesOf,
+  splitByMemory,
+  type SplitOptions,
+} from "../../src/stage/split.ts";
 import { mini } from "../model/configs.ts";
 
 const OPTIONS: SplitOptions = {
@@ -38,12 +45,16 @@ Deno.test("splitByMemory() gives a layer by itself whose keys and values a memor
   assert.equal(stagesOf(100e9, 1e13), 10);
 });
 
-Deno.test("splitByMemory() refuses a layer that a memory cannot hold", () => {
+Deno.test("checkMemories() refuses what splitByMemory() had to leave too large, with what to change", () => {
   const large: ShareOf = (layers) => {
     const weightBytes = layers.end > 3 ? 5e9 : 1e9;
     return { layers, weightBytes, stateBytes: 0, cacheBytes: 0, activationBytes: 0 };
   };
-  assert.throws(() => splitByMemory(10, large, { ...OPTIONS, quantize: "none" }, 1e12), {
+  const options = { ...OPTIONS, quantize: "none" } as const;
+  const shares = splitByMemory(10, large, options, 1e12).map((layers) => large(layers, 10));
+  assert.equal(shares.length, 10);
+  checkMemories(shares.slice(0, 3), options, []);
+  assert.throws(() => checkMemories(shares, options, []), {
     name: "RangeError",
     message: "Cannot hold layer 3 on a WASM memory: it has room for 4.2 GB, and it takes 5.0 GB of weights, " +
       "0.0 MB of states for 2 sequences and 0.0 MB for a step; use --quantize q4",
