@@ -5,14 +5,10 @@ import fc from "fast-check";
 import type { EngineFinish } from "../../src/pipeline/requests.ts";
 import { expectedLogits, expectedTokens } from "../stage/fake_stage.ts";
 import { GREEDY, LocalEngine, request } from "./local_engine.ts";
+import { text } from "./text.ts";
 
 const DEPTH = 3;
 const PROMPT = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3];
-
-/** A text of `length` tokens that differs with `seed`. */
-function text(seed: number, length: number): number[] {
-  return Array.from({ length }, (_, i) => (seed * 31 + i * i * 7 + i) % 50);
-}
 
 for (const joint of ["local", "port"] as const) {
   for (const stages of [1, 2, 3]) {

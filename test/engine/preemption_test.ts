@@ -5,10 +5,10 @@ import fc from "fast-check";
 import { OutOfPagesError } from "../../src/model/kv_cache.ts";
 import { expectedTokens } from "../stage/fake_stage.ts";
 import { LocalEngine, request } from "./local_engine.ts";
+import { text } from "./text.ts";
 
 const DEPTH = 3;
 const SIZE = 4;
-const text = (seed: number, length: number) => Array.from({ length }, (_, i) => (seed * 31 + i * i * 7 + i) % 50);
 
 /** Counts the steps for which a stage has no pages. */
 function refusals({ models }: LocalEngine): () => number {

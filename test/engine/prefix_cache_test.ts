@@ -5,9 +5,9 @@ import fc from "fast-check";
 import { PrefixCache } from "../../src/engine/prefix_cache.ts";
 import { expectedTokens } from "../stage/fake_stage.ts";
 import { LocalEngine, request } from "./local_engine.ts";
+import { text } from "./text.ts";
 
 const DEPTH = 3;
-const text = (seed: number, length: number) => Array.from({ length }, (_, i) => (seed * 31 + i * i * 7 + i) % 50);
 const cacheOf = (count: number, pages = 100) => new PrefixCache({ alignment: 4, first: 2, count, pages });
 
 Deno.test("PrefixCache finds the longest kept beginning, exact to the token, and leaves a token to compute", () => {
