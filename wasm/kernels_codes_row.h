@@ -37,7 +37,7 @@ INLINE v128_t group_products(const uint8_t *x, const uint8_t **rows, const enum 
   }
   UNROLL for (int c = 0; c < 4; c++) rows[c] += units_of(type) * UNIT;
   v128_t sums = sum_dots(dots, type, masks);
-  IN_ORDER(sums);
+  if (type == Q4) IN_ORDER(sums);
   return sums;
 }
 
@@ -50,11 +50,11 @@ INLINE v128_t add_groups(v128_t total, struct narrowed x, const uint8_t **rows, 
   const v128_t scales = load(x.scales + b), sums = type == Q4 ? load(x.sums + b) : scales;
   UNROLL for (int j = 0; j < 4; j++) {
     if (j < (int)n) {
-      IN_ORDER(words[j]);
+      if (type == Q4) IN_ORDER(words[j]);
       const v128_t products = group_products(x.codes + (b + j) * units_of(type) * UNIT_OF_X, rows, type, masks);
       total = add_group(total, products, splat_of(scales, j), splat_of(sums, j), scales_of(words[j]),
                         type == Q4 ? minima_of(words[j]) : total, type);
-      IN_ORDER(total);
+      if (type == Q4) IN_ORDER(total);
     }
   }
   return total;
