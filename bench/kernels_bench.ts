@@ -1,12 +1,13 @@
 /**
  * Times every operation by the device's clock, on full-size shapes and on the cases of the kernel tests, beside the device's
- * ceilings: `deno run -A bench/kernels_bench.ts [--backend webgpu|wasm] [--quantize q8|q4] [filter]`, the filter a regular expression for names.
+ * ceilings: `deno run -A bench/kernels_bench.ts [--backend webgpu|wasm] [--gpu PROVIDER] [--quantize q8|q4] [filter]`, the filter a regular expression for names.
  */
 import { parseArgs } from "node:util";
 import type { Backend } from "../src/backend/backend.ts";
 import { byteLength, type Tensor } from "../src/backend/tensor.ts";
 import { WasmBackend } from "../src/backend/wasm/wasm_backend.ts";
 import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
+import { gpuProvider } from "../src/cli/args.ts";
 import { digits, median, operations } from "../src/cli/bench_figures.ts";
 import { processTerminal } from "../src/cli/terminal.ts";
 import { type Ceilings, measureDevice } from "../src/mod.ts";
@@ -22,8 +23,12 @@ const CASE_MILLIS = 300;
 /** More than the caches of an H100 (50 MB) and of most CPUs hold. */
 const COLD_BYTES = 192 * 2 ** 20;
 
-const { values: { backend: name, quantize }, positionals: [filter = ""] } = parseArgs({
-  options: { backend: { type: "string", default: "webgpu" }, quantize: { type: "string", default: "none" } },
+const { values: { backend: name, gpu: provider, quantize }, positionals: [filter = ""] } = parseArgs({
+  options: {
+    backend: { type: "string", default: "webgpu" },
+    gpu: { type: "string", default: "deno" },
+    quantize: { type: "string", default: "none" },
+  },
   allowPositionals: true,
 });
 if (name !== "webgpu" && name !== "wasm") throw new RangeError(`Cannot use "${name}": it must be webgpu or wasm`);
@@ -31,8 +36,9 @@ if (quantize !== "none" && quantize !== "q8" && quantize !== "q4") {
   throw new RangeError(`Cannot use "${quantize}": it must be none, q8 or q4`);
 }
 
-const open = (): Promise<Backend> =>
-  name === "wasm" ? WasmBackend.open() : WebGpuBackend.open({ gpu: "deno", timed: true });
+const gpu = gpuProvider(provider);
+
+const open = (): Promise<Backend> => name === "wasm" ? WasmBackend.open() : WebGpuBackend.open({ gpu, timed: true });
 
 /** A case of the kernel tests: its last step; every tensor counts once, which is little beside what a dispatch costs. */
 function smallCase({ name, steps, prepare }: OpCase): KernelCase {
@@ -77,7 +83,7 @@ function line({ bandwidth, flops: most }: Ceilings, name: string, { bytes, flops
   ].join(" ");
 }
 
-const ceilings = await measureDevice({ backend: name });
+const ceilings = await measureDevice({ backend: name, gpu });
 const { device, bandwidth, flops, dispatchMillis } = ceilings;
 const terminal = processTerminal();
 terminal.write(`${device}: ${operations(bandwidth)}B/s, ${operations(flops)}FLOP/s, ${dispatchMillis} ms a dispatch\n`);

@@ -1,5 +1,5 @@
 /**
- * What a GPU provider costs the host, Deno's own and wgpu-native in turns: `deno run -A bench/providers_bench.ts [--rounds N]`. A round trip is
+ * What a GPU provider costs the host, all that are there in turns: `deno run -A bench/providers_bench.ts [--rounds N]`. A round trip is
  * one dispatch and 4 bytes read back; recording is of a decode step's worth of dispatches of one kernel.
  */
 import { parseArgs } from "node:util";
@@ -91,20 +91,26 @@ class Bench {
 }
 
 const terminal = processTerminal();
-const PROVIDERS: readonly GpuProvider[] = ["deno", "wgpu-native"];
-const benches = await Promise.all(PROVIDERS.map((gpu) => Bench.open(gpu)));
-const all = PROVIDERS.map((): Costs[] => []);
+const PROVIDERS: readonly GpuProvider[] = ["deno", "wgpu-native", "dawn"];
+const benches = new Map<GpuProvider, Bench>();
+for (const gpu of PROVIDERS) {
+  await Bench.open(gpu).then(
+    (bench) => benches.set(gpu, bench),
+    ({ message }) => terminal.note(`${gpu}: ${message}\n`),
+  );
+}
+const all = new Map([...benches.keys()].map((gpu) => [gpu, [] as Costs[]]));
 for (let round = 0; round <= Number(rounds); round++) {
-  for (const [i, bench] of benches.entries()) {
+  for (const [gpu, bench] of benches) {
     const costs = await bench.round();
-    if (round > 0) all[i]!.push(costs); // the first one compiles
+    if (round > 0) all.get(gpu)!.push(costs); // the first one compiles
   }
 }
 terminal.write(
   "provider     round trip ms  record us  with finish us  submit us   (us a dispatch; a submission of 141)\n",
 );
-for (const [i, gpu] of PROVIDERS.entries()) {
-  const of = (what: keyof Costs) => digits(median(all[i]!.map((costs) => costs[what])));
+for (const [gpu, costs] of all) {
+  const of = (what: keyof Costs) => digits(median(costs.map((each) => each[what])));
   const columns = [of("roundTrip").padStart(13), of("recorded").padStart(10), of("finished").padStart(15)];
   terminal.write(`${gpu.padEnd(12)} ${columns.join(" ")} ${of("submitted").padStart(10)}\n`);
 }

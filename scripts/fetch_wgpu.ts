@@ -1,8 +1,8 @@
 /** Fetches wgpu-native with its headers, which its tests read: `deno run -A scripts/fetch_wgpu.ts FOLDER`. */
 import { basename, join } from "node:path";
-import { fetchWheel } from "../src/backend/webgpu/wgpu_native/install.ts";
+import { fetchPinned } from "../src/backend/webgpu/libraries/pinned.ts";
+import { unzip } from "../src/backend/webgpu/libraries/unzip.ts";
 import { WHEELS } from "../src/backend/webgpu/wgpu_native/releases.ts";
-import { unzip } from "../src/backend/webgpu/wgpu_native/unzip.ts";
 
 const [folder] = Deno.args;
 const wheel = WHEELS[`${Deno.build.os} ${Deno.build.arch}`];
@@ -15,7 +15,7 @@ const WANTED = [/\/webgpu\.h$/, /\/wgpu\.h$/, /wgpu_native-release\./];
 await Deno.mkdir(folder, { recursive: true });
 const have = Array.from(Deno.readDirSync(folder), ({ name }) => `/${name}`);
 if (!WANTED.every((pattern) => have.some((name) => pattern.test(name)))) {
-  const archive = await fetchWheel(wheel, () => {});
+  const archive = await fetchPinned(wheel);
   for (const pattern of WANTED) {
     let found = "";
     const content = await unzip(archive, (name) => pattern.test(found = name));

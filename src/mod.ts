@@ -36,6 +36,7 @@ export { convert, type Converted, type ConvertOptions } from "./stage/convert.ts
 export {
   type DeviceInfo,
   type GpuInstallation,
+  type InstallableGpu,
   installGpu,
   listDevices,
   plannedGpuInstallation,

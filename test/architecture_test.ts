@@ -51,6 +51,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "src/pipeline/steps.ts",
     "shaders/",
   ],
+  "src/backend/webgpu/dawn/": ["src/backend/webgpu/libraries/"],
+  "src/backend/webgpu/wgpu_native/": ["src/backend/webgpu/libraries/"],
+  "src/backend/webgpu/libraries/": [],
   "src/backend/wasm/": [
     "src/backend/backend.ts",
     "src/backend/tensor.ts",

@@ -1,9 +1,7 @@
 /** ring-nano on wgpu-native: golden tokens, a server's answer, and what becomes of a lost or missing device. */
 import { strict as assert } from "node:assert";
-import { fileURLToPath } from "node:url";
 import { DeviceLostError, OutOfMemoryError } from "../src/backend/backend.ts";
 import { openProvider } from "../src/backend/webgpu/provider.ts";
-import { WebGpuBackend } from "../src/backend/webgpu/webgpu_backend.ts";
 import { ENUMS } from "../src/backend/webgpu/wgpu_native/webgpu_h.ts";
 import type { WgpuDevice } from "../src/backend/webgpu/wgpu_native/mod.ts";
 import { ChatTemplate } from "../src/chat/template.ts";
@@ -11,28 +9,11 @@ import { Tokenizer } from "../src/chat/tokenizer.ts";
 import { loadConfig } from "../src/model/load_config.ts";
 import { Chat, openEngine } from "../src/mod.ts";
 import { createApp } from "../src/server/app.ts";
+import { openEcho, ROWS } from "./backend/echo_step.ts";
 import { testOnNative } from "./backend/wgpu_native/library.ts";
+import { generateOn } from "./command_line.ts";
 import { DEVICE_FILE } from "./device_file.ts";
-
-const MODEL = fileURLToPath(new URL("../models/ring-nano", import.meta.url));
-const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-
-interface Golden {
-  readonly prompts: readonly { readonly prompt_ids: readonly number[]; readonly greedy_ids: readonly number[] }[];
-}
-
-/** What the engine gives greedily is what the golden file has. */
-async function checkGolden(engine: Awaited<ReturnType<typeof openEngine>>, count = Infinity): Promise<void> {
-  const golden = JSON.parse(await Deno.readTextFile(`${MODEL}-golden.json`)) as Golden;
-  for (const { prompt_ids, greedy_ids } of golden.prompts.slice(0, count)) {
-    const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, presencePenalty: 0 };
-    const generated = engine.generate({
-      ...{ prompt: Uint32Array.from(prompt_ids), maxTokens: greedy_ids.length, stopTokens: [], logprobs: null },
-      ...{ sampling: { ...sampling, frequencyPenalty: 0, logitBias: [], seed: 0 }, thinking: null },
-    });
-    assert.deepEqual(await Array.fromAsync(generated, ({ id }) => id), greedy_ids);
-  }
-}
+import { checkGolden, MODEL } from "./golden.ts";
 
 testOnNative("wgpu-native gives the golden continuations, and a server answers with it", async () => {
   const engine = await openEngine({ gpu: "wgpu-native", backend: "webgpu", deviceFile: DEVICE_FILE });
@@ -64,19 +45,11 @@ Deno.test("there is one GPU for all stages, or one for each", async () => {
   });
 });
 
-/** A backend on a device of its own, and a step of two rows of which the values come back. */
+/** A backend on a device of its own, and a step whose rows come back. */
 async function opened() {
   const device = await (await openProvider("wgpu-native").adapter())!.requestDevice();
-  const backend = await WebGpuBackend.open({ gpu: "wgpu-native", device });
-  const hidden = backend.tensor("hidden", "f32", [2, 4]);
-  const plan = backend.record({ rows: 2, segments: 1, outputs: 0 }, (ops) => ops.receive(hidden));
-  const rows = Float32Array.from({ length: 8 }, (_, i) => i);
-  const step = { segments: [{ slot: 0, start: 0, rows: 2 }], outputs: new Uint32Array(), rows };
-  const run = async () => [...new Float32Array((await backend.run(plan, step, [{ tensor: hidden, elements: 8 }]))[0]!)];
-  return { device: device as unknown as WgpuDevice, backend, run };
+  return { device: device as unknown as WgpuDevice, ...await openEcho("wgpu-native", device) };
 }
-
-const ROWS = [0, 1, 2, 3, 4, 5, 6, 7];
 
 testOnNative(
   "a device that is lost in the middle of a step fails it in one sentence, and the next device serves",
@@ -113,27 +86,8 @@ testOnNative("a device without room fails the allocation, and goes on", async ()
   device.destroy();
 });
 
-/** Runs the command line; returns its exit code and what it complains of. */
-async function ringlet(env: Record<string, string>): Promise<readonly [number, string]> {
-  const args = [
-    "run",
-    "-A",
-    MAIN,
-    "generate",
-    "Hi",
-    "--gpu",
-    "wgpu-native",
-    "--backend",
-    "webgpu",
-    "--max-tokens",
-    "1",
-  ];
-  const { code, stderr } = await new Deno.Command(Deno.execPath(), { args, env: { NO_COLOR: "1", ...env } }).output();
-  return [code, new TextDecoder().decode(stderr)];
-}
-
 Deno.test("without the library the command line says in one line how to get it", async () => {
-  const [code, complaint] = await ringlet({ RINGLET_WGPU_NATIVE: "/nowhere/lib.so" });
+  const [code, complaint] = await generateOn("wgpu-native", { RINGLET_WGPU_NATIVE: "/nowhere/lib.so" });
   assert.equal(code, 1);
   assert.equal(
     complaint,
@@ -142,7 +96,10 @@ Deno.test("without the library the command line says in one line how to get it",
 });
 
 testOnNative("without an adapter it says what to install", async () => {
-  const [code, complaint] = await ringlet({ VK_DRIVER_FILES: "/dev/null", VK_ICD_FILENAMES: "/dev/null" });
+  const [code, complaint] = await generateOn("wgpu-native", {
+    VK_DRIVER_FILES: "/dev/null",
+    VK_ICD_FILENAMES: "/dev/null",
+  });
   assert.equal(code, 1);
   assert.equal(
     complaint,

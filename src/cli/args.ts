@@ -53,12 +53,10 @@ function cacheSizes(text: string): CacheSizes {
 
 /** Reads the name of a GPU provider, of wgpu-native with an adapter. */
 export function gpuProvider(text: string): GpuProvider {
-  if (text === "deno" || text === "wgpu-native") return text;
+  if (text === "deno" || text === "wgpu-native" || text === "dawn") return text;
   if (/^wgpu-native:./.test(text)) return text as GpuProvider;
-  const expected = "deno, wgpu-native, or wgpu-native:ADAPTER with a number or a part of a name";
-  throw new InvalidArgumentError(
-    text === "dawn" ? `It is not supported yet: use ${expected}.` : `It must be ${expected}.`,
-  );
+  const expected = "deno, dawn, wgpu-native, or wgpu-native:ADAPTER with a number or a part of a name";
+  throw new InvalidArgumentError(`It must be ${expected}.`);
 }
 
 /** Reads one for all stages, or behind commas one for each. */
@@ -85,7 +83,7 @@ export function modelCommand(name: string) {
     .addOption(
       new Option(
         "--gpu <providers>",
-        "where WebGPU comes from: deno, or wgpu-native with :1 or :NAME for one of its adapters; with commas one for each stage",
+        "where WebGPU comes from: deno, dawn, or wgpu-native with :1 or :NAME for one of its adapters; with commas one for each stage",
       )
         .argParser(gpuProviders).default(["deno"] as readonly GpuProvider[], "deno").helpGroup("Model:"),
     )

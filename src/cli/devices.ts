@@ -13,7 +13,7 @@ import type {
 import { Option } from "@commander-js/extra-typings";
 import { given, maxSequences, modelCommand, toLoadOptions } from "./args.ts";
 import type { Host } from "./host.ts";
-import { installWgpuNative } from "./install.ts";
+import { installLibrary } from "./install.ts";
 import { bytes } from "./progress.ts";
 import { describeSplit } from "./split.ts";
 
@@ -40,13 +40,13 @@ export function devicesCommand(host: Host) {
     .addOption(new Option("--config <file>", "a config.json instead of a checkpoint").conflicts("model"))
     .option("--measure", "measure anew what was chosen for the best GPU and this model")
     .addOption(
-      new Option("--install <provider>", "fetch the library of wgpu-native, and do nothing else")
-        .choices(["wgpu-native"] as const),
+      new Option("--install <provider>", "fetch the library of another WebGPU, and do nothing else")
+        .choices(["wgpu-native", "dawn"] as const),
     )
     .option("--json", "print one JSON object instead, with every limit and timing")
     .addHelpText("after", help)
     .action(async (flags) => {
-      if (flags.install) return await installWgpuNative(host);
+      if (flags.install) return await installLibrary(flags.install, host);
       const settings = { ...toLoadOptions(flags), model: flags.config ?? flags.model ?? host.embeddedModel };
       const { model: path } = settings;
       const { maxContext, maxSequences, quantize, kvCache, ropeScaling } = flags;

@@ -10,6 +10,7 @@ import type {
   EngineClient,
   EngineSettings,
   GpuInstallation,
+  InstallableGpu,
   LoadOptions,
   ModelSize,
   ModelSplit,
@@ -41,8 +42,12 @@ export interface Host {
   modelWork(settings: EngineSettings): Promise<Pick<ModelWork, "step" | "parameters">>;
   chunkRows(options: LoadOptions): Promise<number>;
   listDevices(): Promise<DeviceInfo[]>;
-  plannedGpuInstallation(): GpuInstallation;
-  installGpu(onProgress: (doneBytes: number, totalBytes: number) => void, signal: AbortSignal): Promise<string>;
+  plannedGpuInstallation(gpu: InstallableGpu): GpuInstallation;
+  installGpu(
+    gpu: InstallableGpu,
+    onProgress: (doneBytes: number, totalBytes: number) => void,
+    signal: AbortSignal,
+  ): Promise<string>;
   deviceChoices(options: LoadOptions, measure: boolean): Promise<DeviceChoices | null>;
   modelSize(model: string, options: SizeOptions): Promise<ModelSize>;
   modelSplit(settings: EngineSettings): Promise<ModelSplit>;

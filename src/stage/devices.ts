@@ -1,13 +1,28 @@
 /** What could run a stage: the GPUs of each provider, named as the command line names them. */
 import { hasHardwareGpu, listAdapters } from "../backend/webgpu/adapters.ts";
+import { findDawn } from "../backend/webgpu/dawn/find.ts";
+import * as dawn from "../backend/webgpu/dawn/install.ts";
+import type { Installation as GpuInstallation, OnProgress } from "../backend/webgpu/libraries/pinned.ts";
+import * as wgpuNative from "../backend/webgpu/wgpu_native/install.ts";
 import type { GpuProvider } from "../pipeline/messages.ts";
 
 export { hasHardwareGpu };
-export {
-  install as installGpu,
-  type Installation as GpuInstallation,
-  plannedInstallation as plannedGpuInstallation,
-} from "../backend/webgpu/wgpu_native/install.ts";
+export type { Installation as GpuInstallation } from "../backend/webgpu/libraries/pinned.ts";
+
+/** Providers whose libraries can be fetched. */
+const LIBRARIES = { "wgpu-native": wgpuNative, dawn } as const;
+
+export type InstallableGpu = keyof typeof LIBRARIES;
+
+/** What would be fetched for this computer, from where; throws in one sentence if nothing can be. */
+export function plannedGpuInstallation(gpu: InstallableGpu): GpuInstallation {
+  return LIBRARIES[gpu].plannedInstallation();
+}
+
+/** Fetches a provider's library; returns its file. */
+export async function installGpu(gpu: InstallableGpu, onProgress?: OnProgress, signal?: AbortSignal): Promise<string> {
+  return await LIBRARIES[gpu].install(onProgress, signal);
+}
 
 /** One adapter, or why a provider has none. */
 export interface DeviceInfo {
@@ -25,9 +40,10 @@ export interface DeviceInfo {
 const NONE =
   "no adapter was found: install the GPU's Vulkan driver (or mesa-vulkan-drivers, which computes on the CPU)";
 
-/** Every adapter there is; a provider without one is listed with the reason. */
+/** Every adapter there is, those of Dawn where it is installed; a provider without one is listed with the reason. */
 export async function listDevices(): Promise<DeviceInfo[]> {
-  return [...await devicesOf("deno"), ...await devicesOf("wgpu-native")];
+  const providers: readonly GpuProvider[] = ["deno", "wgpu-native", ...findDawn() === null ? [] : ["dawn" as const]];
+  return (await Promise.all(providers.map(devicesOf))).flat();
 }
 
 async function devicesOf(provider: GpuProvider): Promise<DeviceInfo[]> {

@@ -82,7 +82,8 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     modelWork: () => Promise.reject(new Error("there is no model")),
     chunkRows: () => Promise.resolve(256),
     listDevices: () => Promise.resolve([]),
-    plannedGpuInstallation: () => ({
+    plannedGpuInstallation: (name) => ({
+      name,
       version: "29",
       url: "https://example.org/wheel",
       bytes: 3_500_000,

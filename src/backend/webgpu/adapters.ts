@@ -6,7 +6,7 @@ import type { GpuProvider } from "../../pipeline/messages.ts";
 export interface AdapterDescription {
   readonly provider: GpuProvider;
   readonly name: string;
-  /** The vendor's name, or its PCI number as text. */
+  /** The vendor's name, or what the adapter has for it. */
   readonly vendor: string;
   /** Computed by the CPU. */
   readonly software: boolean;
@@ -17,7 +17,7 @@ export interface AdapterDescription {
 /** Names of software drivers; adapters do not always say that they are none. */
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|basic render/i;
 
-/** PCI vendor numbers. */
+/** Vendors by their PCI numbers, and as WebGPU writes them. */
 const VENDORS: Readonly<Record<string, string>> = {
   "4098": "AMD",
   "4203": "Apple",
@@ -25,11 +25,18 @@ const VENDORS: Readonly<Record<string, string>> = {
   "5045": "ARM",
   "32902": "Intel",
   "65541": "Mesa",
+  amd: "AMD",
+  apple: "Apple",
+  nvidia: "NVIDIA",
+  arm: "ARM",
+  intel: "Intel",
+  mesa: "Mesa",
 };
 
-/** The adapter's own name. */
+/** The adapter's own name. Where `device` is no PCI number it has that name, and `description` tells of the driver. */
 export function adapterName({ description, device, vendor }: GPUAdapterInfo): string {
-  return description || device || vendor || "unnamed GPU";
+  const name = /^\d*$/.test(device) ? description : device;
+  return name || device || vendor || "unnamed GPU";
 }
 
 /** Whether an adapter computes on the CPU. */

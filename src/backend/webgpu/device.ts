@@ -45,6 +45,7 @@ export class Device implements Disposable {
   readonly name: string;
   /** What is recorded from now on goes by. */
   kernels: KernelChoice;
+  readonly #enables: readonly string[];
   readonly #subgroupEnables: readonly string[];
   /** Whether kernels may use integers of 64 bits. */
   readonly wideIntegers: boolean;
@@ -66,7 +67,7 @@ export class Device implements Disposable {
 
   private constructor(
     gpu: GPUDevice,
-    { subgroupEnables, serial, readNow }: Provider,
+    { enables, subgroupEnables, serial, readNow }: Provider,
     most: number,
     kernels: KernelChoice,
   ) {
@@ -74,6 +75,7 @@ export class Device implements Disposable {
     this.gpu = gpu;
     this.name = adapterName(info);
     this.kernels = kernels;
+    this.#enables = enables;
     this.#subgroupEnables = subgroupEnables;
     this.wideIntegers = gpu.features.has(WIDE_INTEGERS as GPUFeatureName);
     this.minSubgroup = info.subgroupMinSize || USUAL_SUBGROUP;
@@ -117,7 +119,7 @@ export class Device implements Disposable {
 
   /** Lines that begin every shader. */
   get enables(): readonly string[] {
-    return this.subgroups ? this.#subgroupEnables : [];
+    return this.subgroups ? [...this.#enables, ...this.#subgroupEnables] : this.#enables;
   }
 
   /** Throws if the device is lost or has refused something since it was opened. */

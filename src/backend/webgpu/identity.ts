@@ -15,10 +15,12 @@ export interface DeviceKey {
 export async function deviceKey(provider: GpuProvider): Promise<DeviceKey | null> {
   const adapter = await openProvider(provider).adapter();
   if (!adapter) return null;
-  const { vendor, architecture, device } = adapter.info;
-  const details = [vendor, architecture, device].filter((detail) => detail !== "");
-  const [name] = provider.split(":"); // equal adapters are alike
-  return { device: `${name}: ${adapterName(adapter.info)} (${details.join(" ")})`, kernels: await kernelsHash() };
+  const { vendor, architecture, device, description } = adapter.info;
+  const name = adapterName(adapter.info);
+  const driver = description === name ? "" : description;
+  const details = [vendor, architecture, device, driver].filter((detail) => detail !== "");
+  const [kind] = provider.split(":"); // equal adapters are alike
+  return { device: `${kind}: ${name} (${details.join(" ")})`, kernels: await kernelsHash() };
 }
 
 async function kernelsHash(): Promise<string> {

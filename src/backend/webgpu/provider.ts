@@ -1,5 +1,6 @@
 /** Where GPUs come from. */
 import type { GpuProvider } from "../../pipeline/messages.ts";
+import { dawnAdapter, dawnAdapters, readDawn } from "./dawn_provider.ts";
 import { nativeAdapter, nativeAdapters, readNative } from "./native_provider.ts";
 import { readMapped, type ReadNow } from "./read_now.ts";
 
@@ -14,7 +15,9 @@ export interface Provider {
   readonly adapter: () => Promise<GPUAdapter | null>;
   /** All adapters that the provider tells of. */
   readonly adapters: () => Promise<NamedAdapter[]>;
-  /** Lines that its shader compiler wants at the top of a shader that uses subgroups. */
+  /** Lines that its shader compiler wants at the top of every shader. */
+  readonly enables: readonly string[];
+  /** Those that it also wants where a shader uses subgroups. */
   readonly subgroupEnables: readonly string[];
   /** Whether software Vulkan computes in the thread that submits, one workgroup after the other. */
   readonly serial: boolean;
@@ -28,20 +31,28 @@ export interface Provider {
  * @throws {LibraryError} if it is a library that cannot be used
  */
 export function openProvider(name: GpuProvider): Provider {
-  if (name === "dawn") {
-    throw new RangeError(
-      `Cannot use "dawn" as the GPU provider: only deno, the built-in one, and wgpu-native are there`,
-    );
-  }
   silenceDriver();
   leaveOutOpenGl(hasVulkanDriver());
   spareDriverThreads(navigator.hardwareConcurrency);
+  const serial = Deno.env.get("LP_NUM_THREADS") === "0";
+  if (name === "dawn") {
+    return { ...DAWN_ENABLES, serial, adapter: dawnAdapter, adapters: dawnAdapters, readNow: readDawn };
+  }
   // naga, which both have, knows the subgroup functions without the line `enable subgroups;`, which it refuses.
-  const naga = { subgroupEnables: [], serial: Deno.env.get("LP_NUM_THREADS") === "0" };
+  const naga = { serial, enables: [], subgroupEnables: [] };
   if (name === "deno") return { ...naga, adapter: denoAdapter, adapters: denoAdapters, readNow: readMapped };
   const wanted = name.slice("wgpu-native:".length);
   return { ...naga, adapter: () => nativeAdapter(wanted), adapters: nativeAdapters, readNow: readNative };
 }
+
+/**
+ * Tint takes whatever is read from memory that is also written for different in each thread, and refuses barriers behind a branch on
+ * it, unless told not to.
+ */
+const DAWN_ENABLES = {
+  enables: ["enable chromium_disable_uniformity_analysis;"],
+  subgroupEnables: ["enable subgroups;"],
+} as const;
 
 async function denoAdapter(): Promise<GPUAdapter | null> {
   return await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? null;

@@ -1,11 +1,10 @@
-/** Finding the library, and fetching it: where it is looked for, what is checked, and how each failure reads. */
+/** Finding wgpu-native: where it is looked for, what is fetched, and how each failure reads. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { findLibrary, installedLibrary } from "../../../src/backend/webgpu/wgpu_native/find.ts";
-import { fetchWheel, plannedInstallation } from "../../../src/backend/webgpu/wgpu_native/install.ts";
+import { plannedInstallation } from "../../../src/backend/webgpu/wgpu_native/install.ts";
 import { Library } from "../../../src/backend/webgpu/wgpu_native/library.ts";
 import { WHEELS } from "../../../src/backend/webgpu/wgpu_native/releases.ts";
-import { unzip } from "../../../src/backend/webgpu/wgpu_native/unzip.ts";
 
 async function withFolder(test: (folder: string) => Promise<void> | void): Promise<void> {
   const folder = await Deno.makeTempDir();
@@ -77,30 +76,6 @@ Deno.test({
   },
 });
 
-/** Serves bytes; returns their address. */
-function serve(answer: () => Response): Deno.HttpServer<Deno.NetAddr> & { readonly url: string } {
-  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, answer);
-  return Object.assign(server, { url: `http://127.0.0.1:${server.addr.port}/wheel` });
-}
-
-Deno.test("fetchWheel() gives what was pinned, tells how far it is, and refuses everything else", async () => {
-  const content = Uint8Array.from({ length: 100_000 }, (_, i) => i % 251);
-  const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", content)).toHex();
-  await using server = serve(() => new Response(content));
-  const told: number[] = [];
-  const wheel = { url: server.url, bytes: content.length, sha256 };
-  assert.deepEqual(await fetchWheel(wheel, (done) => told.push(done)), content);
-  assert.equal(told.at(-1), content.length);
-  const refused = (changes: Partial<typeof wheel>, message: RegExp) =>
-    assert.rejects(fetchWheel({ ...wheel, ...changes }, () => {}), { name: "LibraryError", message });
-  await refused({ sha256: "0".repeat(64) }, /its SHA-256 is [0-9a-f]{64}, and should be 0{64}$/);
-  await refused({ bytes: 99_999 }, /it has more than 99999 bytes/);
-  await refused({ bytes: 100_001 }, /its SHA-256 is/);
-  await refused({ url: "http://127.0.0.1:1/" }, /^Cannot fetch http:\/\/127.0.0.1:1\/: /);
-  await using missing = serve(() => new Response("", { status: 404 }));
-  await refused({ url: missing.url }, /the server answers 404/);
-});
-
 Deno.test("plannedInstallation() names the wheel of this computer, and all wheels are pinned", () => {
   const { url, bytes, path } = plannedInstallation();
   assert.deepEqual([url, bytes], [
@@ -108,57 +83,5 @@ Deno.test("plannedInstallation() names the wheel of this computer, and all wheel
     WHEELS[`${Deno.build.os} ${Deno.build.arch}`]!.bytes,
   ]);
   assert.match(path, /wgpu-native-29/);
-  for (const wheel of Object.values(WHEELS)) assert.match(wheel.sha256, /^[0-9a-f]{64}$/);
-});
-
-/** An archive of a file that is deflated and one that is stored, as zip writes them. */
-async function archive(): Promise<Uint8Array<ArrayBuffer>> {
-  const deflate = async (text: string) =>
-    new Uint8Array(
-      await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("deflate-raw"))).arrayBuffer(),
-    );
-  const files = [
-    { name: "a/deflated.txt", method: 8, data: await deflate("deflated ".repeat(100)) },
-    { name: "a/stored.txt", method: 0, data: new TextEncoder().encode("stored") },
-  ];
-  const bytes: number[] = [], directory: number[] = [];
-  const word = (value: number, size: number) => Array.from({ length: size }, (_, i) => value >>> 8 * i & 0xff);
-  for (const { name, method, data } of files) {
-    const path = [...new TextEncoder().encode(name)];
-    const common = [
-      ...word(20, 2),
-      ...word(0, 2),
-      ...word(method, 2),
-      ...word(0, 8),
-      ...word(data.length, 4),
-      ...word(0, 4),
-    ];
-    const at = bytes.length;
-    directory.push(
-      ...word(0x02014b50, 4),
-      ...word(20, 2),
-      ...common,
-      ...word(path.length, 2),
-      ...word(0, 12),
-      ...word(at, 4),
-    );
-    directory.push(...path);
-    bytes.push(...word(0x04034b50, 4), ...common, ...word(path.length, 2), ...word(3, 2), ...path, 1, 2, 3, ...data);
-  }
-  const end = [...word(0x06054b50, 4), ...word(0, 4), ...word(2, 2), ...word(2, 2), ...word(directory.length, 4)];
-  return Uint8Array.from([...bytes, ...directory, ...end, ...word(bytes.length, 4), ...word(0, 2)]);
-}
-
-Deno.test("unzip() takes one file out of an archive, and refuses what is none", async () => {
-  const zip = await archive();
-  const text = async (name: string) => {
-    const content = await unzip(zip, (each) => each === name);
-    return content && new TextDecoder().decode(content);
-  };
-  assert.equal(await text("a/deflated.txt"), "deflated ".repeat(100));
-  assert.equal(await text("a/stored.txt"), "stored");
-  assert.equal(await text("a/none.txt"), null);
-  await assert.rejects(unzip(zip.slice(0, 40), () => true), { name: "SyntaxError", message: /no directory/ });
-  zip[zip.length - 6]! ^= 1; // where the directory begins
-  await assert.rejects(unzip(zip, () => true), { name: "SyntaxError", message: /broken/ });
+  for (const wheel of Object.values(WHEELS)) assert.match(wheel.hash, /^[0-9a-f]{64}$/);
 });

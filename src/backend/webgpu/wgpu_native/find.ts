@@ -1,10 +1,9 @@
 /** Where the C library lies. */
 import { join } from "node:path";
-import { LibraryError, MAJOR } from "./library.ts";
+import { cachedFile, isFile, readVariable, type Variable } from "../libraries/cached.ts";
+import { LibraryError } from "../libraries/library_error.ts";
+import { MAJOR } from "./library.ts";
 import { FILE_NAMES, RELEASE } from "./releases.ts";
-
-/** What the environment says. */
-type Variable = (name: string) => string | undefined;
 
 /** Names a file, and no other is looked for. */
 const CHOICE = "RINGLET_WGPU_NATIVE";
@@ -24,12 +23,7 @@ const PATHS: Readonly<Record<string, string>> = {
 
 /** Where an installed library is put: in the user's cache, or null if the environment does not tell where that is. */
 export function installedLibrary(os: string = Deno.build.os, variable: Variable = readVariable): string | null {
-  const below = (folder: string | undefined, ...path: string[]) => folder ? join(folder, ...path) : null;
-  const usual = os === "windows"
-    ? below(variable("LOCALAPPDATA"))
-    : below(variable("HOME"), ...(os === "darwin" ? ["Library", "Caches"] : [".cache"]));
-  const folder = below(variable("XDG_CACHE_HOME")) ?? usual;
-  return folder && join(folder, "ringlet", `wgpu-native-${RELEASE}`, fileName(os));
+  return cachedFile(`wgpu-native-${RELEASE}`, fileName(os), os, variable);
 }
 
 /**
@@ -59,15 +53,3 @@ export function findLibrary(os: string = Deno.build.os, variable: Variable = rea
 }
 
 const fileName = (os: string) => FILE_NAMES[os] ?? FILE_NAMES.linux!;
-
-function readVariable(name: string): string | undefined {
-  return name === "" ? undefined : Deno.env.get(name);
-}
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}

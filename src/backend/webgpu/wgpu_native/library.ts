@@ -1,13 +1,9 @@
 /** Opens the C library, if it is the release that the bindings are made for. */
+import { LibraryError } from "../libraries/library_error.ts";
 import { FUNCTIONS } from "./webgpu_h.ts";
 
 /** The functions of the C library. */
 export type Symbols = Deno.DynamicLibrary<typeof FUNCTIONS>["symbols"];
-
-/** wgpu-native cannot be used; the message says why and what to do. */
-export class LibraryError extends Error {
-  override readonly name = "LibraryError";
-}
 
 /** Releases of other majors lay out other structs. */
 export const MAJOR = 29;

@@ -1,4 +1,5 @@
 /** The release of the C library that is fetched: it comes in the wheels of the Python package wgpu 0.32.0. */
+import type { Pinned } from "../libraries/pinned.ts";
 
 /** Of wgpu-native. */
 export const RELEASE = "29.0.1.1";
@@ -10,21 +11,16 @@ export const FILE_NAMES: Readonly<Record<string, string>> = {
   windows: "wgpu_native.dll",
 };
 
-/** A wheel, which is a ZIP archive. */
-export interface Wheel {
-  readonly url: string;
-  readonly bytes: number;
-  readonly sha256: string;
-}
-
-const wheel = (path: string, platform: string, bytes: number, sha256: string): Wheel => ({
+/** Of a wheel, which is a ZIP archive. */
+const wheel = (path: string, platform: string, bytes: number, hash: string): Pinned => ({
   url: `https://files.pythonhosted.org/packages/${path}/wgpu-0.32.0-py3-none-${platform}.whl`,
   bytes,
-  sha256,
+  algorithm: "SHA-256",
+  hash,
 });
 
 /** By system and processor, as `Deno.build` names them. */
-export const WHEELS: Readonly<Record<string, Wheel>> = {
+export const WHEELS: Readonly<Record<string, Pinned>> = {
   "linux x86_64": wheel(
     "99/a9/8b00e9d0cbd1ec0766e5b3c8063e61f0335262afe07cef82c307899bcf01",
     "manylinux_2_28_x86_64",
