@@ -12,13 +12,13 @@ import { DEVICE_FILE } from "../device_file.ts";
 import { checkGolden, MODEL } from "../golden.ts";
 import { dawnDevice, testOnDawn } from "./library.ts";
 
-testOnDawn("Dawn gives the golden continuations in two stages, and a server answers with it", async () => {
-  const engine = await openEngine({ gpu: "dawn", backend: "webgpu", stages: 2, deviceFile: DEVICE_FILE });
+testOnDawn("Dawn gives the golden continuations, and a server answers with it", async () => {
+  const engine = await openEngine({ gpu: "dawn", backend: "webgpu", deviceFile: DEVICE_FILE });
   const tokenizer = await Tokenizer.fromFile(`${MODEL}/tokenizer.json`);
   const template = await ChatTemplate.fromDirectory(MODEL);
   const { eosTokenIds: stopTokens } = await loadConfig(MODEL);
   await using chat = new Chat({ model: "nano", tokenizer, template, engine, stopTokens });
-  await checkGolden(engine, 2);
+  await checkGolden(engine, 1);
   const app = createApp({ name: "nano", model: () => chat, log: () => {} });
   const body = JSON.stringify({ messages: [{ role: "user", content: "What is 347 + 2589?" }], temperature: 0 });
   const headers = { "content-type": "application/json" };
