@@ -17,7 +17,10 @@ export { RequestError } from "./chat/request_error.ts";
 export { EngineClient } from "./engine/client.ts";
 export { EngineBusyError, EngineError, TooLongError } from "./engine/engine_error.ts";
 export { chunkRows, type DeviceChoices, deviceChoices, measureDevice } from "./load/devices.ts";
+export { compareProviders, type ProviderReport } from "./load/measured_providers.ts";
+export { isSameGpu } from "./load/provider_choice.ts";
 export { EMBEDDED_MODEL, type EngineSettings, type LoadOptions } from "./load/options.ts";
+export { chooseDevice, type DeviceChoice } from "./load/settle.ts";
 export type { ModelSplit } from "./load/split.ts";
 export type {
   DecayConvention,
@@ -42,6 +45,7 @@ export {
   plannedGpuInstallation,
 } from "./stage/devices.ts";
 export { type ModelSize, modelSize, type SizeOptions } from "./stage/model_size.ts";
+export type { Computer, Figures, ProviderRow } from "./stage/providers.ts";
 export type { StageShare } from "./stage/split.ts";
 export type { Measurement } from "./stage/tuning.ts";
 export type { ModelWork, StepShape, StepWork } from "./stage/work.ts";

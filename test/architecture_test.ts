@@ -12,7 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/server/requests/": ["src/server/schema/", "src/chat/"],
   "src/server/replies/": ["src/server/schema/", "src/server/choices.ts", "src/chat/"],
   "src/mod.ts": ["src/chat/", "src/engine/", "src/load/", "src/pipeline/", "src/stage/"],
-  "src/load/": ["src/pipeline/", "src/stage/"],
+  "src/load/": ["src/pipeline/", "src/stage/", "deno.json"],
   "src/chat/": [
     "src/engine/",
     "src/grammar/",

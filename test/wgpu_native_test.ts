@@ -32,7 +32,7 @@ testOnNative("wgpu-native gives the golden continuations, and a server answers w
 testOnNative("a stage on each of two GPUs gives the golden continuations", async () => {
   const gpu = ["wgpu-native:0", "deno"] as const;
   await using engine = await openEngine({ gpu, backend: "webgpu", deviceFile: DEVICE_FILE });
-  assert.equal(engine.info.stages.length, 2);
+  assert.deepEqual(engine.info.stages.map((stage) => stage.gpu), gpu);
   await checkGolden(engine, 2);
   const lacking = openEngine({ gpu: ["deno", "wgpu-native:99"], backend: "webgpu", deviceFile: DEVICE_FILE });
   await assert.rejects(lacking, /Cannot open wgpu-native:99/);

@@ -60,7 +60,8 @@ export function gpuProvider(text: string): GpuProvider {
 }
 
 /** Reads one for all stages, or behind commas one for each. */
-const gpuProviders = (text: string): readonly GpuProvider[] => text.split(",").map(gpuProvider);
+const gpuProviders = (text: string): "auto" | readonly GpuProvider[] =>
+  text === "auto" ? text : text.split(",").map(gpuProvider);
 
 export const maxSequences = new Option("--max-sequences <n>", "sequences in flight at once")
   .argParser(integer(1)).helpGroup("Model:");
@@ -77,15 +78,18 @@ export function modelCommand(name: string) {
   return new Command(name)
     .addOption(new Option("--model <dir>", "checkpoint to load (default: the embedded ring-nano)").helpGroup("Model:"))
     .addOption(
-      new Option("--backend <name>", "auto takes a hardware GPU if there is one, else WASM")
+      new Option(
+        "--backend <name>",
+        "auto takes a hardware GPU if there is one, else WASM, unless software was measured to be faster",
+      )
         .choices(["auto", "webgpu", "wasm"] as const).default("auto" as const).helpGroup("Model:"),
     )
     .addOption(
       new Option(
         "--gpu <providers>",
-        "where WebGPU comes from: deno, dawn, or wgpu-native with :1 or :NAME for one of its adapters; with commas one for each stage",
+        "where WebGPU comes from: auto takes the best by measurement; deno, dawn, or wgpu-native with :1 or :NAME for one of its adapters; with commas one for each stage",
       )
-        .argParser(gpuProviders).default(["deno"] as readonly GpuProvider[], "deno").helpGroup("Model:"),
+        .argParser(gpuProviders).default("auto" as "auto" | readonly GpuProvider[], "auto").helpGroup("Model:"),
     )
     .addOption(
       new Option(

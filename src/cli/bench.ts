@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import { given, integer, matching, modelCommand, type ModelFlags, toLoadOptions } from "./args.ts";
 import { digits, figureOf, operations, type Result, toTable } from "./bench_figures.ts";
 import { type Combination, measure, StepLog, tokensNeeded } from "./bench_run.ts";
+import { deviceName, settleDevice } from "./device.ts";
 import type { Engine, Host } from "./host.ts";
 import { interruptible } from "./interrupt.ts";
 import { peakMemory } from "./peak_memory.ts";
@@ -41,9 +42,12 @@ export function benchCommand(host: Host) {
         throw new InvalidArgumentError("--config has no weights: add --random-weights");
       }
       const model = flags.config ?? flags.model ?? host.embeddedModel;
-      const options = { ...toLoadOptions(flags), model, maxSequences: Math.max(...flags.batch) };
-      const chunk = flags.chunk ?? await host.chunkRows(options);
-      await interruptible((signal) => bench(host, { ...flags, chunk }, signal));
+      const { randomWeights } = flags;
+      const asked = { ...toLoadOptions(flags), ...given({ randomWeights }), model };
+      const { backend, gpu } = await settleDevice(host, asked);
+      const chunk = flags.chunk ??
+        await host.chunkRows({ ...asked, backend, gpu, maxSequences: Math.max(...flags.batch) });
+      await interruptible((signal) => bench(host, { ...flags, backend, gpu, chunk }, signal));
     });
 }
 
@@ -140,8 +144,9 @@ function toText({ ceilings, model, peakMemoryBytes, results }: Report): string {
   const stages = model.stages.length === 1 ? "" : ` in ${model.stages.length} stages`;
   const sum = (count: (stage: Report["model"]["stages"][number]) => number) =>
     bytes(model.stages.reduce((total, stage) => total + count(stage), 0));
+  const name = deviceName({ device, ...given({ gpu: model.stages[0]?.gpu }) });
   return [
-    `${device}${stages}: reads ${operations(bandwidth)}B/s, computes ${operations(flops)}FLOP/s in f32` +
+    `${name}${stages}: reads ${operations(bandwidth)}B/s, computes ${operations(flops)}FLOP/s in f32` +
     (dispatchMillis === null ? "" : `, needs ${digits(1e3 * dispatchMillis)} us for an empty dispatch`),
     `${model.name}: ${operations(model.parameters)} parameters, ${sum(({ weightBytes }) => weightBytes)} of weights, ` +
     `${sum(({ stateBytes }) => stateBytes)} of linear state and up to ${sum(({ cacheBytes }) => cacheBytes)} of keys ` +

@@ -3,6 +3,7 @@ import { fold } from "../chat/fold.ts";
 import { printed, summary } from "./answer.ts";
 import { generationCommand, type GenerationFlags, toGenerationOptions, toLoadOptions, toThinking } from "./args.ts";
 import { Conversation } from "./conversation.ts";
+import { deviceName } from "./device.ts";
 import type { Host, Model } from "./host.ts";
 import { interruptible, isAbort } from "./interrupt.ts";
 import { openModel } from "./open.ts";
@@ -39,7 +40,7 @@ export function chatCommand(host: Host) {
 }
 
 function introduce({ model, info }: Model): string {
-  const device = info.stages.map((stage) => stage.device)[0];
+  const device = info.stages.map(deviceName)[0];
   return `${model} on ${device}, ${info.context} tokens of context. /help lists commands, Ctrl-D leaves.`;
 }
 

@@ -3,8 +3,10 @@ import type { Chat } from "../chat/chat.ts";
 import type { Tokenizer } from "../chat/tokenizer.ts";
 import type {
   Ceilings,
+  Computer,
   Converted,
   ConvertOptions,
+  DeviceChoice,
   DeviceChoices,
   DeviceInfo,
   EngineClient,
@@ -15,6 +17,7 @@ import type {
   ModelSize,
   ModelSplit,
   ModelWork,
+  ProviderReport,
   SizeOptions,
 } from "../mod.ts";
 import type { Terminal } from "./terminal.ts";
@@ -38,6 +41,12 @@ export interface Host {
   load(options: LoadOptions): Promise<Model>;
   convert(options: ConvertOptions): Promise<Converted>;
   openEngine(settings: EngineSettings): Promise<Engine>;
+  chooseDevice(settings: EngineSettings, onMeasure: (computer: Computer) => void): Promise<DeviceChoice>;
+  compareProviders(
+    settings: EngineSettings,
+    anew: boolean,
+    onMeasure: (computer: Computer) => void,
+  ): Promise<ProviderReport>;
   measureDevice(options: LoadOptions): Promise<Ceilings>;
   modelWork(settings: EngineSettings): Promise<Pick<ModelWork, "step" | "parameters">>;
   chunkRows(options: LoadOptions): Promise<number>;
@@ -48,7 +57,7 @@ export interface Host {
     onProgress: (doneBytes: number, totalBytes: number) => void,
     signal: AbortSignal,
   ): Promise<string>;
-  deviceChoices(options: LoadOptions, measure: boolean): Promise<DeviceChoices | null>;
+  deviceChoices(settings: EngineSettings, measure: boolean): Promise<DeviceChoices | null>;
   modelSize(model: string, options: SizeOptions): Promise<ModelSize>;
   modelSplit(settings: EngineSettings): Promise<ModelSplit>;
 }

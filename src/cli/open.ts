@@ -1,11 +1,19 @@
 /** Opens the model that a command's flags name, and shows how far it is. */
-import type { LoadOptions } from "../mod.ts";
+import type { DeviceChoice, LoadOptions } from "../mod.ts";
+import { settleDevice } from "./device.ts";
 import type { Host, Model } from "./host.ts";
 import { withProgress } from "./progress.ts";
 import { tellSplit } from "./split.ts";
 
-export async function openModel(host: Host, options: LoadOptions): Promise<Model> {
-  const { terminal } = host;
-  const onSplit = tellSplit(terminal);
-  return await withProgress(terminal, "Loading", (onProgress) => host.load({ ...options, onProgress, onSplit }));
+/** `onChoice` hears who computes before the weights are read. */
+export async function openModel(
+  host: Host,
+  options: LoadOptions,
+  onChoice: (choice: DeviceChoice) => void = () => {},
+): Promise<Model> {
+  const choice = await settleDevice(host, options);
+  onChoice(choice);
+  const { backend, gpu } = choice;
+  const settled = { ...options, backend, gpu, onSplit: tellSplit(host.terminal) };
+  return await withProgress(host.terminal, "Loading", (onProgress) => host.load({ ...settled, onProgress }));
 }

@@ -5,9 +5,11 @@ import { fold } from "../chat/fold.ts";
 import { createApp } from "../server/app.ts";
 import { listen } from "../server/listen.ts";
 import type { LogEntry } from "../server/request_log.ts";
+import type { DeviceChoice } from "../mod.ts";
 import { Traffic } from "../server/traffic.ts";
 import { type AccessFlags, accessKeys } from "./api_keys.ts";
 import { integer, modelCommand, type ModelFlags, number, prefixCache, toLoadOptions } from "./args.ts";
+import { deviceName } from "./device.ts";
 import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";
 import { onStopSignals } from "./stop_signals.ts";
@@ -82,7 +84,7 @@ async function serve(host: Host, flags: Flags): Promise<void> {
     maxWaiting: flags.maxQueue,
     signal: stopping.signal,
   };
-  await using loaded = await openModel(host, options).catch((error) => {
+  await using loaded = await openModel(host, options, (choice) => tell(host.terminal, choice)).catch((error) => {
     if (stopping.signal.aborted) return null;
     throw error;
   });
@@ -92,6 +94,11 @@ async function serve(host: Host, flags: Flags): Promise<void> {
   note(`Ready: ${describe(loaded)}; to chat, open ${paint.cyan(url)}\n`);
   await aborted(stopping.signal);
   await traffic.drain(flags.drainTimeout * 1000);
+}
+
+/** Says who computes and why, if that was left to Ringlet. */
+function tell({ note }: Host["terminal"], { backend, gpu, reason }: DeviceChoice): void {
+  if (reason !== null) note(`Taking ${backend === "wasm" ? backend : gpu.join(", ")}: ${reason}\n`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -104,9 +111,9 @@ async function warm(model: Model): Promise<void> {
   await fold(model.complete({ prompt: "a", maxTokens: 1 }));
 }
 
-/** `webgpu on NVIDIA H100, 4 sequences of 8192 tokens`. */
+/** `webgpu on NVIDIA H100 by deno; 4 x 8192 tokens`. */
 function describe({ info }: Model): string {
-  const devices = new Set(info.stages.map(({ backend, device }) => `${backend} on ${device}`));
+  const devices = new Set(info.stages.map((stage) => `${stage.backend} on ${deviceName(stage)}`));
   return `${[...devices].join(", ")}; ${info.slots} x ${info.context} tokens`;
 }
 

@@ -2,9 +2,11 @@
 import type { EngineOptions } from "../pipeline/messages.ts";
 import type { stageConfig } from "../stage/open.ts";
 import { prefixCacheRoom, snapshotsFor } from "../stage/size.ts";
-import { backendOf, CHUNK_ROWS, chunkRows, firstGpu, gpusOf, hasOwnMemory, threadsOf, tuningOf } from "./devices.ts";
+import { CHUNK_ROWS, chunkRows, firstGpu, hasOwnMemory, tuningOf } from "./devices.ts";
 import { EMBEDDED_MODEL, type EngineSettings } from "./options.ts";
+import { settled } from "./settle.ts";
 import { layerRanges, wasmShares } from "./split.ts";
+import { threadsOf } from "./threads.ts";
 
 type Config = Awaited<ReturnType<typeof stageConfig>>;
 
@@ -31,17 +33,18 @@ export async function engineOptions(settings: EngineSettings, config: Config): P
 /** What does not depend on how the layers are shared out. */
 export type SharedOptions = Awaited<ReturnType<typeof sharedOptions>>;
 
-export async function sharedOptions(settings: EngineSettings, config: Config) {
-  const { model = EMBEDDED_MODEL, maxContext = Math.min(config.maxPositions, DEFAULT_CONTEXT) } = settings;
+export async function sharedOptions(asked: EngineSettings, config: Config) {
+  const { model = EMBEDDED_MODEL, maxContext = Math.min(config.maxPositions, DEFAULT_CONTEXT) } = asked;
   if (maxContext > config.maxPositions) {
     const why = `the model has positions for ${config.maxPositions} (--rope-scaling yarn:4 stretches them)`;
     throw new RangeError(`Cannot hold a context of ${maxContext} tokens: ${why}`);
   }
-  const backend = await backendOf(settings);
+  const settings = await settled(asked);
+  const { backend, gpu: gpus } = settings;
   // Decided once and here, so that all stages compute alike.
   const kernels = backend === "webgpu" ? await (await tuningOf(settings, "missing"))?.kernels() : null;
   const { maxSequences: slots = 1, kvCache = "f32" } = settings;
-  const ownMemory = await hasOwnMemory(backend, firstGpu(settings));
+  const ownMemory = await hasOwnMemory(settings);
   const { prefixCache: cacheBytes = 0, hostCache = ownMemory ? 4 * cacheBytes : 0 } = settings;
   const prefixCache = prefixCacheRoom(config, { context: maxContext, kvCache }, cacheBytes, hostCache);
   return {
@@ -51,7 +54,7 @@ export async function sharedOptions(settings: EngineSettings, config: Config) {
     ...(settings.memoryBytes === undefined ? {} : { memoryBytes: settings.memoryBytes }),
     ...(kernels && { kernels: kernels.chosen }),
     gpu: firstGpu(settings),
-    gpus: gpusOf(settings),
+    gpus,
     decay: settings.decay ?? "serving",
     ropeScaling: settings.ropeScaling ?? null,
     quantize: settings.quantize ?? "none",

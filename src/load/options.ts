@@ -15,10 +15,10 @@ import type { StageShare } from "../stage/split.ts";
 export interface LoadOptions {
   /** Directory of a checkpoint; the embedded ring-nano if left out. */
   readonly model?: string;
-  /** `auto` takes a hardware GPU if there is one, else WASM. */
+  /** `auto` takes a hardware GPU if there is one, else WASM, unless software was measured to be faster. */
   readonly backend?: BackendName | "auto";
-  /** Where WebGPU comes from, for all stages or for each; Deno's own by default. */
-  readonly gpu?: GpuProvider | readonly GpuProvider[];
+  /** Where WebGPU comes from, for all stages or for each; `auto`, the default, takes the best of those that are here. */
+  readonly gpu?: GpuProvider | "auto" | readonly GpuProvider[];
   /** Workers that share the layers; by default as many as there are GPUs, on the CPU as many as there must be memories of 4 GiB. */
   readonly stages?: number;
   /** Their layers, `0-9,10-19`, instead of equal shares. */

@@ -5,9 +5,9 @@ import { checkRoom, hostRoom } from "../stage/memory.ts";
 import type { stageConfig } from "../stage/open.ts";
 import { snapshotsFor } from "../stage/size.ts";
 import { checkMemories, fixedBytes, sharesOf, splitByMemory, type StageShare } from "../stage/split.ts";
-import { gpusOf } from "./devices.ts";
 import type { SharedOptions } from "./engine_options.ts";
 import type { EngineSettings, LoadOptions } from "./options.ts";
+import { gpusOf } from "./settle.ts";
 
 type Config = Awaited<ReturnType<typeof stageConfig>>;
 

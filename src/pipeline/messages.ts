@@ -76,6 +76,8 @@ export interface StageInfo {
   readonly backend: BackendName;
   /** The device's own name, `NVIDIA H100 80GB HBM3`, or `CPU (WASM SIMD)`. */
   readonly device: string;
+  /** Where it comes from, if it is a GPU. */
+  readonly gpu?: GpuProvider;
   readonly weightBytes: number;
   /** Linear states of all slots, whatever the context, and snapshots. */
   readonly stateBytes: number;

@@ -2,11 +2,12 @@
 import { hasHardwareGpu, listAdapters } from "../backend/webgpu/adapters.ts";
 import { findDawn } from "../backend/webgpu/dawn/find.ts";
 import * as dawn from "../backend/webgpu/dawn/install.ts";
+import { deviceIdentity } from "../backend/webgpu/identity.ts";
 import type { Installation as GpuInstallation, OnProgress } from "../backend/webgpu/libraries/pinned.ts";
 import * as wgpuNative from "../backend/webgpu/wgpu_native/install.ts";
 import type { GpuProvider } from "../pipeline/messages.ts";
 
-export { hasHardwareGpu };
+export { deviceIdentity, hasHardwareGpu };
 export type { Installation as GpuInstallation } from "../backend/webgpu/libraries/pinned.ts";
 
 /** Providers whose libraries can be fetched. */

@@ -39,7 +39,7 @@ export async function openStage(
   const backend = opened.use(await open(options));
   checkRoom(backend, size, options);
   try {
-    const { layers, backend: name, quantize } = options;
+    const { layers, backend: name, gpu, quantize } = options;
     const weights = new WeightLoader(
       backend,
       config,
@@ -54,7 +54,8 @@ export async function openStage(
     opened.move(); // from here on the model disposes of its backend
     const { weightBytes, stateBytes, cacheBytes } = size;
     const bytes = { weightBytes, stateBytes, cacheBytes };
-    return { model, info: { layers, backend: name, device: backend.device, ...bytes, vocabulary: config.vocab } };
+    const where = { backend: name, device: backend.device, ...(name === "webgpu" && { gpu }) };
+    return { model, info: { layers, ...where, ...bytes, vocabulary: config.vocab } };
   } catch (error) {
     throw explained(error, backend, size, options);
   }

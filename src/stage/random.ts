@@ -30,7 +30,7 @@ export async function openRandomModel(
 ): Promise<{ readonly model: Model; readonly info: StageInfo }> {
   using opened = new DisposableStack();
   const backend = opened.use(await open(options));
-  const { layers, backend: name, quantize } = options;
+  const { layers, backend: name, gpu, quantize } = options;
   const weightBytes = expectedTensors(config, layers).map(randomBytesOf(quantize)).reduce((sum, bytes) => sum + bytes);
   const size = stageSize(config, options, weightBytes);
   checkRoom(backend, size, options);
@@ -40,10 +40,10 @@ export async function openRandomModel(
     await model.prepare();
     await model.warm();
     opened.move();
-    const { device } = backend;
     const { stateBytes, cacheBytes } = size;
     const bytes = { weightBytes, stateBytes, cacheBytes };
-    const info = { layers, backend: name, device, ...bytes, vocabulary: config.vocab };
+    const where = { backend: name, device: backend.device, ...(name === "webgpu" && { gpu }) };
+    const info = { layers, ...where, ...bytes, vocabulary: config.vocab };
     return { model, info };
   } catch (error) {
     throw explained(error, backend, size, options);

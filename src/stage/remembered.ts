@@ -12,7 +12,7 @@ export interface Measurement<Choice> {
 
 interface Entry {
   readonly kernels: string;
-  /** By what was chosen. */
+  /** By the question that they answer. */
   readonly choices: Readonly<Record<string, unknown>>;
 }
 
@@ -32,18 +32,25 @@ export function cacheFile(os: string, variable: (name: string) => string | undef
   return folder && join(folder, "ringlet", "devices.json");
 }
 
-/** What is remembered of one choice, or null. */
-export async function recall<Choice>(
+/** What is remembered of one question, if it is what `isContent` expects; else null. */
+export async function recall<Content>(
   file: string | null,
   { device, kernels }: DeviceKey,
   what: string,
-  isChoice: (value: unknown) => value is Choice,
-): Promise<Measurement<Choice> | null> {
+  isContent: (value: unknown) => value is Content,
+): Promise<Content | null> {
   const entry = (await read(file))[device];
   if (entry?.kernels !== kernels) return null;
-  const found = entry.choices?.[what] as Partial<Measurement<unknown>> | undefined;
-  if (typeof found?.measured !== "string" || !Array.isArray(found.timings) || !isChoice(found.chosen)) return null;
-  return found as Measurement<Choice>;
+  const found = entry.choices?.[what];
+  return isContent(found) ? found : null;
+}
+
+/** Tells measurements of a choice from all else that a file may hold. */
+export function measurementOf<Choice>(isChoice: (value: unknown) => value is Choice) {
+  return (value: unknown): value is Measurement<Choice> => {
+    const { measured, timings, chosen } = (value ?? {}) as Partial<Measurement<unknown>>;
+    return typeof measured === "string" && Array.isArray(timings) && isChoice(chosen);
+  };
 }
 
 /** Writes it down beside the rest, under its name only when it is whole. */
@@ -51,12 +58,12 @@ export async function remember(
   file: string | null,
   { device, kernels }: DeviceKey,
   what: string,
-  measurement: Measurement<unknown>,
+  content: object,
 ): Promise<void> {
   if (file === null) return;
   const all = await read(file);
   const known = all[device]?.kernels === kernels ? all[device].choices : {};
-  const entry: Entry = { kernels, choices: { ...known, [what]: measurement } };
+  const entry: Entry = { kernels, choices: { ...known, [what]: content } };
   const text = `${JSON.stringify({ ...all, [device]: entry }, null, 2)}\n`;
   const unfinished = `${file}-${crypto.randomUUID().slice(0, 8)}`;
   try {

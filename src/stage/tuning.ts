@@ -4,7 +4,7 @@ import { fastest, timeKernels, type Timing } from "../backend/webgpu/tuning.ts";
 import type { ModelConfig } from "../model/config.ts";
 import type { GpuProvider, KernelChoice, Quantize } from "../pipeline/messages.ts";
 import { bestChunk, CHUNKS, timeChunks } from "./chunk_rows.ts";
-import { type Measurement, recall, remember } from "./remembered.ts";
+import { type Measurement, measurementOf, recall, remember } from "./remembered.ts";
 
 export { cacheFile, type Measurement } from "./remembered.ts";
 
@@ -55,7 +55,9 @@ export class Tuning {
     time: () => Promise<readonly T[]>,
     choose: (timings: readonly T[]) => Choice,
   ): Promise<Measurement<Choice> | null> {
-    const known = this.#measure === "everything" ? null : await recall(this.#file, this.#key, what, isChoice);
+    const known = this.#measure === "everything"
+      ? null
+      : await recall(this.#file, this.#key, what, measurementOf(isChoice));
     if (known !== null || this.#measure === "nothing") return known;
     try {
       const timings = await time();

@@ -1,5 +1,6 @@
 /** What reads or sets the process's environment, which other tests would see. */
 import { strict as assert } from "node:assert";
+import { installedDrivers, installedProviders } from "../../src/backend/webgpu/installed.ts";
 import { leaveOutOpenGl, openProvider, spareDriverThreads } from "../../src/backend/webgpu/provider.ts";
 import { ringlet } from "../cli/fake_host.ts";
 
@@ -39,6 +40,42 @@ Deno.test("leaveOutOpenGl() asks for Vulkan alone where there is a driver for it
     assert.equal(after(true, null), "vulkan");
     assert.equal(after(true, "gl"), "gl");
     assert.equal(after(false, null), undefined);
+  } finally {
+    if (before === undefined) Deno.env.delete(name);
+    else Deno.env.set(name, before);
+  }
+});
+
+Deno.test("what is installed is another if the library's file is", async () => {
+  const name = "RINGLET_WGPU_NATIVE";
+  const before = Deno.env.get(name);
+  const file = await Deno.makeTempFile();
+  const native = () => installedProviders().find(({ provider }) => provider === "wgpu-native")!;
+  try {
+    Deno.env.set(name, file);
+    const empty = native();
+    assert.equal(empty.missing, null);
+    assert.ok(empty.library!.startsWith(`wgpu-native ${file} (0 bytes, `), empty.library!);
+    await Deno.writeTextFile(file, "a library");
+    assert.notEqual(native().library, empty.library);
+    await Deno.remove(file);
+    assert.equal(native().library, null);
+    assert.match(native().missing!, /^Cannot find wgpu-native: RINGLET_WGPU_NATIVE names /);
+  } finally {
+    await Deno.remove(file).catch(() => {});
+    if (before === undefined) Deno.env.delete(name);
+    else Deno.env.set(name, before);
+  }
+});
+
+Deno.test("what is installed is another if the loader's drivers are", () => {
+  const name = "VK_DRIVER_FILES";
+  const before = Deno.env.get(name);
+  try {
+    Deno.env.set(name, "/a/driver.json");
+    const one = installedDrivers();
+    Deno.env.set(name, "/another/driver.json");
+    assert.notEqual(installedDrivers(), one);
   } finally {
     if (before === undefined) Deno.env.delete(name);
     else Deno.env.set(name, before);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Host } from "../../src/cli/host.ts";
-import type { DeviceInfo } from "../../src/mod.ts";
+import type { DeviceInfo, Figures, ProviderReport } from "../../src/mod.ts";
 import { ringlet } from "./fake_host.ts";
 
 const hardware: DeviceInfo = {
@@ -98,6 +98,74 @@ Deno.test("devices shows what was chosen by measurement, and measures anew when 
   const json = await ringlet(["devices", "--json"], { host: { ...host, deviceChoices } });
   assert.equal(JSON.parse(json.out).chosen.kernels.chosen.threads, 65536);
   assert.deepEqual(asked, [["models/ring-nano", false], ["m", true], ["models/ring-nano", false]]);
+});
+
+const FIGURES: Figures = {
+  ...{ device: "NVIDIA H100", identity: "deno: NVIDIA H100 (4318 9008)", hardware: true },
+  features: ["shader-f16", "subgroups"],
+  ...{ roundTripMillis: 0.119, recordMicros: 3.4, dispatchMicros: 1.9, bandwidth: 2.8e12, flops: 2.2e13 },
+  matrixFlops: null,
+};
+
+const PREDICTION = { promptMillis: 45.3, tokenMillis: 1.17, replyMillis: 279.3 };
+
+const PROVIDERS: ProviderReport = {
+  measured: "2026-01-02T03:04:05.678Z",
+  rows: [
+    { computer: "deno", figures: FIGURES, prediction: PREDICTION, error: null },
+    {
+      computer: "wgpu-native",
+      figures: { ...FIGURES, recordMicros: 1.82, matrixFlops: 4e14 },
+      prediction: { ...PREDICTION, promptMillis: 12.5 },
+      error: null,
+    },
+    { computer: "dawn", figures: null, prediction: null, error: "Cannot find Dawn" },
+  ],
+  chosen: { computer: "wgpu-native", reason: "a reply is predicted to take less" },
+};
+
+Deno.test("devices prints what was measured of each provider in aligned columns, who is left out, and who is taken", async () => {
+  const compareProviders = () => Promise.resolve(PROVIDERS);
+  const { out } = await ringlet(["devices"], { host: { ...host, compareProviders } });
+  const table = out.slice(out.indexOf("providers,"), out.indexOf("\n\nring-nano needs"));
+  assert.equal(
+    table,
+    [
+      "providers, as measured on NVIDIA H100 (2026-01-02), and what is predicted of ring-nano",
+      "               round trip ms  record us  dispatch us  GB/s  GFLOP/s  in matrices  prompt ms  token ms  reply ms  features",
+      "  deno                 0.119       3.40         1.90  2800    22000            -       45.3      1.17       279  f16 subgroups",
+      "  wgpu-native          0.119       1.82         1.90  2800    22000       400000       12.5      1.17       279  f16 subgroups",
+      "  dawn is left out: Cannot find Dawn",
+      "  auto takes wgpu-native: a reply is predicted to take less",
+    ].join("\n"),
+  );
+  const json = await ringlet(["devices", "--json"], { host: { ...host, compareProviders } });
+  assert.deepEqual(JSON.parse(json.out).providers, PROVIDERS);
+});
+
+Deno.test("devices tells of a provider that computes on another GPU, and where nobody computes", async () => {
+  const other = { ...FIGURES, device: "AMD W7900", identity: "wgpu-native: AMD W7900 (4098 1)" };
+  const rows = [PROVIDERS.rows[0]!, { ...PROVIDERS.rows[1]!, figures: other }];
+  const outOf = async (report: ProviderReport) =>
+    (await ringlet(["devices"], { host: { ...host, compareProviders: () => Promise.resolve(report) } })).out;
+  assert.match(await outOf({ ...PROVIDERS, rows }), /\n {2}wgpu-native is left out: it computes on AMD W7900\n/);
+  assert.match(
+    await outOf({ ...PROVIDERS, rows: [], chosen: null }),
+    /\n {2}auto takes none: nobody can compute here\n/,
+  );
+});
+
+Deno.test("devices measures anew when asked to, and says on stderr whom", async () => {
+  const asked: boolean[] = [];
+  const compareProviders: Host["compareProviders"] = (_, anew, onMeasure) => {
+    asked.push(anew);
+    if (anew) onMeasure("wgpu-native");
+    return Promise.resolve(PROVIDERS);
+  };
+  assert.equal((await ringlet(["devices"], { host: { ...host, compareProviders } })).err, "");
+  const { err } = await ringlet(["devices", "--measure"], { host: { ...host, compareProviders } });
+  assert.equal(err, "Measuring wgpu-native, once on this computer\n");
+  assert.deepEqual(asked, [false, true]);
 });
 
 Deno.test("devices --install says what it fetches from where, then where it lies, and does nothing else", async () => {

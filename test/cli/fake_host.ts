@@ -78,6 +78,13 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     },
     convert: () => Promise.resolve({ shards: 1, sourceBytes: 2_000_000, bytes: 1_000_000 }),
     openEngine: () => Promise.reject(new Error("there is no engine")),
+    chooseDevice: ({ gpu = "auto" }) =>
+      Promise.resolve({
+        backend: "wasm",
+        gpu: gpu === "auto" ? ["deno"] : typeof gpu === "string" ? [gpu] : gpu,
+        reason: null,
+      }),
+    compareProviders: () => Promise.resolve({ measured: "2026-01-02T03:04:05.678Z", rows: [], chosen: null }),
     measureDevice: () => Promise.resolve({ device: "CPU", bandwidth: 1e9, flops: 1e9, dispatchMillis: null }),
     modelWork: () => Promise.reject(new Error("there is no model")),
     chunkRows: () => Promise.resolve(256),

@@ -30,7 +30,7 @@ Deno.test("generate passes every flag on", async () => {
     ),
     ..."--seed 7 --stop a --stop b --no-think --think-budget 3 Hi".split(" "),
   ], { script });
-  const { onProgress, ...options } = loaded[0]!;
+  const { onProgress, onSplit: _, ...options } = loaded[0]!;
   assert.equal(typeof onProgress, "function");
   assert.deepEqual(options, {
     model: "m",

@@ -79,10 +79,10 @@ function silenceDriver(): void {
 }
 
 /** Where Linux has the descriptions of Vulkan drivers. */
-const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
+export const DRIVER_FOLDERS = ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"];
 
 /** Variables that name such descriptions. */
-const DRIVER_VARIABLES = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
+export const DRIVER_VARIABLES = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"];
 
 function hasVulkanDriver(): boolean {
   if (Deno.build.os !== "linux") return false;

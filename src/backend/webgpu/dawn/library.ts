@@ -26,9 +26,16 @@ let opened: Dawn | null = null;
  * @throws {LibraryError} if there is none, or not the right one
  */
 export function openDawn(): Dawn {
-  if (opened !== null) return opened;
+  return opened ??= loadDawn(dawnFile());
+}
+
+/**
+ * The module's file.
+ * @throws {LibraryError} if there is none
+ */
+export function dawnFile(): string {
   const path = findDawn();
-  if (path !== null && isFile(path)) return opened = loadDawn(path);
+  if (path !== null && isFile(path)) return path;
   if (path !== null) throw new LibraryError(`Cannot find Dawn: ${CHOICE} names ${path}, and there is no such file`);
   throw new LibraryError(
     `Cannot find Dawn: there is no ${FILE_NAME}; "ringlet devices --install dawn" fetches it, or ${CHOICE} names that of ` +

@@ -1,0 +1,2 @@
+/** A probe whose driver ends the process. */
+Deno.kill(Deno.pid, "SIGKILL");

@@ -1,0 +1,2 @@
+/** A probe that never ends. */
+setInterval(() => {}, 1000);
