@@ -30,8 +30,8 @@ Deno.test("generate passes every flag on", async () => {
     ),
     ..."--seed 7 --stop a --stop b --no-think --think-budget 3 Hi".split(" "),
   ], { script });
-  const { onProgress, onSplit: _, ...options } = loaded[0]!;
-  assert.equal(typeof onProgress, "function");
+  const { onProgress, onSplit, ...options } = loaded[0]!;
+  assert.deepEqual([typeof onProgress, typeof onSplit], ["function", "function"]);
   assert.deepEqual(options, {
     model: "m",
     backend: "wasm",

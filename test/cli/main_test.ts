@@ -28,7 +28,7 @@ Deno.test("main.ts prints the embedded model's answer and exits 0", async () => 
 Deno.test("main.ts exits 1 with one line that says what to change for more sequences than memory holds", async () => {
   const { code, out, err } = await ran("serve", "--port", "0", "--backend", "wasm", "--max-sequences", "100000");
   assert.deepEqual([code, out], [1, ""]);
-  assert.match(err, /\nringlet: Cannot hold layers 0-9 on CPU [^\n]+; use fewer --max-sequences or more --stages\n$/);
+  assert.match(err, /\nringlet: Cannot hold layer 0 on a WASM memory: [^\n]+; use fewer --max-sequences\n$/);
 });
 
 Deno.test("main.ts exits 1 with one line for a model that is not there, 2 for wrong use", async () => {
