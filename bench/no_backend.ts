@@ -31,6 +31,7 @@ export class NoBackend implements Backend {
   fill = refuse;
   record = refuse;
   run = refuse;
+  copy = refuse;
   read = refuse;
   gather = refuse;
 

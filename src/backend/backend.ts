@@ -268,6 +268,8 @@ export interface Backend extends Disposable {
    * until then follows at once: the device need not wait for anybody to hear of the results.
    */
   run(plan: Plan, step: StepInput, reads: readonly Read[]): Promise<ArrayBuffer[]>;
+  /** Copies a tensor's first elements, as the last run left them, to another of the same shape; on the device, before what is run next. */
+  copy(from: Tensor, to: Tensor, elements: number): Promise<void>;
   /** Reads tensors as the last run left them. */
   read(reads: readonly Read[]): Promise<ArrayBuffer[]>;
   /** The same, one after the other in one buffer, which takes a copy less. */

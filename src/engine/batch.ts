@@ -20,6 +20,8 @@ export interface Batch {
   readonly shares: readonly Share[];
   /** What the stages are to take back before it. */
   readonly released: Released | null;
+  /** Whether sequences decode in it, and it is not a chunk of one. */
+  readonly decodes: boolean;
   /** Whether all sequences that have a slot decode in it. */
   readonly decodesAll: boolean;
 }

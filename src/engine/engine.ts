@@ -3,11 +3,12 @@ import type { FromEngine } from "../pipeline/messages.ts";
 import type { Candidates } from "../pipeline/steps.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
-import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
-import type { Batch, Share } from "./batch.ts";
+import type { Pipeline } from "../pipeline/pipeline.ts";
+import type { Batch } from "./batch.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
 import { Lookahead } from "./lookahead.ts";
+import { Recovery } from "./recovery.ts";
 import type { Sampler } from "./sampler.ts";
 import { Room } from "./room.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -16,7 +17,6 @@ import type { Sequence } from "./sequence.ts";
 import { reportsOf, StepClock } from "./step_clock.ts";
 import { StepOutputs } from "./step_outputs.ts";
 import { type Task, Tasks } from "./tasks.ts";
-import { VoidResults } from "./void_results.ts";
 
 /** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
 const ALIKE_ROWS = 8;
@@ -36,26 +36,29 @@ export class Engine {
   readonly #scheduler: Scheduler;
   readonly #lookahead: Lookahead;
   readonly #room: Room;
-  readonly #void = new VoidResults();
   readonly #clock = new StepClock();
-  readonly #begun: Begun[] = []; // two at most: a chain that follows another is begun while that is under way
-  #learnt = 0; // steps that were made before it was known how many pages there are
+  readonly #stages: number;
+  readonly #begun: Begun[] = []; // as many as there are stages at most; of one stage two, if one of them is a chain that follows the other
   readonly #tasks = new Tasks();
+  readonly #recovery: Recovery;
   #wake = () => {};
   #stopped = false;
-  #done: Promise<void> = Promise.resolve(); // the step that was sent last
-  #stored = false; // whether something was copied to the host's memory since
+  #drains = false; // whether no step is begun until none is under way, as something is to be copied to the host's memory
+  #stored = false; // whether something was copied there since the last step
 
   constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
     this.#sampler = sampler;
     this.#limits = limits;
     this.#emit = emit;
-    const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows, chainsFollow = false } = limits;
+    const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows, chainsFollow = false, devices = 1 } =
+      limits;
     const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
     const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
+    this.#stages = limits.stages ?? 1;
     this.#room = Room.of(limits);
-    this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding });
+    this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding, devices });
+    this.#recovery = new Recovery(this.#scheduler, this.#room, this.#tasks);
     this.#lookahead = new Lookahead(this.#scheduler, snapshots - cached, chainsFollow);
     pipeline.broken.addEventListener("abort", () => this.#break());
   }
@@ -86,6 +89,7 @@ export class Engine {
   /** Its slot is free at once; a step of it that is under way ends unheard. */
   abort(id: number): void {
     this.#finish(id, "abort");
+    this.#wake();
   }
 
   /**
@@ -105,8 +109,13 @@ export class Engine {
 
   async #rest(): Promise<void> {
     if (this.#tasks.size > 0 || this.#stopped) return;
-    await new Promise<void>((resolve) => this.#wake = resolve);
+    await this.#woken();
     this.#clock.start();
+  }
+
+  /** Resolves when there may be something new to do. */
+  #woken(): Promise<void> {
+    return new Promise((resolve) => this.#wake = resolve);
   }
 
   /** Lets run() end after the step that is under way. */
@@ -115,39 +124,56 @@ export class Engine {
     this.#wake();
   }
 
-  /** Schedule, run, sample. A step without outputs is not waited for, so that the next can follow it through the stages. */
+  /** Schedule, run, sample: begins steps, which follow each other through the stages, and samples what the first of them gives. */
   async step(): Promise<void> {
-    if (this.#begun.length === 0) this.#schedule();
-    const begun = this.#begun.shift();
-    if (!begun) return;
-    this.#done = this.#finishStep(begun);
-    const { segments, outputs } = begun.batch.step;
-    await (outputs.length > 0 ? this.#done : this.#pipeline.ready());
-    const between = this.#begun.length === 0 && segments.every(({ rows }) => rows === 1);
-    this.#stored = between && !this.#stored && await this.#store(false);
-    if (this.#stored) this.#scheduler.pass();
+    if (!this.#drains) this.#schedule();
+    const [begun] = this.#begun;
+    if (!begun || await this.#isOvertaken(begun)) return;
+    this.#begun.shift();
+    await this.#finishStep(begun);
+    await this.#storeBetween(begun.batch);
+  }
+
+  /** Waits until a step has gone through all stages; true if before there may be another to begin. */
+  async #isOvertaken({ candidates }: Begun): Promise<boolean> {
+    if (this.#drains || this.#begun.length >= this.#stages) return false;
+    const over = candidates.then(() => false, () => false);
+    return await Promise.race([over, this.#woken().then(() => true)]);
   }
 
   /**
-   * Copies some of what is kept to the host's memory: while there is nothing else to do, and after steps that decode in place of a chunk of
-   * a prompt, so that no stream waits for both. False if nothing was to be copied, or it could not be.
+   * Copies something after steps that decode, in place of a chunk of a prompt, so that no stream waits for both; once nothing is under way,
+   * for which nothing more begins.
    */
+  async #storeBetween({ decodes }: Batch): Promise<void> {
+    const crowded = !this.#scheduler.loads && this.#room.host?.hasWork(false);
+    this.#drains ||= decodes && !this.#stored && crowded === true;
+    this.#stored = false;
+    if (!this.#drains || this.#begun.length > 0) return;
+    this.#drains = false;
+    this.#stored = await this.#store(false);
+    if (this.#stored) this.#scheduler.pass();
+  }
+
+  /** Copies some of what is kept to the host's memory, while no step is under way. False if nothing was to be copied, or it could not be. */
   async #store(idle: boolean): Promise<boolean> {
     const { host } = this.#room;
     if (!host?.hasWork(idle)) return false;
-    await this.#done;
     const stored = !this.#scheduler.loads && await host.storeNext(this.#pipeline, idle);
     this.#clock.start();
     return stored;
   }
 
+  /** Begins steps until as many are under way as there are stages, so that each may have one. */
   #schedule(): void {
-    const batch = this.#scheduler.schedule();
-    this.#failTooLong();
-    if (!batch) return;
-    const tasks = this.#tasks.decoding(batch);
-    this.#begin(tasks ? this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis) : batch);
-    this.#follow();
+    while (this.#begun.length < this.#stages) {
+      const batch = this.#scheduler.schedule(this.#begun.filter(({ batch }) => batch.decodes).length);
+      this.#failTooLong();
+      if (!batch) return;
+      const tasks = this.#tasks.decoding(batch);
+      this.#begin(tasks ? this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis) : batch);
+      this.#follow();
+    }
   }
 
   #begin(batch: Batch): void {
@@ -170,12 +196,12 @@ export class Engine {
   async #finishStep({ batch, candidates }: Begun): Promise<void> {
     try {
       const found = await candidates;
-      this.#note(batch);
-      const next = this.#begun[0]?.batch.step ?? null;
-      await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next));
+      this.#recovery.note(batch);
+      const next = this.#begun[0]?.batch.step;
+      await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next?.follows ? next : null));
       this.#follow();
     } catch (error) {
-      this.#failStep(batch, error);
+      this.#failAll(this.#recovery.fail(batch, error), error);
     }
   }
 
@@ -226,32 +252,6 @@ export class Engine {
     if (!task) return;
     this.#remove(task.sequence);
     this.#emit({ type: "finished", id, finish, stats: task.stats });
-  }
-
-  /** Forgets what a step was to keep and could not. Who went on from what is void begins anew. */
-  #note(batch: Batch): void {
-    for (const snapshot of this.#void.note(batch, false)) this.#room.forget(snapshot);
-    this.#preempt(batch.shares.filter((share) => this.#void.has(share)));
-  }
-
-  /** Its sequences begin anew, if pages were wanting, of which there will be no more, or others had failed before them. Else they fail. */
-  #failStep(batch: Batch, error: unknown): void {
-    const followed = this.#void.reaches(batch);
-    for (const snapshot of this.#void.note(batch, true)) this.#room.forget(snapshot);
-    const pages = error instanceof StepError ? error.pages : null;
-    if (followed || (pages !== null && this.#learn(pages, batch.step.id))) return this.#preempt(batch.shares);
-    this.#failAll(batch.shares.filter((share) => this.#tasks.counts(share)).map(({ sequence }) => sequence), error);
-  }
-
-  /** Notes that there are only so many pages; false if that was known already when the step was made. */
-  #learn(pages: number, step: number): boolean {
-    if (this.#room.lower(pages)) this.#learnt = this.#scheduler.steps;
-    return step < this.#learnt;
-  }
-
-  #preempt(shares: readonly Share[]): void {
-    const sequences = shares.filter((share) => this.#tasks.counts(share)).map(({ sequence }) => sequence);
-    this.#scheduler.preempt(sequences);
   }
 
   #failAll(sequences: readonly Sequence[], error: unknown): void {

@@ -30,12 +30,13 @@ export async function serveEngine(
   const [results, output] = further
     ? [portLink<FromStage, never>(further.results), portLink<never, ToStage | FromStage>(further.output)]
     : localLinks<FromStage, never>();
-  await using pipeline = new Pipeline(toFirst, results, options.layers.length);
+  const stages = options.layers.length;
+  await using pipeline = new Pipeline(toFirst, results, stages);
   try {
-    const stage = { ...options, layers: options.layers[0]!, threadPorts };
+    const stage = { ...options, layers: options.layers[0]!, stages, threadPorts };
     const info = await openStage(startStage, stage, [input, output], pipeline, report);
     if (!info) return;
-    const limits = { ...options, vocabulary: info.vocabulary };
+    const limits = { ...options, stages, vocabulary: info.vocabulary };
     const engine = new Engine(
       pipeline,
       await Sampler.create(info.vocabulary, options.tokens),

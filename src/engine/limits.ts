@@ -8,6 +8,10 @@ export interface EngineLimits {
   readonly context: number;
   /** Rows of a step. */
   readonly maxRows: number;
+  /** Stages of the pipeline, as many steps may be under way; 1 by default. */
+  readonly stages?: number;
+  /** Different devices that these are on; 1 by default. */
+  readonly devices?: number;
   /** Token ids are below it. */
   readonly vocabulary: number;
   /** Snapshots that the stages keep, those of the prefix cache behind others; none by default. */

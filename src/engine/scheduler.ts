@@ -5,18 +5,16 @@ import { chunkRows, keptPositions } from "./chunks.ts";
 import { loadOf, type Stored } from "./host_tier.ts";
 import { Room } from "./room.ts";
 import type { Sequence } from "./sequence.ts";
+import { Turns, type TurnsOptions } from "./turns.ts";
 
-export interface SchedulerOptions {
+export interface SchedulerOptions extends TurnsOptions {
   readonly slots: number;
-  readonly maxRows: number;
   /** Rows of a chunk while others decode, which wait for it; `maxRows` by default. */
   readonly rowsBeside?: number;
   /** Prompts are cut at multiples of it, so that what is kept of them has the bits of what is computed. */
   readonly alignment?: number;
   /** Any number of pages, and nothing kept, by default. */
   readonly room?: Room;
-  /** Sequences that decode in one step at most, by turns if there are more; all of them by default. */
-  readonly mostDecoding?: number;
 }
 
 export class Scheduler {
@@ -24,23 +22,18 @@ export class Scheduler {
   readonly #rowsBeside: number;
   readonly #alignment: number;
   readonly #room: Room;
-  readonly #mostDecoding: number;
+  readonly #turns: Turns;
   readonly #free: number[];
   readonly #waiting: Sequence[] = [];
   readonly #running: Sequence[] = []; // by admission
-  readonly #admitted = new WeakMap<Sequence, number>(); // the step before which it was
-  readonly #decoded = new WeakMap<Sequence, number>(); // the step in which it was last
   readonly #tooLong: Sequence[] = [];
   #lackedPages: Sequence | null = null; // the first that waits, since one left
   #steps = 0;
   #preemptions = 0;
-  #prefilled = false; // whether the last step was a prefill chunk
 
   /** @throws RangeError if the slots' decode rows do not fit in one step. */
-  constructor(
-    { slots, maxRows, rowsBeside = maxRows, alignment = 1, room = new Room({ slots }), mostDecoding = Infinity }:
-      SchedulerOptions,
-  ) {
+  constructor(options: SchedulerOptions) {
+    const { slots, maxRows, rowsBeside = maxRows, alignment = 1, room = new Room({ slots }) } = options;
     if (slots > maxRows) {
       throw new RangeError(`Cannot decode ${slots} sequences together in steps of ${maxRows} rows: use fewer slots`);
     }
@@ -48,7 +41,7 @@ export class Scheduler {
     this.#rowsBeside = Math.min(maxRows, rowsBeside);
     this.#alignment = alignment;
     this.#room = room;
-    this.#mostDecoding = mostDecoding;
+    this.#turns = new Turns(options);
     this.#free = Array.from({ length: slots }, (_, slot) => slot);
   }
 
@@ -116,12 +109,12 @@ export class Scheduler {
 
   /**
    * The next step: a chunk of a sequence that has several rows to go, or a row each of those that decode, by turns where there are
-   * both. Null if there is nothing to compute.
+   * both. Null if there is nothing to compute, before what is under way has ended: so many steps that decode among others.
    */
-  schedule(): Batch | null {
+  schedule(decodes = 0): Batch | null {
     for (;;) {
       this.#admit();
-      const sequences = this.#choose();
+      const sequences = this.#turns.next(this.#running, decodes);
       if (sequences.length === 0) return null;
       const placed = this.#place(sequences);
       if (placed.size > 0) return this.#batch(placed);
@@ -144,37 +137,13 @@ export class Scheduler {
     const segments = step.segments.map(({ slot, start }) => ({ slot, start: start + step.draws!.length, rows: 1 }));
     if (!this.takeAhead({ segments }, steps)) return null;
     const next = { id: this.#steps++, segments, outputs: step.outputs, follows: true as const };
-    return { step: next, tokens: new Uint32Array(), shares, released: this.#room.takeReleased(), decodesAll: true };
+    const released = this.#room.takeReleased();
+    return { step: next, tokens: new Uint32Array(), shares, released, decodes: true, decodesAll: true };
   }
 
   /** Something else took the turn of the prompt that would be read next. */
   pass(): void {
-    this.#prefilled = true;
-  }
-
-  #choose(): Sequence[] {
-    const decoding = this.#nextToDecode();
-    const prefilling = this.#nextToRead();
-    this.#prefilled = prefilling !== undefined && !(this.#prefilled && decoding.length > 0);
-    return this.#prefilled ? [prefilling!] : decoding;
-  }
-
-  /** All that decode, or of more than may do so together those whose last turn was first. */
-  #nextToDecode(): Sequence[] {
-    const decoding = this.#running.filter((sequence) => sequence.decoding);
-    if (decoding.length <= this.#mostDecoding) return decoding;
-    const turn = (sequence: Sequence) => this.#decoded.get(sequence) ?? -1;
-    return decoding.sort((a, b) => turn(a) - turn(b)).slice(0, this.#mostDecoding);
-  }
-
-  /**
-   * Of those that have several rows to go the one with the least rank: the step at which it was admitted, and a step more for each chunk
-   * that it still needs. So a short prompt does not wait for a long one, and a long one only for those that come in its own time.
-   */
-  #nextToRead(): Sequence | undefined {
-    const rank = (sequence: Sequence) => this.#admitted.get(sequence)! + sequence.pending / this.#maxRows;
-    const reading = this.#running.filter((sequence) => !sequence.decoding && sequence.pending > 0);
-    return reading.length === 0 ? undefined : reading.reduce((a, b) => rank(b) < rank(a) ? b : a);
+    this.#turns.pass();
   }
 
   /** In the order of the queue, as long as there are slots and pages; whoever is alone is let in at any rate. */
@@ -189,7 +158,7 @@ export class Scheduler {
       this.#waiting.shift();
       sequence.slot = this.#free.shift()!;
       this.#running.push(sequence);
-      if (!this.#admitted.has(sequence)) this.#admitted.set(sequence, this.#steps);
+      this.#turns.admit(sequence, this.#steps);
     }
   }
 
@@ -239,7 +208,7 @@ export class Scheduler {
     const tokens: number[] = [];
     const outputs: number[] = [];
     const shares = Array.from(places, ([sequence, segment]) => {
-      this.#decoded.set(sequence, this.#steps);
+      this.#turns.take(sequence, this.#steps);
       sequence.resume = null;
       tokens.push(...sequence.take(segment.rows));
       segments.push({ ...segment, ...this.#keep(sequence) });
@@ -248,8 +217,9 @@ export class Scheduler {
       return { sequence, run: sequence.run, outputs: wanted };
     });
     const step = { id: this.#steps++, segments, outputs: new Uint32Array(outputs) };
-    const decodesAll = !this.#prefilled && shares.length === this.#running.length;
-    return { step, tokens: new Uint32Array(tokens), shares, released, decodesAll };
+    const { decodes } = this.#turns;
+    const decodesAll = decodes && shares.length === this.#running.length;
+    return { step, tokens: new Uint32Array(tokens), shares, released, decodes, decodesAll };
   }
 
   /** In place of a chunk of its prompt, what the host's memory has of it. */
@@ -261,13 +231,13 @@ export class Scheduler {
     const keep = load.state === null ? {} : this.#keepHere(sequence);
     const step = { id: this.#steps++, segments: [{ ...segment, ...keep }], outputs: new Uint32Array(), load };
     const shares = [{ sequence, run: sequence.run, outputs: 0 }];
-    return { step, tokens: new Uint32Array(), shares, released, decodesAll: false };
+    return { step, tokens: new Uint32Array(), shares, released, decodes: false, decodesAll: false };
   }
 
   #mostRows(sequence: Sequence): number {
     const { computed: start, promptLength: length } = sequence;
     if (!sequence.cutFreely || start >= length) return this.#maxRows;
-    const alone = this.#running.every((other) => other === sequence || !other.decoding);
+    const alone = this.#running.every((other) => other === sequence || other.reading);
     const [most, alignment] = [alone ? this.#maxRows : this.#rowsBeside, this.#alignment];
     return chunkRows({ start, length, most, alignment, stops: this.#room.keeps ? this.#stops(sequence) : [] });
   }

@@ -36,8 +36,8 @@ export class ScoreTask {
     const { tokens } = this.#request;
     const logits = await outputs.logits();
     const first = this.#scored;
-    const vocabulary = logits.length / (this.sequence.computed - first);
-    const logprobs = new Float64Array(this.sequence.computed - first);
+    const vocabulary = logits.length / outputs.perStep;
+    const logprobs = new Float64Array(outputs.perStep);
     const top: Scored["top"][] = [];
     for (let i = 0; i < logprobs.length; i++) {
       logprobs[i] = this.#next.logprob;

@@ -84,6 +84,11 @@ export class Sequence {
     return this.pending === 1 || (this.#computed >= this.promptLength && this.#rowsBefore() === 1);
   }
 
+  /** Whether it takes a chunk next. If it does not decode either, its tokens are all with the stages, and the next one is to come. */
+  get reading(): boolean {
+    return this.pending > 0 && !this.decoding;
+  }
+
   /** Rows that it took from here when it was here before; undefined if it was not. */
   #rowsBefore(): number | undefined {
     return this.#computed < this.#again ? this.#chunks.get(this.#computed) ?? 1 : undefined;

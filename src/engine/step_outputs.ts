@@ -10,7 +10,7 @@ export class StepOutputs {
   readonly #next: Step | null;
   #logits: Promise<Float32Array> | null = null;
 
-  /** `next` is the step that has begun since, behind all of a chain; null if none has. */
+  /** `next` is the step that follows it and has begun since, behind all of a chain; null if there is none. */
   constructor(pipeline: Pipeline, step: Step, candidates: Candidates, next: Step | null = null) {
     this.#pipeline = pipeline;
     this.#step = step;
@@ -63,7 +63,7 @@ export class StepOutputs {
     return this.#next ? this.count : this.count - this.perStep;
   }
 
-  /** [R, V] of all output rows, of the last step. No further one may have begun. */
+  /** [R, V] of all output rows, of the last step. No step that follows it may have begun. */
   logits(): Promise<Float32Array> {
     return this.#logits ??= this.#pipeline.logits(this.#step.id);
   }

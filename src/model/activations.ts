@@ -37,17 +37,19 @@ export interface Activations {
   readonly experts: Tensor;
   readonly head: {
     readonly logits: Tensor;
+    /** [R, V] each, of steps before the last */
+    readonly keptLogits: readonly Tensor[];
     readonly candidates: CandidateTensors;
     /** u32 [steps · R, 2 K + 2], what is read back */
     readonly trail: Tensor;
   } | null;
 }
 
-/** Makes them on `backend`. */
+/** Makes them on `backend`, with a head on the last of so many stages. */
 export function makeActivations(
   backend: Pick<Backend, "tensor">,
   config: ModelConfig,
-  rows: number,
+  { maxRows: rows, stages = 1 }: { readonly maxRows: number; readonly stages?: number },
   last: boolean,
 ): Activations {
   const { hidden, heads, kvHeads, headDim, expertsPerToken: K } = config;
@@ -63,27 +65,38 @@ export function makeActivations(
     shared: f32("shared", Math.max(1, config.sharedIntermediate)),
     routing: { ids: backend.tensor("expert ids", "u32", [rows, K]), weights: f32("expert weights", K) },
     experts: f32("experts", K, Math.max(1, config.moeIntermediate)),
-    head: last ? makeHead(backend, config, maxOutputs(config.vocab, rows)) : null,
+    head: last ? makeHead(backend, config, maxOutputs(config.vocab, rows), stages) : null,
   };
 }
 
 /** Bytes of all of them. */
-export function activationBytes(config: ModelConfig, rows: number, last: boolean): number {
+export function activationBytes(
+  config: ModelConfig,
+  options: Parameters<typeof makeActivations>[2],
+  last: boolean,
+): number {
   let bytes = 0;
   const tensor = (label: string, dtype: DataType, shape: readonly number[]): Tensor => {
     const tensor = { label, dtype, shape };
     bytes += byteLength(tensor);
     return tensor;
   };
-  makeActivations({ tensor }, config, rows, last);
+  makeActivations({ tensor }, config, options, last);
   return bytes;
 }
 
-function makeHead(backend: Pick<Backend, "tensor">, { vocab }: ModelConfig, outputs: number): Activations["head"] {
+function makeHead(
+  backend: Pick<Backend, "tensor">,
+  { vocab }: ModelConfig,
+  outputs: number,
+  stages: number,
+): Activations["head"] {
   const perRow = Math.min(CANDIDATES, vocab);
   const steps = Math.min(outputs, MOST_AHEAD) * MOST_STEPS;
+  const logits = (label: string) => backend.tensor(label, "f32", [outputs, vocab]);
   return {
-    logits: backend.tensor("logits", "f32", [outputs, vocab]),
+    logits: logits("logits"),
+    keptLogits: Array.from({ length: stages - 1 }, () => logits("kept logits")),
     candidates: {
       ids: backend.tensor("candidate ids", "u32", [outputs, perRow]),
       logits: backend.tensor("candidate logits", "f32", [outputs, perRow]),

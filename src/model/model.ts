@@ -10,6 +10,7 @@ import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
 import { recordMlp } from "./moe.ts";
 import { OutOfPagesError, type Placed } from "./kv_cache.ts";
+import { LastLogits } from "./last_logits.ts";
 import { HostStore } from "./host_store.ts";
 import { loadParts, type ModelOptions, type Parts } from "./parts.ts";
 import { stateBytes } from "./state_bytes.ts";
@@ -33,11 +34,11 @@ export class Model implements Disposable {
   readonly #options: ModelOptions;
   readonly #parts: Parts;
   readonly #activations: Activations;
+  readonly #logits: LastLogits | null; // on the last stage
   readonly #states: States;
   readonly #stored: HostStore;
   readonly #plans = new Map<string, Plan>();
   #plannedBlocks = 0;
-  #outputs = 0;
   #loaded = false; // whether the last step was
   #begun: Promise<unknown> = Promise.resolve(); // the last step that was asked for
   #last: Begun | null = null;
@@ -47,7 +48,9 @@ export class Model implements Disposable {
     this.#config = config;
     this.#options = options;
     this.#parts = parts;
-    this.#activations = makeActivations(backend, config, options.maxRows, parts.head !== null);
+    this.#activations = makeActivations(backend, config, options, parts.head !== null);
+    const { head } = this.#activations;
+    this.#logits = head && new LastLogits(backend, head.logits, head.keptLogits);
     this.#states = new States(options.slots, options.snapshots ?? 0);
     const states = parts.layers.flatMap(({ states }) => states ?? []);
     this.#stored = new HostStore(backend, this.#states, states, parts.cache);
@@ -122,6 +125,7 @@ export class Model implements Disposable {
     const { results, drew } = await begun;
     const [read = new ArrayBuffer(0)] = await results;
     this.#keep(step.segments);
+    if (step.outputs.length > 0) this.#logits?.ran(step.id, step.outputs.length);
     if (!this.last) return new Float32Array(read);
     return candidatesOf(new Uint32Array(read), this.#activations.head!.trail.shape[1]!, drew);
   }
@@ -130,13 +134,13 @@ export class Model implements Disposable {
   async #begin(step: Step, tokens: Uint32Array | Float32Array): Promise<Begun> {
     const { segments, outputs, draws = [], follows } = step;
     this.#checkChain(step);
-    this.#outputs = outputs.length;
     const { pages, rounds, steps } = await this.#place(segments, Math.max(1, draws.length));
     await this.#parts.rope.reach(Math.max(...segments.map(({ start, rows }) => start + rows + steps - 1)));
     const count = segments.reduce((sum, segment) => sum + segment.rows, 0);
     const plan = this.#plan(count, outputs.length, rounds);
     const rows = follows ? await this.#drawnBefore(plan, count) : tokens;
     const places = this.#states.place(segments);
+    if (outputs.length > 0) await this.#logits?.makeWay();
     const results = this.#backend.run(
       plan,
       { segments, pages, outputs, rows, places, draws: draws.slice(0, steps) },
@@ -213,11 +217,9 @@ export class Model implements Disposable {
     }
   }
 
-  /** Whole rows [R, V] of the step that ran last. */
-  async logits(): Promise<Float32Array> {
-    const tensor = this.#activations.head!.logits;
-    const [row] = await this.#backend.read([{ tensor, elements: this.#outputs * this.#config.vocab }]);
-    return new Float32Array(row!);
+  /** Whole rows [R, V] of one of the last steps with outputs, as many as there are stages. Throws RangeError if it is none. */
+  async logits(step: number): Promise<Float32Array> {
+    return await this.#logits!.read(step);
   }
 
   /** The plan for steps of this size, from powers of two so that few are recorded. */

@@ -54,6 +54,8 @@ export interface StageOptions {
   readonly context: number;
   /** Most rows of one step. */
   readonly maxRows: number;
+  /** Stages of the pipeline, and so steps that may be under way; 1 if left out. */
+  readonly stages?: number;
   /** Linear states that may be kept besides those of the slots, counted from 0; none if left out. */
   readonly snapshots?: number;
   /** Pages of keys and values at most, of slots and snapshots; as many as full slots have if left out. */
@@ -150,11 +152,13 @@ export interface KeptStatus {
   readonly hits: number;
 }
 
-export interface EngineOptions extends Omit<StageOptions, "layers" | "threadPorts"> {
+export interface EngineOptions extends Omit<StageOptions, "layers" | "stages" | "threadPorts"> {
   /** Threads of each WASM stage, its own among them; 1 if left out. */
   readonly threads?: number;
   /** Of each stage, where they are not all `gpu`, which is the first of them. */
   readonly gpus?: readonly GpuProvider[];
+  /** How many different devices the stages are on: as many steps that decode are computed at the same time; 1 if left out. */
+  readonly devices?: number;
   /** Most rows of a chunk of a prompt while other sequences decode, which wait for it; as many as a step may have if left out. */
   readonly rowsBeside?: number;
   /** Whether answers are the same, to the bit, whoever else is answered at the same time; then few sequences decode in one step. */

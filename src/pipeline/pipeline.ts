@@ -81,13 +81,7 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** Resolves as soon as a further run() would start at once. */
-  async ready(): Promise<void> {
-    await this.#takeCredit();
-    this.#returnCredit();
-  }
-
-  /** [R, V] whole logits of step `id`, which must be the one that ran last. */
+  /** [R, V] whole logits of step `id`, behind which no more others have been begun than may be under way beside it. */
   async logits(id: number): Promise<Float32Array> {
     const reply = await this.#ask({ type: "logits", id }, id);
     if (reply.type === "logits") return reply.logits;

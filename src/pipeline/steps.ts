@@ -91,7 +91,7 @@ export type ToStage =
   | { readonly type: "release"; readonly released: Released }
   /** Copies to the host's memory. */
   | { readonly type: "store"; readonly id: number; readonly store: Store }
-  /** Asks for the whole logits of the step that ran last, while no other has begun. */
+  /** Asks for the whole logits of a step, behind which no more others have run than there are further stages. */
   | { readonly type: "logits"; readonly id: number }
   | StepFailure;
 

@@ -54,14 +54,14 @@ export function prefixCacheRoom(
 /** The size of some layers with weights of so many bytes. */
 export function stageSize(
   config: ModelConfig,
-  options: Pick<StageOptions, "layers" | "kvCache" | "slots" | "context" | "maxRows" | "snapshots">,
+  options: Pick<StageOptions, "layers" | "kvCache" | "slots" | "context" | "maxRows" | "stages" | "snapshots">,
   weightBytes: number,
 ): StageSize {
-  const { layers, maxRows } = options;
+  const { layers } = options;
   return {
     weightBytes,
     ...stateBytes(config, options),
-    activationBytes: activationBytes(config, maxRows, layers.end === config.layers),
+    activationBytes: activationBytes(config, options, layers.end === config.layers),
   };
 }
 

@@ -22,8 +22,11 @@ export interface StageModel {
   release(released: Released): void;
   /** Copies to the host's memory what steps may load. */
   store(store: Store): Promise<void>;
-  /** [R, V] whole logits of the last step's output rows; on the last stage only. */
-  logits(): Promise<Float32Array>;
+  /**
+   * [R, V] whole logits of a step's output rows; on the last stage only, and of one behind which no more others have run than may be
+   * under way beside it.
+   */
+  logits(id: number): Promise<Float32Array>;
 }
 
 /** Opens a stage's model; `onProgress` hears how many bytes of its weights are loaded. */
@@ -64,16 +67,14 @@ export async function serveStage(
  * @throws DeviceLostError if the model does.
  */
 export async function runStage(model: StageModel, input: StageInput, output: StageOutput): Promise<void> {
-  let ran: number | null = null; // the step whose logits are at hand
   let lost: DeviceLostError | null = null;
   const serve = async (message: Question, before: Promise<void>) => {
-    const reply = answer(model, message, ran).then(
+    const reply = answer(model, message).then(
       (sent) => ({ sent, error: null }),
       (error) => ({ sent: failureOf(message, error), error }),
     );
     await before;
     const { sent, error } = await reply;
-    if ("step" in message) ran = error === null ? message.step.id : null;
     output.send(sent);
     if (error instanceof DeviceLostError) {
       lost = error;
@@ -96,7 +97,7 @@ export async function runStage(model: StageModel, input: StageInput, output: Sta
 
 type Question = Exclude<ToStage, { type: "release" }>;
 
-async function answer(model: StageModel, message: Question, ran: number | null): Promise<ToStage | FromStage> {
+async function answer(model: StageModel, message: Question): Promise<ToStage | FromStage> {
   switch (message.type) {
     case "tokens":
       return stepResult(message.step, await model.forward(message.step, message.tokens), model.gpuMillis ?? null);
@@ -106,10 +107,7 @@ async function answer(model: StageModel, message: Question, ran: number | null):
     }
     case "logits":
       if (!model.last) return message;
-      if (message.id !== ran) {
-        throw new Error(`Cannot read the logits of step ${message.id}: it is not the last that ran`);
-      }
-      return { type: "logits", id: message.id, logits: await model.logits() };
+      return { type: "logits", id: message.id, logits: await model.logits(message.id) };
     case "store":
       await model.store(message.store);
       return model.last ? { type: "stored", id: message.id } : message;

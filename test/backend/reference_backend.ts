@@ -59,6 +59,11 @@ export class ReferenceBackend implements Backend {
     return this.read(reads);
   }
 
+  copy(from: Tensor, to: Tensor, elements: number): Promise<void> {
+    data(to).set(data(from).subarray(0, elements));
+    return Promise.resolve();
+  }
+
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
     return Promise.resolve(reads.map(({ tensor, from = 0, elements }) => {
       const part = data(tensor).subarray(from, from + elements);

@@ -44,6 +44,8 @@ export class Outcome {
 
 interface LocalOptions {
   readonly stages?: number;
+  /** That the stages are on; each on its own by default. */
+  readonly devices?: number;
   readonly joint?: Joint;
   readonly slots?: number;
   /** Sequences that the device may go on with. */
@@ -72,6 +74,7 @@ export class LocalEngine implements AsyncDisposable {
 
   private constructor(sampler: Sampler, options: LocalOptions) {
     const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
+    const { devices = stages } = options;
     const { pipeline, models } = joinFakes({ stages, joint, slots, behaviour });
     const { prefixCache = { alignment: 1, snapshots: 0, pages: 0 } } = options;
     const kept = (options.snapshots ?? 0) + prefixCache.snapshots;
@@ -79,6 +82,8 @@ export class LocalEngine implements AsyncDisposable {
       slots,
       context,
       maxRows,
+      stages,
+      devices,
       vocabulary: VOCABULARY,
       snapshots: kept,
       prefixCache,

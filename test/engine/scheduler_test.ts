@@ -153,6 +153,8 @@ Deno.test("Scheduler reads prompts in smaller chunks while others decode", () =>
   assert.equal(describe(scheduler.schedule()), "2@0+1 -> 0");
   short.append(7);
   assert.equal(describe(scheduler.schedule()), "1@12+4 -> ");
-  assert.equal(describe(scheduler.schedule()), "2@1+1 -> 0"); // and asks for nothing more
-  assert.equal(describe(scheduler.schedule()), "1@16+12 -> ");
+  assert.equal(describe(scheduler.schedule()), "2@1+1 -> 0");
+  assert.equal(describe(scheduler.schedule()), "1@16+4 -> "); // as its next token is to come
+  scheduler.remove(short);
+  assert.equal(describe(scheduler.schedule()), "1@20+12 -> ");
 });

@@ -30,7 +30,7 @@ async function onPipeline(
     forward: (step, rows) => model.forward(step, rows),
     release: (released) => model.release(released),
     store: (store) => model.store(store),
-    logits: () => model.logits(),
+    logits: (step) => model.logits(step),
   }));
   const { pipeline, ended } = joinStages(models, "port");
   let id = 0;

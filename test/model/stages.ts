@@ -41,7 +41,8 @@ export class Stages implements Disposable {
     using checkpoint = await openCheckpoint(folder);
     const models: Model[] = [];
     for (const range of layers ?? [{ start: 0, end: config.layers }]) {
-      const options = { layers: range, decay, quantize, kvCache, slots, context, maxRows, snapshots, pages };
+      const stages = layers?.length ?? 1;
+      const options = { layers: range, decay, quantize, kvCache, slots, context, maxRows, stages, snapshots, pages };
       models.push(await Model.load(await backend(), config, checkpoint, options));
     }
     return new Stages(models, config.layers);
@@ -54,6 +55,11 @@ export class Stages implements Disposable {
     return rows as unknown as Candidates;
   }
 
+  /** [R, V] of the step before. */
+  lastLogits(): Promise<Float32Array> {
+    return this.models.at(-1)!.logits(this.#id - 1);
+  }
+
   /** Logits [T, V] of all positions of one sequence, read in pieces of the given sizes, used in turn. */
   async logits(tokens: Uint32Array, pieces: readonly number[], slot = 0): Promise<Float32Array> {
     const parts: Float32Array[] = [];
@@ -61,7 +67,7 @@ export class Stages implements Disposable {
       const rows = Math.min(pieces[i % pieces.length]!, tokens.length - start);
       const outputs = Uint32Array.from({ length: rows }, (_, row) => row);
       await this.forward({ segments: [{ slot, start, rows }], outputs }, tokens.subarray(start, start + rows));
-      parts.push(await this.models.at(-1)!.logits());
+      parts.push(await this.lastLogits());
       start += rows;
     }
     return Float32Array.from(parts.flatMap((part) => [...part]));

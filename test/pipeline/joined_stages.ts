@@ -38,7 +38,7 @@ export function joinFakes(
   { depth = 3, stages = 1, slots = 1, joint = "local" as Joint, behaviour = {} as FakeBehaviour },
 ) {
   const models = partition(depth, stages).map((layers) =>
-    new FakeStage({ layers, slots }, layers.end === depth, behaviour)
+    new FakeStage({ layers, slots, stages }, layers.end === depth, behaviour)
   );
   return { ...joinStages(models, joint), models };
 }

@@ -77,14 +77,20 @@ export class FakeStage implements StageModel, Disposable {
   readonly #layers: readonly FakeLayer[];
   readonly #pages: Pages | null = null;
   readonly #pageCopies = new Map<number, number>(); // which page of its text each is
-  #rows = new Float32Array();
+  readonly #stages: number;
+  #rows: readonly (readonly [step: number, logits: Float32Array])[] = []; // of the last steps, as many as there are stages
   #draws = 0;
   #drawn: Uint32Array | null = null; // by the last step of a whole chain
   #running: Promise<unknown> = Promise.resolve();
   disposed = false;
 
-  constructor({ layers, slots }: Pick<StageOptions, "layers" | "slots">, last: boolean, behaviour: FakeBehaviour = {}) {
+  constructor(
+    { layers, slots, stages = 1 }: Pick<StageOptions, "layers" | "slots" | "stages">,
+    last: boolean,
+    behaviour: FakeBehaviour = {},
+  ) {
     this.last = last;
+    this.#stages = stages;
     this.#behaviour = behaviour;
     this.#layers = Array.from({ length: layers.end - layers.start }, (_, i) => ({
       layer: layers.start + i,
@@ -108,6 +114,7 @@ export class FakeStage implements StageModel, Disposable {
     if (step.follows && !this.#drawn) throw new Error("a chain cannot follow one that was cut short");
     const input = step.follows ? this.#drawn! : given;
     this.#drawn = null;
+    if (step.outputs.length > 0) this.#rows = this.#rows.slice(0, this.#stages - 1);
     const draws = (step.draws ?? []).slice(0, this.#place(step));
     let result = await this.#forward(step, input);
     const all = [result];
@@ -209,12 +216,16 @@ export class FakeStage implements StageModel, Disposable {
       row += rows;
     }
     if (!this.last) return hidden;
-    this.#rows = Float32Array.from([...step.outputs].flatMap((row) => logitsOf(hidden[row]!)));
-    return candidatesOf(this.#rows);
+    const rows = Float32Array.from([...step.outputs].flatMap((row) => logitsOf(hidden[row]!)));
+    if (rows.length > 0) this.#rows = [[step.id, rows], ...this.#rows.filter(([id]) => id !== step.id)];
+    return candidatesOf(rows);
   }
 
-  logits(): Promise<Float32Array> {
-    return Promise.resolve(this.#rows.slice());
+  logits(step: number): Promise<Float32Array> {
+    const rows = this.#rows.find(([id]) => id === step)?.[1];
+    return rows
+      ? Promise.resolve(rows.slice())
+      : Promise.reject(new RangeError(`the fake has no logits of step ${step}`));
   }
 
   async #act(layer: number, position: number): Promise<void> {

@@ -97,12 +97,12 @@ Deno.test("runStage() gives the logits of the last step only, which a failed one
     { type: "logits", id: 1 },
   ]);
   assert.deepEqual(results, [
-    "0 failed: Cannot read the logits of step 0: it is not the last that ran",
+    "0 failed: the fake has no logits of step 0",
     "0 candidates",
     "0 logits",
     "0 logits",
     "1 failed: slot 0 holds 1 positions, not 9",
-    "1 failed: Cannot read the logits of step 1: it is not the last that ran",
+    "1 failed: the fake has no logits of step 1",
   ]);
 });
 

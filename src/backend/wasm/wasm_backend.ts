@@ -184,6 +184,10 @@ export class WasmBackend implements Backend {
     });
   }
 
+  copy(from: Tensor, to: Tensor, elements: number): Promise<void> {
+    return Promise.try(() => this.#view({ tensor: to, elements }).set(this.#view({ tensor: from, elements })));
+  }
+
   read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
     return Promise.resolve(reads.map((read) => this.#view(read).slice().buffer as ArrayBuffer));
   }

@@ -204,6 +204,18 @@ export class WebGpuBackend implements Backend {
     return leads ? { lead: first.finish(), encoder } : { encoder };
   }
 
+  /** @throws {DeviceLostError} if the device is lost */
+  async copy(from: Tensor, to: Tensor, elements: number): Promise<void> {
+    await this.#device.settled();
+    const { gpu } = this.#device;
+    const encoder = gpu.createCommandEncoder();
+    const targets = sourcesOf({ tensor: to, elements });
+    for (const [i, { buffer, from: at, bytes }] of sourcesOf({ tensor: from, elements }).entries()) {
+      encoder.copyBufferToBuffer(buffer, at, targets[i]!.buffer, targets[i]!.from, bytes);
+    }
+    gpu.queue.submit([encoder.finish()]);
+  }
+
   /** @throws {DeviceLostError} if the device is lost, in this run or before */
   async read(reads: readonly Read[]): Promise<ArrayBuffer[]> {
     return cut(await this.gather(reads), reads);
