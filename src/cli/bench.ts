@@ -16,6 +16,8 @@ Prints for every prompt length and batch what a prompt (prefill) and a step of a
 several runs after one that is not counted. "GPU ms" is the time that the device worked by its own clock, "wall/GPU" the
 whole time over it. "floor ms" is the time that the bytes to move and the operations to compute need at the device's
 ceilings, which are measured first; weights are counted once a step, and experts as many as a batch chooses on average.
+Stages on several devices work at the same time on the chunks of a prompt, and on parts of a batch: "GPU ms" is then the
+sum of all, so that "wall/GPU" may be less than 1, and the floor that of devices which share the work evenly.
 
 Examples:
   ringlet bench
@@ -88,13 +90,14 @@ async function bench(host: Host, flags: ChunkedFlags, signal: AbortSignal): Prom
     (onProgress) => host.openEngine({ ...options, onProgress, onSplit, onStep: log.hear }),
   );
   const openMillis = performance.now() - begun;
+  const { devices } = engine.info;
   const results: Result[] = [];
   for (const combination of combinations) {
     const samples = await runs(engine, log, combination, flags, signal);
     results.push({
       ...combination,
-      prefill: figureOf(samples.flatMap(({ prefills }) => prefills), work, ceilings),
-      decode: figureOf(samples.flatMap(({ decodes }) => decodes).map((step) => [step]), work, ceilings),
+      prefill: figureOf(samples.flatMap(({ prefills }) => prefills), work, ceilings, devices),
+      decode: figureOf(samples.flatMap(({ decodes }) => decodes), work, ceilings, devices),
     });
   }
   const model = { name: basename(options.model), parameters: work.parameters, openMillis, ...engine.info };
@@ -141,7 +144,8 @@ interface Report {
 
 function toText({ ceilings, model, peakMemoryBytes, results }: Report): string {
   const { device, bandwidth, flops, dispatchMillis } = ceilings;
-  const stages = model.stages.length === 1 ? "" : ` in ${model.stages.length} stages`;
+  const several = model.devices === 1 ? "" : ` on ${model.devices} devices`;
+  const stages = model.stages.length === 1 ? "" : ` in ${model.stages.length} stages${several}`;
   const sum = (count: (stage: Report["model"]["stages"][number]) => number) =>
     bytes(model.stages.reduce((total, stage) => total + count(stage), 0));
   const name = deviceName({ device, ...given({ gpu: model.stages[0]?.gpu }) });

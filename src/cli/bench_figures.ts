@@ -7,11 +7,11 @@ export interface Figure {
   readonly tokens: number;
   readonly tokensPerSecond: number;
   readonly millis: number;
-  /** Of the device's work; null where it has no clock. */
+  /** Of the device's work, or of all devices' together; null where it has no clock. */
   readonly gpuMillis: number | null;
-  /** What the host adds to the device's work: `millis` over `gpuMillis`. */
+  /** What the host adds to the device's work: `millis` over `gpuMillis`. Of several devices that all work all the time it would be one over their number. */
   readonly wallOverGpu: number | null;
-  /** All steps at the device's ceilings: what takes longer, the bytes or the operations. */
+  /** All steps at the device's ceilings: what takes longer, the bytes or the operations. Of several devices, all work as long as there are steps. */
   readonly floorMillis: number;
   readonly weightBytes: number;
   readonly stateBytes: number;
@@ -28,13 +28,17 @@ export interface Result {
   readonly decode: Figure;
 }
 
-/** Medians over groups of steps: the steps of a prompt each, or one decode step each. */
+/** Medians over groups of steps: the steps of a prompt each, or those in which each sequence decodes once; on so many devices. */
 export function figureOf(
   groups: readonly (readonly StepReport[])[],
   work: Pick<ModelWork, "step">,
   ceilings: Ceilings,
+  devices = 1,
 ): Figure {
-  const all = groups.map((steps) => total(steps, work, ceilings));
+  const all = groups.map((steps) => {
+    const sum = total(steps, work, ceilings);
+    return { ...sum, floorMillis: sum.floorMillis / Math.min(devices, steps.length) };
+  });
   const middle = (value: (figure: Totals) => number) => median(all.map(value));
   const [tokens, millis] = [middle(({ tokens }) => tokens), middle(({ millis }) => millis)];
   const gpuMillis = all.some(({ gpuMillis }) => gpuMillis === null) ? null : middle(({ gpuMillis }) => gpuMillis!);

@@ -12,8 +12,8 @@ export interface Combination {
 export interface Samples {
   /** The steps of each prompt. */
   readonly prefills: readonly (readonly StepReport[])[];
-  /** Steps in which all sequences decode. */
-  readonly decodes: readonly StepReport[];
+  /** Steps in which each sequence decodes once: one with all of them, or several of a part each that follow each other through devices. */
+  readonly decodes: readonly (readonly StepReport[])[];
 }
 
 /** Hands an engine's steps to whoever measures at the time. */
@@ -79,7 +79,9 @@ function promptOf(length: number, sequence: number, vocabulary: number): Uint32A
 
 class Collector implements Samples {
   readonly prefills: StepReport[][] = [];
-  readonly decodes: StepReport[] = [];
+  readonly decodes: StepReport[][] = [];
+  #round: StepReport[] = []; // in which no sequence has decoded twice
+  #slots = new Set<number>(); // that have
   readonly #begun = new Map<number, StepReport[]>(); // by slot
   readonly #combination: Combination;
 
@@ -89,16 +91,28 @@ class Collector implements Samples {
 
   /** What still runs of sequences before these is left out. */
   add(report: StepReport): void {
-    const { promptTokens, batch, genTokens } = this.#combination;
+    const { promptTokens, batch } = this.#combination;
     const [{ slot, start, rows }] = report.segments as [StepReport["segments"][number]];
-    if (this.prefills.length === batch) {
-      if (report.segments.length === batch && this.decodes.length < genTokens) this.decodes.push(report);
-      return;
-    }
+    if (this.prefills.length === batch) return this.#addDecode(report);
     const steps = start === 0 ? [] : this.#begun.get(slot);
     if (!steps || start >= promptTokens) return;
     steps.push(report);
     this.#begun.set(slot, steps);
     if (start + rows === promptTokens) this.prefills.push(steps);
+  }
+
+  #addDecode(report: StepReport): void {
+    const { batch, genTokens } = this.#combination;
+    if (report.segments.some(({ slot }) => this.#slots.has(slot))) this.#beginRound();
+    this.#round.push(report);
+    for (const { slot } of report.segments) this.#slots.add(slot);
+    if (this.#slots.size < batch) return;
+    if (this.decodes.length < genTokens) this.decodes.push(this.#round);
+    this.#beginRound();
+  }
+
+  #beginRound(): void {
+    this.#round = [];
+    this.#slots = new Set();
   }
 }

@@ -71,8 +71,8 @@ export class EngineClient implements AsyncDisposable {
     signal?.addEventListener("abort", giveUp);
     try {
       const stages = await workers.opened();
-      const { context, slots, maxWaiting = Infinity } = options;
-      const info = { stages, context, slots, vocabulary: stages[0]!.vocabulary };
+      const { devices = 1, context, slots, maxWaiting = Infinity } = options;
+      const info = { stages, devices, context, slots, vocabulary: stages[0]!.vocabulary };
       return new EngineClient(workers, info, maxWaiting, onStep);
     } catch (error) {
       await giveUp();

@@ -2,6 +2,7 @@
 import type { EngineOptions } from "../pipeline/messages.ts";
 import type { stageConfig } from "../stage/open.ts";
 import { prefixCacheRoom, snapshotsFor } from "../stage/size.ts";
+import { deviceCount } from "./device_count.ts";
 import { CHUNK_ROWS, chunkRows, firstGpu, hasOwnMemory, tuningOf } from "./devices.ts";
 import { EMBEDDED_MODEL, type EngineSettings } from "./options.ts";
 import { settled } from "./settle.ts";
@@ -19,13 +20,14 @@ const DEFAULT_CONTEXT = 131072;
  */
 export async function engineOptions(settings: EngineSettings, config: Config): Promise<EngineOptions> {
   const options = await sharedOptions(settings, config);
-  const { slots, prefixCache, chainsFollow } = options;
-  const layers = options.backend === "wasm"
+  const { backend, gpus, slots, prefixCache, chainsFollow } = options;
+  const layers = backend === "wasm"
     ? (await wasmShares(settings, config, options)).map(({ layers }) => layers)
     : layerRanges(settings, config.layers);
   return {
     ...options,
     layers,
+    devices: deviceCount({ ...settings, backend, gpu: gpus }, layers.length),
     snapshots: snapshotsFor(slots, layers.length, chainsFollow) + prefixCache.snapshots,
   };
 }
@@ -71,5 +73,5 @@ export async function sharedOptions(asked: EngineSettings, config: Config) {
     randomWeights: settings.randomWeights ?? false,
     profile: settings.onStep !== undefined,
     ...(settings.tokens && { tokens: settings.tokens }),
-  } satisfies Omit<EngineOptions, "layers" | "snapshots">;
+  } satisfies Omit<EngineOptions, "layers" | "devices" | "snapshots">;
 }

@@ -5,6 +5,7 @@ import { checkRoom, hostRoom } from "../stage/memory.ts";
 import type { stageConfig } from "../stage/open.ts";
 import { snapshotsFor } from "../stage/size.ts";
 import { checkMemories, fixedBytes, sharesOf, splitByMemory, type StageShare } from "../stage/split.ts";
+import { asksForStages } from "./device_count.ts";
 import type { SharedOptions } from "./engine_options.ts";
 import type { EngineSettings, LoadOptions } from "./options.ts";
 import { gpusOf } from "./settle.ts";
@@ -57,9 +58,6 @@ export async function wasmSplit(settings: EngineSettings, config: Config, option
   checkMemories(stages, wanted, asked ? ["more --stages"] : []);
   return { stages, neededBytes: stages.reduce((sum, stage) => sum + fixedBytes(stage), 0), availableBytes };
 }
-
-const asksForStages = (options: LoadOptions): boolean =>
-  options.stages !== undefined || options.layers !== undefined || gpusOf(options).length > 1;
 
 /**
  * The stages, of which `onSplit` hears if they are several by themselves.

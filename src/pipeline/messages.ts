@@ -177,6 +177,8 @@ export interface EngineOptions extends Omit<StageOptions, "layers" | "stages" | 
 
 export interface EngineInfo {
   readonly stages: readonly StageInfo[];
+  /** Different devices that they are on, which work at the same time. */
+  readonly devices: number;
   readonly context: number;
   readonly slots: number;
   readonly vocabulary: number;

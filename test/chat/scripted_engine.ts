@@ -22,7 +22,7 @@ export class ScriptedEngine implements TokenGenerator {
   readonly failure = null;
 
   constructor(readonly script: readonly GeneratedToken[], readonly thrown?: Error, context = 2048) {
-    this.info = { stages: [], context, slots: 1, vocabulary: tokenizer.vocabSize };
+    this.info = { stages: [], devices: 1, context, slots: 1, vocabulary: tokenizer.vocabSize };
   }
 
   status() {

@@ -16,7 +16,7 @@ const STAGE: StageInfo = {
   vocabulary: 100,
 };
 
-/** Prefills in chunks of `chunk`, by turns with a step of all that decode; prompt steps take 10 ms a token, others 3. */
+/** Prefills in chunks of `chunk`, by turns with a step of those that decode, for each device a part; prompt steps take 10 ms a token, others 3. */
 class FakeEngine implements Engine {
   readonly info;
   readonly prompts: (readonly number[])[] = [];
@@ -24,8 +24,8 @@ class FakeEngine implements Engine {
     [];
   #stepping = false;
 
-  constructor(readonly hear: (report: StepReport) => void, readonly chunk: number, context: number) {
-    this.info = { stages: [STAGE], context, slots: 4, vocabulary: 100 };
+  constructor(readonly hear: (report: StepReport) => void, readonly chunk: number, context: number, devices = 1) {
+    this.info = { stages: Array(devices).fill(STAGE), devices, context, slots: 4, vocabulary: 100 };
   }
 
   generate(
@@ -57,7 +57,8 @@ class FakeEngine implements Engine {
     this.#stepping = true;
     for (let turn = 0; this.#running.length > 0; turn++) {
       const reading = this.#running.find(({ at, prompt }) => at < prompt);
-      const decoding = this.#running.filter(({ at, prompt }) => at >= prompt);
+      const all = this.#running.filter(({ at, prompt }) => at >= prompt).sort((a, b) => a.at - b.at);
+      const decoding = all.slice(0, Math.ceil(all.length / this.info.devices));
       const chosen = reading && (turn % 2 === 0 || decoding.length === 0) ? [reading] : decoding;
       const segments = chosen.map(({ slot, at, prompt }) => {
         return { slot, start: at, rows: at < prompt ? Math.min(this.chunk, prompt - at) : 1 };
@@ -82,11 +83,11 @@ const work = {
   step: () => ({ weightBytes: 1e6, stateBytes: 5e5, cacheBytes: 0, flops: 1e5 }),
 };
 
-function host(opened: EngineSettings[] = []) {
+function host(opened: EngineSettings[] = [], devices = 1) {
   return {
     openEngine: (settings: EngineSettings) => {
       opened.push(settings);
-      return Promise.resolve(new FakeEngine(settings.onStep!, settings.chunkRows!, settings.maxContext!));
+      return Promise.resolve(new FakeEngine(settings.onStep!, settings.chunkRows!, settings.maxContext!, devices));
     },
     modelWork: () => Promise.resolve(work),
   };
@@ -122,6 +123,17 @@ Deno.test("bench prints the device, the model and two lines for each combination
   assert.match(out, /\ndecode +20 +2 +667 +333 +3\.00 +1\.50 +2\.00 +1\.50 +50\.0 % +1\.5 MB +100 k\n/);
 });
 
+Deno.test("bench adds up the steps of a batch's parts on several devices, which divide the floor", async () => {
+  const flags = ["--prompt-tokens", "20", "--batch", "1,4", "--gen-tokens", "5", "--chunk", "8"];
+  const { out } = await ringlet(["bench", ...flags, "--json"], { host: host([], 2) });
+  const [one, four] = JSON.parse(out).results;
+  for (const { prefill } of [one, four]) assert.deepEqual([prefill.millis, prefill.floorMillis], [200, 4.5 / 2]);
+  assert.deepEqual([one.decode.millis, one.decode.gpuMillis, one.decode.floorMillis], [3, 1.5, 1.5]);
+  assert.deepEqual([four.decode.millis, four.decode.gpuMillis, four.decode.floorMillis], [6, 3, 1.5]);
+  assert.deepEqual([four.decode.tokens, four.decode.tokensPerSecond], [4, 4 / 6 * 1e3]);
+  assert.match((await ringlet(["bench", ...flags], { host: host([], 2) })).out, /^CPU in 2 stages on 2 devices: reads/);
+});
+
 Deno.test("bench takes a config only with random weights, and opens that file", async () => {
   const refused = await ringlet(["bench", "--config", "a.json"], { host: host() });
   assert.equal(refused.code, 2);
@@ -150,8 +162,8 @@ Deno.test("measure() gives each sequence other tokens, and leaves out what still
   log.hear(stray);
   const { prefills, decodes } = await measured;
   assert.deepEqual(prefills.map((steps) => steps.length), [3, 3]);
-  assert.deepEqual(decodes.map(({ millis }) => millis), [3, 3, 3]);
-  assert.ok(decodes.every(({ segments }) => segments.length === 2));
+  assert.deepEqual(decodes.map((steps) => steps.map(({ millis }) => millis)), [[3], [3], [3]]);
+  assert.ok(decodes.every(([step]) => step!.segments.length === 2));
   assert.equal(new Set(engine.prompts.map(String)).size, 4);
 });
 

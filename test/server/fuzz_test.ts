@@ -78,7 +78,7 @@ const bases = {
 /** An engine that answers everything with two tokens, or one. */
 class TwoTokens implements TokenGenerator {
   readonly failure = null;
-  readonly info = { stages: [], context: 2048, slots: 1, vocabulary: tokenizer.vocabSize };
+  readonly info = { stages: [], devices: 1, context: 2048, slots: 1, vocabulary: tokenizer.vocabSize };
   running = 0;
 
   status() {

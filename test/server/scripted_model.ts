@@ -34,7 +34,7 @@ export class ScriptedModel implements ServedModel {
   /** Why it can answer nothing any more. */
   failure: Error | null = null;
 
-  readonly info = { stages: [stage], context: 64, slots: 2, vocabulary: 4 };
+  readonly info = { stages: [stage], devices: 1, context: 64, slots: 2, vocabulary: 4 };
 
   /** A script, or what makes one of the last message. */
   constructor(readonly script: Script | ((question: string) => Script)) {}
