@@ -37,7 +37,6 @@ export class Engine {
   readonly #lookahead: Lookahead;
   readonly #room: Room;
   readonly #clock = new StepClock();
-  readonly #stages: number;
   readonly #begun: Begun[] = []; // as many as there are stages at most; of one stage two, if one of them is a chain that follows the other
   readonly #tasks = new Tasks();
   readonly #recovery: Recovery;
@@ -55,7 +54,6 @@ export class Engine {
       limits;
     const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
     const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
-    this.#stages = limits.stages ?? 1;
     this.#room = Room.of(limits);
     this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding, devices });
     this.#recovery = new Recovery(this.#scheduler, this.#room, this.#tasks);
@@ -136,7 +134,7 @@ export class Engine {
 
   /** Waits until a step has gone through all stages; true if before there may be another to begin. */
   async #isOvertaken({ candidates }: Begun): Promise<boolean> {
-    if (this.#drains || this.#begun.length >= this.#stages) return false;
+    if (this.#drains || !this.#hasRoom) return false;
     const over = candidates.then(() => false, () => false);
     return await Promise.race([over, this.#woken().then(() => true)]);
   }
@@ -164,9 +162,16 @@ export class Engine {
     return stored;
   }
 
-  /** Begins steps until as many are under way as there are stages, so that each may have one. */
+  /** Whether a further step may begin: each stage may have one, and what a step's outputs need must be kept until they are sampled. */
+  get #hasRoom(): boolean {
+    const { stages = 1, keptLogits = 0 } = this.#limits;
+    const first = this.#begun.findIndex(({ batch }) => batch.step.outputs.length > 0);
+    return this.#begun.length < stages && (first < 0 || this.#begun.length - first <= keptLogits);
+  }
+
+  /** Begins steps while there is room. */
   #schedule(): void {
-    while (this.#begun.length < this.#stages) {
+    while (this.#hasRoom) {
       const batch = this.#scheduler.schedule(this.#begun.filter(({ batch }) => batch.decodes).length);
       this.#failTooLong();
       if (!batch) return;

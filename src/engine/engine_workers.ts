@@ -41,7 +41,7 @@ export class EngineWorkers implements AsyncIterable<readonly FromEngine[]>, Asyn
       ...channels.slice(1).map(({ port1: output }, i) => {
         const input = channels[i]!.port2;
         const gpu = gpus[i + 1] ?? shared.gpu;
-        const options = { ...shared, gpu, layers: layers[i + 1]!, stages: layers.length, threadPorts: others[i]! };
+        const options = { ...shared, gpu, layers: layers[i + 1]!, threadPorts: others[i]! };
         const stage: OpenStage = { type: "open", options, input, output };
         return new StageWorker(entries.stage, stage, [input, output], threads[i + 1]!, progress(i + 1));
       }),

@@ -33,7 +33,7 @@ export async function serveEngine(
   const stages = options.layers.length;
   await using pipeline = new Pipeline(toFirst, results, stages);
   try {
-    const stage = { ...options, layers: options.layers[0]!, stages, threadPorts };
+    const stage = { ...options, layers: options.layers[0]!, threadPorts };
     const info = await openStage(startStage, stage, [input, output], pipeline, report);
     if (!info) return;
     const limits = { ...options, stages, vocabulary: info.vocabulary };

@@ -12,6 +12,8 @@ export interface EngineLimits {
   readonly stages?: number;
   /** Different devices that these are on; 1 by default. */
   readonly devices?: number;
+  /** Steps before the last whose logits the stages keep, and so that may be begun behind one that has outputs; 0 by default. */
+  readonly keptLogits?: number;
   /** Token ids are below it. */
   readonly vocabulary: number;
   /** Snapshots that the stages keep, those of the prefix cache behind others; none by default. */

@@ -1,7 +1,7 @@
 /** What an engine is told of a model and its device, out of what was asked for. */
 import type { EngineOptions } from "../pipeline/messages.ts";
 import type { stageConfig } from "../stage/open.ts";
-import { prefixCacheRoom, snapshotsFor } from "../stage/size.ts";
+import { keptLogits, prefixCacheRoom, snapshotsFor } from "../stage/size.ts";
 import { deviceCount } from "./device_count.ts";
 import { CHUNK_ROWS, chunkRows, firstGpu, hasOwnMemory, tuningOf } from "./devices.ts";
 import { EMBEDDED_MODEL, type EngineSettings } from "./options.ts";
@@ -24,10 +24,12 @@ export async function engineOptions(settings: EngineSettings, config: Config): P
   const layers = backend === "wasm"
     ? (await wasmShares(settings, config, options)).map(({ layers }) => layers)
     : layerRanges(settings, config.layers);
+  const devices = deviceCount({ ...settings, backend, gpu: gpus }, layers.length);
   return {
     ...options,
     layers,
-    devices: deviceCount({ ...settings, backend, gpu: gpus }, layers.length),
+    devices,
+    keptLogits: keptLogits(devices, layers.length),
     snapshots: snapshotsFor(slots, layers.length, chainsFollow) + prefixCache.snapshots,
   };
 }
@@ -73,5 +75,5 @@ export async function sharedOptions(asked: EngineSettings, config: Config) {
     randomWeights: settings.randomWeights ?? false,
     profile: settings.onStep !== undefined,
     ...(settings.tokens && { tokens: settings.tokens }),
-  } satisfies Omit<EngineOptions, "layers" | "devices" | "snapshots">;
+  } satisfies Omit<EngineOptions, "layers" | "devices" | "keptLogits" | "snapshots">;
 }

@@ -3,9 +3,9 @@ import { parseLayers, partition } from "../pipeline/partition.ts";
 import type { LayerRange } from "../pipeline/steps.ts";
 import { checkRoom, hostRoom } from "../stage/memory.ts";
 import type { stageConfig } from "../stage/open.ts";
-import { snapshotsFor } from "../stage/size.ts";
+import { keptLogits, snapshotsFor } from "../stage/size.ts";
 import { checkMemories, fixedBytes, sharesOf, splitByMemory, type StageShare } from "../stage/split.ts";
-import { asksForStages } from "./device_count.ts";
+import { asksForStages, deviceCount } from "./device_count.ts";
 import type { SharedOptions } from "./engine_options.ts";
 import type { EngineSettings, LoadOptions } from "./options.ts";
 import { gpusOf } from "./settle.ts";
@@ -42,12 +42,14 @@ export function layerRanges(options: LoadOptions, count: number): LayerRange[] {
  * @throws {RangeError} if a memory does not hold one of them
  */
 export async function wasmSplit(settings: EngineSettings, config: Config, options: SharedOptions): Promise<ModelSplit> {
-  const { slots, pages, prefixCache: { alignment, snapshots } } = options;
+  const { gpus, slots, pages, prefixCache: { alignment, snapshots } } = options;
   const availableBytes = hostRoom();
   const wanted = {
     ...options,
     positions: pages * alignment,
     snapshots: (stages: number) => snapshotsFor(slots, stages, false) + snapshots,
+    keptLogits: (stages: number) =>
+      keptLogits(deviceCount({ ...settings, backend: "wasm", gpu: gpus }, stages), stages),
   };
   const shareOf = await sharesOf(config, wanted);
   const asked = asksForStages(settings);

@@ -45,11 +45,11 @@ export interface Activations {
   } | null;
 }
 
-/** Makes them on `backend`, with a head on the last of so many stages. */
+/** Makes them on `backend`, with a head on the last stage. */
 export function makeActivations(
   backend: Pick<Backend, "tensor">,
   config: ModelConfig,
-  { maxRows: rows, stages = 1 }: { readonly maxRows: number; readonly stages?: number },
+  { maxRows: rows, keptLogits = 0 }: { readonly maxRows: number; readonly keptLogits?: number },
   last: boolean,
 ): Activations {
   const { hidden, heads, kvHeads, headDim, expertsPerToken: K } = config;
@@ -65,7 +65,7 @@ export function makeActivations(
     shared: f32("shared", Math.max(1, config.sharedIntermediate)),
     routing: { ids: backend.tensor("expert ids", "u32", [rows, K]), weights: f32("expert weights", K) },
     experts: f32("experts", K, Math.max(1, config.moeIntermediate)),
-    head: last ? makeHead(backend, config, maxOutputs(config.vocab, rows), stages) : null,
+    head: last ? makeHead(backend, config, maxOutputs(config.vocab, rows), keptLogits) : null,
   };
 }
 
@@ -89,14 +89,14 @@ function makeHead(
   backend: Pick<Backend, "tensor">,
   { vocab }: ModelConfig,
   outputs: number,
-  stages: number,
+  keptLogits: number,
 ): Activations["head"] {
   const perRow = Math.min(CANDIDATES, vocab);
   const steps = Math.min(outputs, MOST_AHEAD) * MOST_STEPS;
   const logits = (label: string) => backend.tensor(label, "f32", [outputs, vocab]);
   return {
     logits: logits("logits"),
-    keptLogits: Array.from({ length: stages - 1 }, () => logits("kept logits")),
+    keptLogits: Array.from({ length: keptLogits }, () => logits("kept logits")),
     candidates: {
       ids: backend.tensor("candidate ids", "u32", [outputs, perRow]),
       logits: backend.tensor("candidate logits", "f32", [outputs, perRow]),

@@ -217,7 +217,7 @@ export class Model implements Disposable {
     }
   }
 
-  /** Whole rows [R, V] of one of the last steps with outputs, as many as there are stages. Throws RangeError if it is none. */
+  /** Whole rows [R, V] of the last step with outputs, or one before whose logits are kept. Throws RangeError if it is none of them. */
   async logits(step: number): Promise<Float32Array> {
     return await this.#logits!.read(step);
   }

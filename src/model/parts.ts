@@ -23,8 +23,8 @@ export interface ModelOptions {
   readonly context: number;
   /** Most rows of a step. */
   readonly maxRows: number;
-  /** Stages of the pipeline, and so steps that may be under way; 1 if left out. */
-  readonly stages?: number;
+  /** Steps before the last whose logits are kept; 0 if left out. */
+  readonly keptLogits?: number;
   /** Linear states that may be kept besides; 0 if left out. */
   readonly snapshots?: number;
   /** Pages of keys and values at most; as many as full slots have if left out. */

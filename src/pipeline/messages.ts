@@ -54,8 +54,8 @@ export interface StageOptions {
   readonly context: number;
   /** Most rows of one step. */
   readonly maxRows: number;
-  /** Stages of the pipeline, and so steps that may be under way; 1 if left out. */
-  readonly stages?: number;
+  /** Steps before the last whose logits are kept, as others may run before they are asked for; 0 if left out. */
+  readonly keptLogits?: number;
   /** Linear states that may be kept besides those of the slots, counted from 0; none if left out. */
   readonly snapshots?: number;
   /** Pages of keys and values at most, of slots and snapshots; as many as full slots have if left out. */
@@ -152,7 +152,7 @@ export interface KeptStatus {
   readonly hits: number;
 }
 
-export interface EngineOptions extends Omit<StageOptions, "layers" | "stages" | "threadPorts"> {
+export interface EngineOptions extends Omit<StageOptions, "layers" | "threadPorts"> {
   /** Threads of each WASM stage, its own among them; 1 if left out. */
   readonly threads?: number;
   /** Of each stage, where they are not all `gpu`, which is the first of them. */

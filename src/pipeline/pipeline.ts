@@ -81,7 +81,7 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** [R, V] whole logits of step `id`, behind which no more others have been begun than may be under way beside it. */
+  /** [R, V] whole logits of step `id`, behind which no more others have been begun than logits are kept of. */
   async logits(id: number): Promise<Float32Array> {
     const reply = await this.#ask({ type: "logits", id }, id);
     if (reply.type === "logits") return reply.logits;

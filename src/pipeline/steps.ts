@@ -91,7 +91,7 @@ export type ToStage =
   | { readonly type: "release"; readonly released: Released }
   /** Copies to the host's memory. */
   | { readonly type: "store"; readonly id: number; readonly store: Store }
-  /** Asks for the whole logits of a step, behind which no more others have run than there are further stages. */
+  /** Asks for the whole logits of a step, behind which no more others have been begun than logits are kept of. */
   | { readonly type: "logits"; readonly id: number }
   | StepFailure;
 

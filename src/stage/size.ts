@@ -24,6 +24,9 @@ export function snapshotsFor(slots: number, stages: number, chainsFollow: boolea
   return stages === 1 ? (chainsFollow ? 2 : 1) * Math.min(slots, MOST_AHEAD) : 0;
 }
 
+/** Steps before the last whose logits stages keep: where they are on several devices, all that may have begun since. */
+export const keptLogits = (devices: number, stages: number): number => devices === 1 ? 0 : stages - 1;
+
 /** Snapshots of a prefix cache at most; each takes its device's memory from the start. */
 const MOST_CACHED = 64;
 
@@ -54,7 +57,7 @@ export function prefixCacheRoom(
 /** The size of some layers with weights of so many bytes. */
 export function stageSize(
   config: ModelConfig,
-  options: Pick<StageOptions, "layers" | "kvCache" | "slots" | "context" | "maxRows" | "stages" | "snapshots">,
+  options: Pick<StageOptions, "layers" | "kvCache" | "slots" | "context" | "maxRows" | "keptLogits" | "snapshots">,
   weightBytes: number,
 ): StageSize {
   const { layers } = options;

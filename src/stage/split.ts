@@ -24,6 +24,8 @@ export type SplitOptions =
     readonly positions: number;
     /** Linear states that so many stages keep besides those of the slots. */
     readonly snapshots: (stages: number) => number;
+    /** Steps before the last whose logits so many stages keep. */
+    readonly keptLogits: (stages: number) => number;
   };
 
 /** What some layers take, if they are one of so many stages. */
@@ -35,14 +37,15 @@ export async function sharesOf(config: ModelConfig, options: SplitOptions): Prom
   const weights = (layers: LayerRange) =>
     expectedTensors(config, layers).map(bytesOf).reduce((sum, bytes) => sum + bytes, 0);
   const each = Array.from({ length: config.layers }, (_, start) => weights({ start, end: start + 1 }));
-  const { positions, slots, snapshots } = options;
+  const { positions, slots, snapshots, keptLogits } = options;
   return (layers, stages) => {
     const { start, end } = layers;
     // A tied embedding is in the first stage and in the last one, but once if they are the same.
     const bytes = stages === 1 && config.tied
       ? weights(layers)
       : each.slice(start, end).reduce((sum, bytes) => sum + bytes);
-    const kept = { ...options, layers, context: positions / slots, snapshots: snapshots(stages) };
+    const numbers = { context: positions / slots, snapshots: snapshots(stages), keptLogits: keptLogits(stages) };
+    const kept = { ...options, layers, ...numbers };
     const { activationBytes, ...size } = stageSize(config, kept, bytes);
     return { layers, ...size, activationBytes: activationBytes + ropeBytes(config, options.context) };
   };

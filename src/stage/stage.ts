@@ -22,10 +22,7 @@ export interface StageModel {
   release(released: Released): void;
   /** Copies to the host's memory what steps may load. */
   store(store: Store): Promise<void>;
-  /**
-   * [R, V] whole logits of a step's output rows; on the last stage only, and of one behind which no more others have run than may be
-   * under way beside it.
-   */
+  /** [R, V] whole logits of a step's output rows; on the last stage only, and if no more others have run since than logits are kept of. */
   logits(id: number): Promise<Float32Array>;
 }
 

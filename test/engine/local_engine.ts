@@ -75,7 +75,8 @@ export class LocalEngine implements AsyncDisposable {
   private constructor(sampler: Sampler, options: LocalOptions) {
     const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
     const { devices = stages } = options;
-    const { pipeline, models } = joinFakes({ stages, joint, slots, behaviour });
+    const keptLogits = devices === 1 ? 0 : stages - 1;
+    const { pipeline, models } = joinFakes({ stages, joint, slots, behaviour, keptLogits });
     const { prefixCache = { alignment: 1, snapshots: 0, pages: 0 } } = options;
     const kept = (options.snapshots ?? 0) + prefixCache.snapshots;
     const limits = {
@@ -84,6 +85,7 @@ export class LocalEngine implements AsyncDisposable {
       maxRows,
       stages,
       devices,
+      keptLogits,
       vocabulary: VOCABULARY,
       snapshots: kept,
       prefixCache,

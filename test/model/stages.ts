@@ -41,8 +41,9 @@ export class Stages implements Disposable {
     using checkpoint = await openCheckpoint(folder);
     const models: Model[] = [];
     for (const range of layers ?? [{ start: 0, end: config.layers }]) {
-      const stages = layers?.length ?? 1;
-      const options = { layers: range, decay, quantize, kvCache, slots, context, maxRows, stages, snapshots, pages };
+      const keptLogits = (layers?.length ?? 1) - 1;
+      const sizes = { slots, context, maxRows, keptLogits, snapshots, pages };
+      const options = { layers: range, decay, quantize, kvCache, ...sizes };
       models.push(await Model.load(await backend(), config, checkpoint, options));
     }
     return new Stages(models, config.layers);

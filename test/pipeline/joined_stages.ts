@@ -35,10 +35,10 @@ export function joinStages(models: readonly StageModel[], joint: Joint) {
 
 /** A pipeline of fakes with `depth` layers in all. */
 export function joinFakes(
-  { depth = 3, stages = 1, slots = 1, joint = "local" as Joint, behaviour = {} as FakeBehaviour },
+  { depth = 3, stages = 1, slots = 1, joint = "local" as Joint, behaviour = {} as FakeBehaviour, keptLogits = 0 },
 ) {
   const models = partition(depth, stages).map((layers) =>
-    new FakeStage({ layers, slots, stages }, layers.end === depth, behaviour)
+    new FakeStage({ layers, slots, keptLogits }, layers.end === depth, behaviour)
   );
   return { ...joinStages(models, joint), models };
 }

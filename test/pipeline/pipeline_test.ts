@@ -103,9 +103,9 @@ for (const joint of JOINTS) {
     }
   });
 
-  Deno.test(`Pipeline by ${joint} links gives the logits of as many steps as may be under way, the last ones`, async () => {
+  Deno.test(`Pipeline by ${joint} links gives the logits of the last steps, as many as are kept`, async () => {
     for (const stages of [1, 2, 3]) {
-      const { pipeline } = joinFakes({ stages, joint });
+      const { pipeline } = joinFakes({ stages, joint, keptLogits: stages - 1 });
       const tokens = [1, 2, 3, 4, 5];
       const runs = tokens.map((token, id) => pipeline.run(step(id, id, 1), Uint32Array.of(token)));
       await Promise.all(runs);

@@ -77,20 +77,20 @@ export class FakeStage implements StageModel, Disposable {
   readonly #layers: readonly FakeLayer[];
   readonly #pages: Pages | null = null;
   readonly #pageCopies = new Map<number, number>(); // which page of its text each is
-  readonly #stages: number;
-  #rows: readonly (readonly [step: number, logits: Float32Array])[] = []; // of the last steps, as many as there are stages
+  readonly #keptLogits: number;
+  #rows: readonly (readonly [step: number, logits: Float32Array])[] = []; // of the last steps
   #draws = 0;
   #drawn: Uint32Array | null = null; // by the last step of a whole chain
   #running: Promise<unknown> = Promise.resolve();
   disposed = false;
 
   constructor(
-    { layers, slots, stages = 1 }: Pick<StageOptions, "layers" | "slots" | "stages">,
+    { layers, slots, keptLogits = 0 }: Pick<StageOptions, "layers" | "slots" | "keptLogits">,
     last: boolean,
     behaviour: FakeBehaviour = {},
   ) {
     this.last = last;
-    this.#stages = stages;
+    this.#keptLogits = keptLogits;
     this.#behaviour = behaviour;
     this.#layers = Array.from({ length: layers.end - layers.start }, (_, i) => ({
       layer: layers.start + i,
@@ -114,7 +114,7 @@ export class FakeStage implements StageModel, Disposable {
     if (step.follows && !this.#drawn) throw new Error("a chain cannot follow one that was cut short");
     const input = step.follows ? this.#drawn! : given;
     this.#drawn = null;
-    if (step.outputs.length > 0) this.#rows = this.#rows.slice(0, this.#stages - 1);
+    if (step.outputs.length > 0) this.#rows = this.#rows.slice(0, this.#keptLogits);
     const draws = (step.draws ?? []).slice(0, this.#place(step));
     let result = await this.#forward(step, input);
     const all = [result];

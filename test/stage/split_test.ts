@@ -15,7 +15,7 @@ import { mini } from "../model/configs.ts";
 
 const OPTIONS: SplitOptions = {
   ...{ model: "config.json", randomWeights: true, quantize: "q4", kvCache: "f32", slots: 2, maxRows: 256 },
-  ...{ context: 1024, positions: 2048, snapshots: (stages) => stages === 1 ? 2 : 0 },
+  ...{ context: 1024, positions: 2048, snapshots: (stages) => stages === 1 ? 2 : 0, keptLogits: () => 0 },
 };
 
 /** Ten layers of 1 GB, each with so many of keys and values. */
@@ -74,6 +74,14 @@ Deno.test("sharesOf() counts a tied embedding in the first and the last stage, a
   assert.equal(weights(ofTied), weights(ofOwn));
   const states = halves.map((half) => ofOwn(half, 2).stateBytes).reduce((a, b) => a + b);
   assert.equal(ofOwn(whole, 1).stateBytes, 2 * states); // 2 slots and 2 snapshots
+});
+
+Deno.test("sharesOf() counts the logits that the last of several stages keeps", async () => {
+  const [none, some] = [await sharesOf(mini(), OPTIONS), await sharesOf(mini(), { ...OPTIONS, keptLogits: () => 2 })];
+  const [first, last] = [{ start: 0, end: 10 }, { start: 10, end: 20 }];
+  assert.deepEqual(some(first, 3), none(first, 3));
+  const outputs = Math.floor(2 ** 26 / 4 / mini().vocab);
+  assert.equal(some(last, 3).activationBytes - none(last, 3).activationBytes, 2 * outputs * 4 * mini().vocab);
 });
 
 Deno.test("sharesOf() knows a checkpoint's weights", async () => {
