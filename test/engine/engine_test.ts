@@ -237,12 +237,13 @@ Deno.test("Engine has all slots free after any interleaving of requests and abor
   const scene = fc.record({
     actions: fc.array(action, { minLength: 1, maxLength: 20 }),
     stages: fc.integer({ min: 1, max: 3 }),
+    devices: fc.integer({ min: 1, max: 3 }),
     slots: fc.integer({ min: 1, max: 4 }),
     maxRows: fc.integer({ min: 4, max: 9 }),
   });
   await fc.assert(
     fc.asyncProperty(scene, async ({ actions, ...options }) => {
-      await using local = await LocalEngine.open(options);
+      await using local = await LocalEngine.open({ ...options, devices: Math.min(options.devices, options.stages) });
       for (const [id, { kind, length, maxTokens, victim, turns }] of actions.entries()) {
         if (kind === "generate") local.engine.generate(id, request(text(id, length), { maxTokens }));
         if (kind === "score") {

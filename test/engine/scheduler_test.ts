@@ -158,3 +158,74 @@ Deno.test("Scheduler reads prompts in smaller chunks while others decode", () =>
   scheduler.remove(short);
   assert.equal(describe(scheduler.schedule()), "1@20+12 -> ");
 });
+
+/** Plays a pipeline over so many devices: steps end in their order, and each gives its sequences a token. */
+class Play {
+  readonly scheduler: Scheduler;
+  readonly #underWay: Batch[] = [];
+
+  constructor(readonly devices: number, slots: number) {
+    this.scheduler = new Scheduler({ slots, maxRows: 8, devices });
+  }
+
+  add(...sequences: readonly Sequence[]): void {
+    for (const one of sequences) this.scheduler.add(one);
+  }
+
+  /** Begins what may be, and ends the first that is under way; the steps that began, by their sequences. */
+  next(): string[] {
+    const begun: string[] = [];
+    while (this.#underWay.length < this.devices) {
+      const batch = this.scheduler.schedule(this.#underWay.filter(({ decodes }) => decodes).length);
+      if (!batch) break;
+      this.#underWay.push(batch);
+      begun.push(`${batch.decodes ? "" : "reads "}${batch.shares.map(({ sequence }) => sequence.id).join(" ")}`);
+    }
+    for (const { sequence, outputs } of this.#underWay.shift()?.shares ?? []) if (outputs > 0) sequence.append(0);
+    return begun;
+  }
+}
+
+Deno.test("Scheduler divides those that decode between devices, evenly again after some have come or left", () => {
+  const play = new Play(2, 8);
+  const sequences = Array.from({ length: 8 }, (_, id) => sequence(id, 1));
+  play.add(...sequences.slice(0, 5));
+  assert.deepEqual([play.next(), play.next(), play.next()], [["0 1 2", "3 4"], ["0 1 2"], ["3 4"]]);
+  play.add(...sequences.slice(5)); // who all join the next group, which leaves one of its own to the other
+  assert.deepEqual([play.next(), play.next(), play.next()], [["0 5 6 7"], ["1 2 3 4"], ["0 5 6 7"]]);
+  for (const one of [0, 5, 6]) play.scheduler.remove(sequences[one]!);
+  assert.deepEqual([play.next(), play.next(), play.next()], [["1 2 3"], ["4 7"], ["1 2 3"]]);
+  for (const one of [1, 2, 3, 4]) play.scheduler.remove(sequences[one]!);
+  assert.deepEqual([play.next(), play.next(), play.next()], [["7"], [], ["7"]]);
+});
+
+Deno.test("Scheduler leaves some for every device where there are enough", () => {
+  for (
+    const [devices, count, groups] of [[3, 4, ["0 1", "2", "3"]], [4, 6, ["0 1", "2 3", "4", "5"]], [3, 2, [
+      "0",
+      "1",
+    ]]] as const
+  ) {
+    const play = new Play(devices, count);
+    play.add(...Array.from({ length: count }, (_, id) => sequence(id, 1)));
+    assert.deepEqual(play.next(), groups);
+    for (const group of groups.slice(0, devices)) assert.deepEqual(play.next(), [group]);
+  }
+});
+
+Deno.test("Scheduler lets all decode together behind a prompt's chunk on the other device, and again in parts when it is read", () => {
+  const play = new Play(2, 5);
+  play.add(...[0, 1, 2, 3].map((id) => sequence(id, 1)), sequence(4, 24));
+  const steps = Array.from({ length: 9 }, () => play.next());
+  assert.deepEqual(steps, [
+    ["reads 4", "0 1 2 3"],
+    ["reads 4"],
+    ["0 1 2 3"],
+    ["reads 4"],
+    ["0 1"],
+    ["2 3 4"],
+    ["0 1"],
+    ["2 3 4"],
+    ["0 1"],
+  ]);
+});
