@@ -8,6 +8,7 @@ export class NoBackend implements Backend {
   readonly pieceBytes = Infinity;
   readonly onHost = false;
   readonly gpuMillis = null;
+  readonly decodeRows = Infinity;
   bytes = 0;
 
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {

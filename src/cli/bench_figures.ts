@@ -28,7 +28,7 @@ export interface Result {
   readonly decode: Figure;
 }
 
-/** Medians over groups of steps: the steps of a prompt each, or those in which each sequence decodes once; on so many devices. */
+/** Medians over groups of steps: the steps of a prompt each, or those that give a token for each sequence; on so many devices. */
 export function figureOf(
   groups: readonly (readonly StepReport[])[],
   work: Pick<ModelWork, "step">,

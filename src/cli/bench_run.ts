@@ -12,7 +12,7 @@ export interface Combination {
 export interface Samples {
   /** The steps of each prompt. */
   readonly prefills: readonly (readonly StepReport[])[];
-  /** Steps in which each sequence decodes once: one with all of them, or several of a part each that follow each other through devices. */
+  /** Steps that give a token for each sequence: one of all, or several of a part where not all decode in one step. */
   readonly decodes: readonly (readonly StepReport[])[];
 }
 
@@ -31,6 +31,9 @@ export function tokensNeeded({ promptTokens, batch, genTokens }: Combination, ch
 /** Steps that may pass until the engine hears that it is enough. */
 const ABORT_STEPS = 128;
 
+/** By then nothing is under way any more of sequences that were left, whose last steps nobody waits for. */
+const SETTLE_MILLIS = 200;
+
 /** Throws RangeError if the context is too short for all sequences to decode together for so long. */
 export async function measure(
   engine: Engine,
@@ -48,6 +51,7 @@ export async function measure(
   };
   const either = AbortSignal.any([signal, enough.signal]);
   const maxTokens = tokensNeeded(combination, chunkRows);
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MILLIS));
   await Promise.all(Array.from({ length: batch }, async (_, i) => {
     const generation = engine.generate(
       { ...REQUEST, prompt: promptOf(promptTokens, i, engine.info.vocabulary), maxTokens, sampling: sampling(i) },
@@ -80,8 +84,7 @@ function promptOf(length: number, sequence: number, vocabulary: number): Uint32A
 class Collector implements Samples {
   readonly prefills: StepReport[][] = [];
   readonly decodes: StepReport[][] = [];
-  #round: StepReport[] = []; // in which no sequence has decoded twice
-  #slots = new Set<number>(); // that have
+  #round: StepReport[] = [];
   readonly #begun = new Map<number, StepReport[]>(); // by slot
   readonly #combination: Combination;
 
@@ -103,16 +106,9 @@ class Collector implements Samples {
 
   #addDecode(report: StepReport): void {
     const { batch, genTokens } = this.#combination;
-    if (report.segments.some(({ slot }) => this.#slots.has(slot))) this.#beginRound();
     this.#round.push(report);
-    for (const { slot } of report.segments) this.#slots.add(slot);
-    if (this.#slots.size < batch) return;
+    if (this.#round.reduce((sum, { segments }) => sum + segments.length, 0) < batch) return;
     if (this.decodes.length < genTokens) this.decodes.push(this.#round);
-    this.#beginRound();
-  }
-
-  #beginRound(): void {
     this.#round = [];
-    this.#slots = new Set();
   }
 }

@@ -22,6 +22,6 @@ export interface Batch {
   readonly released: Released | null;
   /** Whether sequences decode in it, and it is not a chunk of one. */
   readonly decodes: boolean;
-  /** Whether all sequences that have a slot decode in it. */
-  readonly decodesAll: boolean;
+  /** Whether all sequences that have a slot decode, in it or by turns with it. */
+  readonly allDecode: boolean;
 }

@@ -53,7 +53,7 @@ export class Engine {
     const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows, chainsFollow = false, devices = 1 } =
       limits;
     const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
-    const mostDecoding = limits.deterministic ? ALIKE_ROWS : Infinity;
+    const mostDecoding = Math.min(limits.deterministic ? ALIKE_ROWS : Infinity, limits.decodeRows ?? Infinity);
     this.#room = Room.of(limits);
     this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding, devices });
     this.#recovery = new Recovery(this.#scheduler, this.#room, this.#tasks);

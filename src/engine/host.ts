@@ -36,10 +36,11 @@ export async function serveEngine(
     const stage = { ...options, layers: options.layers[0]!, threadPorts };
     const info = await openStage(startStage, stage, [input, output], pipeline, report);
     if (!info) return;
-    const limits = { ...options, stages, vocabulary: info.vocabulary };
+    const { vocabulary, decodeRows = Infinity } = info;
+    const limits = { ...options, stages, vocabulary, decodeRows };
     const engine = new Engine(
       pipeline,
-      await Sampler.create(info.vocabulary, options.tokens),
+      await Sampler.create(vocabulary, options.tokens),
       limits,
       batched((messages) => process.send(messages)),
     );

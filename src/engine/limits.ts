@@ -23,6 +23,8 @@ export interface EngineLimits {
   readonly prefixCache?: PrefixCacheOptions;
   /** Rows of a chunk while others decode. */
   readonly rowsBeside?: number;
+  /** Sequences that decode in one step at most, by turns if there are more; all by default. */
+  readonly decodeRows?: number;
   /** Give each sequence the bits that it has alone. */
   readonly deterministic?: boolean;
   /** Begin a chain before the one before it has been sampled. */

@@ -138,7 +138,7 @@ export class Scheduler {
     if (!this.takeAhead({ segments }, steps)) return null;
     const next = { id: this.#steps++, segments, outputs: step.outputs, follows: true as const };
     const released = this.#room.takeReleased();
-    return { step: next, tokens: new Uint32Array(), shares, released, decodes: true, decodesAll: true };
+    return { step: next, tokens: new Uint32Array(), shares, released, decodes: true, allDecode: true };
   }
 
   /** Something else took the turn of the prompt that would be read next. */
@@ -218,8 +218,8 @@ export class Scheduler {
     });
     const step = { id: this.#steps++, segments, outputs: new Uint32Array(outputs) };
     const { decodes } = this.#turns;
-    const decodesAll = decodes && shares.length === this.#running.length;
-    return { step, tokens: new Uint32Array(tokens), shares, released, decodes, decodesAll };
+    const allDecode = decodes && this.#running.every((sequence) => !sequence.reading);
+    return { step, tokens: new Uint32Array(tokens), shares, released, decodes, allDecode };
   }
 
   /** In place of a chunk of its prompt, what the host's memory has of it. */
@@ -231,7 +231,7 @@ export class Scheduler {
     const keep = load.state === null ? {} : this.#keepHere(sequence);
     const step = { id: this.#steps++, segments: [{ ...segment, ...keep }], outputs: new Uint32Array(), load };
     const shares = [{ sequence, run: sequence.run, outputs: 0 }];
-    return { step, tokens: new Uint32Array(), shares, released, decodes: false, decodesAll: false };
+    return { step, tokens: new Uint32Array(), shares, released, decodes: false, allDecode: false };
   }
 
   #mostRows(sequence: Sequence): number {

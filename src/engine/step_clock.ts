@@ -19,7 +19,7 @@ export class StepClock {
     return this.#rows;
   }
 
-  /** Milliseconds of the step before if all sequences decoded in it, else Infinity. */
+  /** Milliseconds of the step before if all sequences were decoding, else Infinity. */
   get decodeMillis(): number {
     return this.#millis;
   }
@@ -30,11 +30,11 @@ export class StepClock {
   }
 
   /** A step is over, or a chain of several; returns the milliseconds of each. */
-  tick({ step: { segments }, decodesAll }: Batch, steps: number): number {
+  tick({ step: { segments }, allDecode }: Batch, steps: number): number {
     const now = performance.now();
     const millis = (now - this.#end) / steps;
     this.#end = now;
-    this.#millis = decodesAll ? millis : Infinity;
+    this.#millis = allDecode ? millis : Infinity;
     this.#steps += steps;
     this.#rows += steps * segments.reduce((sum, { rows }) => sum + rows, 0);
     return millis;

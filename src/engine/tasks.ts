@@ -18,9 +18,9 @@ export class Tasks extends Map<number, Task> {
     return sequence.run === run && this.of(sequence) !== undefined;
   }
 
-  /** Those of a step in which all sequences decode and none is still behind, so that the device may go on by itself; else null. */
-  decoding({ step, shares, decodesAll }: Batch): GenerateTask[] | null {
-    if (!decodesAll || step.outputs.length < shares.length) return null;
+  /** Those of a step while all sequences decode and none of these is still behind, so that the device may go on by itself; else null. */
+  decoding({ step, shares, allDecode }: Batch): GenerateTask[] | null {
+    if (!allDecode || step.outputs.length < shares.length) return null;
     const tasks = shares.map(({ sequence }) => this.of(sequence)).filter((task) => task instanceof GenerateTask);
     return tasks.length === shares.length ? tasks : null;
   }

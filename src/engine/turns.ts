@@ -67,7 +67,8 @@ export class Turns {
     const part = Math.min(Math.ceil(all.length / groups), Math.ceil(decoding.length / (groups - decodes)));
     const most = Math.min(this.#mostDecoding, part);
     if (decoding.length <= most) return decoding;
-    const turn = (sequence: Sequence) => this.#taken.get(sequence) ?? -1;
+    // Who goes on from a snapshot comes first, before a chain of others could take its place.
+    const turn = (sequence: Sequence) => sequence.resume === null ? this.#taken.get(sequence) ?? -1 : -2;
     return decoding.sort((a, b) => turn(a) - turn(b)).slice(0, most);
   }
 

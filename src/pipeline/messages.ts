@@ -87,6 +87,8 @@ export interface StageInfo {
   readonly cacheBytes: number;
   /** V, tokens of the model's vocabulary. */
   readonly vocabulary: number;
+  /** Sequences that had best decode in one step at most, where the device has such a border. */
+  readonly decodeRows?: number;
 }
 
 /** Process → stage worker, once: options and the two ports of the stage. */

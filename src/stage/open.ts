@@ -8,7 +8,7 @@ import { WeightLoader } from "../model/loader.ts";
 import { Model } from "../model/model.ts";
 import { withRopeScaling } from "../model/rope.ts";
 import type { StageInfo, StageOptions } from "../pipeline/messages.ts";
-import { openBackend } from "./backend.ts";
+import { deviceInfo, openBackend } from "./backend.ts";
 import { checkRoom, explained } from "./memory.ts";
 import { openRandomModel } from "./random.ts";
 import { stageSize, weightBytes } from "./size.ts";
@@ -39,7 +39,7 @@ export async function openStage(
   const backend = opened.use(await open(options));
   checkRoom(backend, size, options);
   try {
-    const { layers, backend: name, gpu, quantize } = options;
+    const { layers, quantize } = options;
     const weights = new WeightLoader(
       backend,
       config,
@@ -54,8 +54,7 @@ export async function openStage(
     opened.move(); // from here on the model disposes of its backend
     const { weightBytes, stateBytes, cacheBytes } = size;
     const bytes = { weightBytes, stateBytes, cacheBytes };
-    const where = { backend: name, device: backend.device, ...(name === "webgpu" && { gpu }) };
-    return { model, info: { layers, ...where, ...bytes, vocabulary: config.vocab } };
+    return { model, info: { layers, ...deviceInfo(backend, options), ...bytes, vocabulary: config.vocab } };
   } catch (error) {
     throw explained(error, backend, size, options);
   }

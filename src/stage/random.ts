@@ -7,7 +7,7 @@ import { heldBytes, heldType } from "../model/quantization_policy.ts";
 import { RandomWeights } from "../model/random_weights.ts";
 import { expectedTensors, type NamedShape } from "../model/tensor_names.ts";
 import type { Quantize, StageInfo, StageOptions } from "../pipeline/messages.ts";
-import { openBackend } from "./backend.ts";
+import { deviceInfo, openBackend } from "./backend.ts";
 import { checkRoom, explained } from "./memory.ts";
 import { stageSize } from "./size.ts";
 
@@ -30,7 +30,7 @@ export async function openRandomModel(
 ): Promise<{ readonly model: Model; readonly info: StageInfo }> {
   using opened = new DisposableStack();
   const backend = opened.use(await open(options));
-  const { layers, backend: name, gpu, quantize } = options;
+  const { layers, quantize } = options;
   const weightBytes = expectedTensors(config, layers).map(randomBytesOf(quantize)).reduce((sum, bytes) => sum + bytes);
   const size = stageSize(config, options, weightBytes);
   checkRoom(backend, size, options);
@@ -42,8 +42,7 @@ export async function openRandomModel(
     opened.move();
     const { stateBytes, cacheBytes } = size;
     const bytes = { weightBytes, stateBytes, cacheBytes };
-    const where = { backend: name, device: backend.device, ...(name === "webgpu" && { gpu }) };
-    const info = { layers, ...where, ...bytes, vocabulary: config.vocab };
+    const info = { layers, ...deviceInfo(backend, options), ...bytes, vocabulary: config.vocab };
     return { model, info };
   } catch (error) {
     throw explained(error, backend, size, options);

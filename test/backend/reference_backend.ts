@@ -23,6 +23,7 @@ export class ReferenceBackend implements Backend {
   readonly maxBytes = Infinity;
   readonly onHost = true;
   readonly gpuMillis = null;
+  readonly decodeRows = Infinity;
   readonly pieceBytes = Infinity;
 
   tensor(label: string, dtype: DataType, shape: readonly number[]): Tensor {

@@ -55,6 +55,8 @@ interface LocalOptions {
   readonly pages?: number;
   readonly context?: number;
   readonly maxRows?: number;
+  /** Sequences that decode in one step; all by default. */
+  readonly decodeRows?: number;
   readonly behaviour?: FakeBehaviour;
   /** Steps between two turns of the event loop; with several stages as many as these are under way together. 1 by default. */
   readonly stepsPerTurn?: number;
@@ -91,6 +93,7 @@ export class LocalEngine implements AsyncDisposable {
       prefixCache,
       chainsFollow: true,
       ...(options.pages !== undefined && { pages: options.pages }),
+      ...(options.decodeRows !== undefined && { decodeRows: options.decodeRows }),
     };
     this.pipeline = pipeline;
     this.models = models;

@@ -74,6 +74,40 @@ for (const [misdraws, snapshots] of [[Infinity, 64], [61, 64], [500, 64], [500, 
   });
 }
 
+for (const [slots, decodeRows] of [[8, 4], [10, 4], [7, 5]] as const) {
+  for (const misdraws of [Infinity, 83, 19]) {
+    const how = misdraws === Infinity ? "all right" : `wrong every ${misdraws}th time`;
+    Deno.test(`Engine lets ${slots} sequences go on in chains of ${decodeRows}, by turns, with draws ${how}`, async () => {
+      const behaviour = { misdraws };
+      await using local = await LocalEngine.open({
+        slots,
+        decodeRows,
+        snapshots: 2 * decodeRows,
+        context: 400,
+        behaviour,
+      });
+      const steps = watched(local);
+      const prompts = Array.from({ length: 15 }, (_, id) => PROMPT.slice(id % 7).concat(id));
+      const lengthOf = (id: number) => 80 + 37 * id % 200;
+      for (const [id, prompt] of prompts.entries()) {
+        local.engine.generate(id, request(prompt, { maxTokens: lengthOf(id) }));
+      }
+      await local.end(3);
+      local.engine.abort(6);
+      for (const [id, prompt] of prompts.entries()) {
+        if (id === 6) continue;
+        assert.deepEqual((await local.end(id)).tokens, expectedTokens(DEPTH, prompt, lengthOf(id)), `answer ${id}`);
+      }
+      const decodes = steps.filter(({ segments }) => segments.every(({ rows }) => rows === 1));
+      assert.ok(decodes.every(({ segments }) => segments.length <= decodeRows));
+      const chains = steps.filter(({ draws, segments }) => draws && segments.length === decodeRows);
+      assert.ok(chains.length > (misdraws === Infinity ? 20 : 3), `${chains.length} chains`);
+      const resumed = steps.flatMap(({ segments }) => segments.flatMap(({ from }) => from ?? []));
+      assert.equal(resumed.length > 0, misdraws < Infinity);
+    });
+  }
+}
+
 Deno.test("Engine samples the same answer with and without draws of the device, also where it must read a whole row", async () => {
   const samplings = [
     { ...GREEDY, temperature: 1, topK: 3 },

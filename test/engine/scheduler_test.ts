@@ -136,11 +136,11 @@ Deno.test("Scheduler lets at most so many sequences decode in a step, by turns",
   const scheduler = new Scheduler({ slots: 5, maxRows: 8, mostDecoding: 2 });
   for (let id = 0; id < 5; id++) scheduler.add(sequence(id, 1));
   const steps = Array.from({ length: 5 }, () => {
-    const { shares, decodesAll } = scheduler.schedule()!;
+    const { shares, allDecode } = scheduler.schedule()!;
     for (const { sequence } of shares) sequence.append(0);
-    return [...shares.map(({ sequence }) => sequence.id), decodesAll];
+    return [...shares.map(({ sequence }) => sequence.id), allDecode];
   });
-  assert.deepEqual(steps, [[0, 1, false], [2, 3, false], [0, 4, false], [1, 2, false], [0, 3, false]]);
+  assert.deepEqual(steps, [[0, 1, true], [2, 3, true], [0, 4, true], [1, 2, true], [0, 3, true]]);
 });
 
 Deno.test("Scheduler reads prompts in smaller chunks while others decode", () => {

@@ -10,7 +10,7 @@ function batch(...parts: readonly (readonly [Sequence, Pick<Segment, "from" | "k
   const segments = parts.map(([, ends], slot) => ({ slot, start: 4, rows: 1, ...ends }));
   const shares = parts.map(([sequence]) => ({ sequence, run: sequence.run, outputs: 0 }));
   const step = { id: 0, segments, outputs: new Uint32Array() };
-  return { step, shares, tokens: new Uint32Array(parts.length), released: null, decodes: true, decodesAll: false };
+  return { step, shares, tokens: new Uint32Array(parts.length), released: null, decodes: true, allDecode: false };
 }
 
 Deno.test("VoidResults follows what went on from a step that failed, until it is kept or begun anew", () => {

@@ -57,6 +57,7 @@ export class WasmBackend implements Backend {
   readonly maxBytes: number;
   readonly onHost = true;
   readonly gpuMillis = null;
+  readonly decodeRows = Infinity;
   readonly pieceBytes: number;
   readonly #memory: Memory<KernelsExports>;
   readonly #shared: Shared;

@@ -6,8 +6,8 @@ import type { Device } from "./device.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import type { SortedChoices } from "./sorted_choices.ts";
 
-/** Rows from which everything goes by tiles: a decode step of all sequences has fewer. */
-const MANY_ROWS = 33;
+/** Rows from which everything goes by tiles: a decode step had better have fewer. */
+export const MANY_ROWS = 33;
 
 /** Whether products of plans for so many rows go by tiles. A row's bits are the same in all of them. */
 export function byTiles(rows: number): boolean {

@@ -16,6 +16,7 @@ import { fill } from "./fill.ts";
 import { Kernels } from "./kernel.ts";
 import { Memory } from "./memory.ts";
 import { lower, operationsOf } from "./operations.ts";
+import { MANY_ROWS } from "./prefill_dense.ts";
 import { type Counts, isEqual, WebGpuPlan } from "./plan.ts";
 import { type Begun, type Encoded, Readback, type Source, turn } from "./readback.ts";
 import type { ReadNow } from "./read_now.ts";
@@ -79,6 +80,11 @@ export class WebGpuBackend implements Backend {
 
   get onHost(): boolean {
     return this.#device.software;
+  }
+
+  /** Of a GPU's kernels; a CPU's lose nothing with more. */
+  get decodeRows(): number {
+    return this.#device.software ? Infinity : MANY_ROWS - 1;
   }
 
   get gpuMillis(): number | null {
