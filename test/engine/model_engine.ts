@@ -14,7 +14,9 @@ const PAGE = 256;
 export const VOCABULARY = 96;
 
 export interface ModelEngineOptions {
+  /** Each on a device of its own. */
   readonly stages?: number;
+  readonly maxRows?: number;
   readonly slots?: number;
   readonly context?: number;
   /** Of the prefix cache. */
@@ -62,14 +64,15 @@ export class ModelEngine implements AsyncDisposable {
     const { folder } = await openTiny("base");
     const kept = options.snapshots ?? 0;
     const snapshots = kept + (stages === 1 ? 2 * Math.min(slots, 8) : 0);
-    const sizes = { slots, context, maxRows: 512, snapshots, pages };
+    const sizes = { slots, context, maxRows: options.maxRows ?? 512, snapshots, pages };
     const models = await Stages.open(folder, backend.open, { layers: cut(6, stages), ...sizes });
     const { pipeline } = joinStages(models.models, "local");
     const sampler = await Sampler.create(VOCABULARY);
     const { host } = options;
     const bytes = { stateBytes: 1, pageBytes: 2 ** 23 }; // two pages are copied at once
     const prefixCache = { alignment: PAGE, snapshots: kept, pages: cachedPages, ...bytes, ...(host && { host }) };
-    const limits = { ...sizes, vocabulary: VOCABULARY, prefixCache, deterministic, chainsFollow: true };
+    const devices = { stages, devices: stages, keptLogits: stages - 1 };
+    const limits = { ...sizes, ...devices, vocabulary: VOCABULARY, prefixCache, deterministic, chainsFollow: true };
     if (options.known === false) limits.pages = Infinity;
     return new ModelEngine((hear) => new Engine(pipeline, sampler, limits, hear), async () => {
       await pipeline[Symbol.asyncDispose]();

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { random } from "../backend/case_maker.ts";
 import { BACKENDS, type TestedBackend, testOnBackends } from "../backend/backends.ts";
 import { request } from "./local_engine.ts";
-import { ModelEngine, VOCABULARY } from "./model_engine.ts";
+import { type Answer, ModelEngine, VOCABULARY } from "./model_engine.ts";
 
 const SAMPLING = { ...request([]).sampling, temperature: 1, topK: 30 };
 
@@ -73,15 +73,38 @@ testOnBackends(
   "deterministic answers have the bits that they have alone, whoever else is answered",
   async (backend) => {
     await using alone = await ModelEngine.open(backend, { context: 512 });
-    await using together = await ModelEngine.open(backend, { slots: 12, context: 512, deterministic: true });
     const next = random(7);
     const requests = Array.from({ length: 20 }, (_, id) => {
       const prompt = Array.from({ length: 1 + id * 17 % 60 }, () => Math.floor((next() + 1) / 2 * VOCABULARY));
       return request(prompt, { maxTokens: 30 + id % 9, logprobs: 3, sampling: { ...SAMPLING, seed: id } });
     });
-    const answers = await Promise.all(requests.map((one) => together.answer(one)));
-    for (const [id, one] of requests.entries()) {
-      assert.deepEqual(answers[id]!.tokens, (await alone.answer(one)).tokens, `request ${id}`);
+    const expected: Answer[] = [];
+    for (const one of requests) expected.push(await alone.answer(one));
+    for (const stages of [1, 2, 3]) {
+      await using together = await ModelEngine.open(backend, { stages, slots: 12, context: 512, deterministic: true });
+      const answers = await Promise.all(requests.map((one) => together.answer(one)));
+      for (const id of requests.keys()) {
+        assert.deepEqual(answers[id]!.tokens, expected[id]!.tokens, `request ${id}, ${stages} stages`);
+      }
     }
   },
 );
+
+testOnBackends("answers of up to 8 sequences have the same bits in groups on several devices", async (backend) => {
+  const next = random(11);
+  const nat = (below: number) => Math.floor((next() + 1) / 2 * below);
+  const trunk = Array.from({ length: 300 }, () => nat(VOCABULARY));
+  const requests = Array.from({ length: backend.name === "wasm" ? 24 : 9 }, (_, id) => {
+    const prompt = [...trunk.slice(0, nat(300)), ...Array.from({ length: 1 + nat(9) }, () => nat(VOCABULARY))];
+    const temperature = id % 4 === 3 ? 20 : 1; // by which it is drawn from the whole row
+    const sampling = { ...SAMPLING, temperature, topK: id % 2 === 0 ? 30 : 0, seed: id };
+    return request(prompt, { maxTokens: 1 + nat(24), logprobs: 2, sampling });
+  });
+  const sizes = { slots: 8, context: 512, maxRows: 64 };
+  const answers = [];
+  for (const stages of [1, 2, 3]) {
+    await using engine = await ModelEngine.open(backend, { ...sizes, stages });
+    answers.push(await Promise.all(requests.map(async (one) => (await engine.answer(one)).tokens)));
+  }
+  assert.deepEqual(answers.slice(1), [answers[0], answers[0]]);
+});
