@@ -7,7 +7,7 @@ import type { EngineOptions } from "../../src/pipeline/messages.ts";
 import type { GeneratedToken } from "../../src/pipeline/requests.ts";
 import { partition } from "../../src/pipeline/partition.ts";
 import { expectedTokens, type FakeBehaviour, STAGE_OPTIONS } from "../stage/fake_stage.ts";
-import { request } from "./local_engine.ts";
+import { GREEDY, request } from "./local_engine.ts";
 
 const DEPTH = 3; // of the fake workers' models
 const WORKERS = new URL("fake_workers/", import.meta.url);
@@ -84,6 +84,22 @@ Deno.test("EngineClient answers more than there are pages for, as each is answer
   await assert.rejects(ids(client.generate(request(Array.from({ length: 161 }, () => 1)))), tooLong);
   const { preemptions, running } = await client.status();
   assert.ok(preemptions > 8 && running === 0, `${preemptions} preemptions`);
+});
+
+Deno.test("EngineClient answers many over workers on devices of their own, also from whole rows, as each is answered alone", async () => {
+  const requests = Array.from({ length: 20 }, (_, id) => {
+    const prompt = Array.from({ length: 1 + id * 7 % 30 }, (_, i) => (i * i + id) % 50);
+    const sampling = { ...GREEDY, temperature: id % 3 === 0 ? 50 : 1, seed: id };
+    return request(prompt, { maxTokens: 20 + id, sampling });
+  });
+  const answers = [];
+  for (const stages of [1, 2, 3]) {
+    const changes = { slots: 9, maxRows: 9, devices: stages, keptLogits: stages - 1 };
+    await using client = await EngineClient.open(options(stages, {}, changes), { workers: WORKERS });
+    assert.equal(client.info.devices, stages);
+    answers.push(await Promise.all(requests.map((one) => ids(client.generate(one)))));
+  }
+  assert.deepEqual(answers.slice(1), [answers[0], answers[0]]);
 });
 
 Deno.test("EngineClient aborts an answer whose iteration is left, though the steps leave the engine's thread no rest", async () => {

@@ -170,3 +170,27 @@ Deno.test("Engine copies in place of a chunk of a prompt, so that streams wait f
   assert.match(turns, /cdsdcdsdcdsdc/);
   assert.doesNotMatch(turns, /cs|sc|ss/, "each waits for a step that decodes");
 });
+
+Deno.test("Engine lets all that is under way in several stages end before it copies, and goes on afterwards", async () => {
+  const host = { states: 20, pages: 200 };
+  const prefixCache = { alignment: SIZE, snapshots: 2, pages: 60, host, pageBytes: 2 * PAGE_BYTES };
+  await using local = await LocalEngine.open({ stages: 3, slots: 4, maxRows: 4, context: 200, prefixCache });
+  const { pipeline } = local;
+  const [run, store] = [pipeline.run.bind(pipeline), pipeline.store.bind(pipeline)];
+  let [underWay, most, stores] = [0, 0, 0];
+  pipeline.run = async (step, tokens) => {
+    most = Math.max(most, ++underWay);
+    return await run(step, tokens).finally(() => underWay--);
+  };
+  pipeline.store = async (one) => {
+    stores++;
+    assert.equal(underWay, 0);
+    await store(one);
+    assert.equal(underWay, 0);
+  };
+  for (const id of [0, 1, 2]) local.engine.generate(id, request([id], { maxTokens: 90 }));
+  local.engine.generate(3, request(text(1, 81), { maxTokens: 1 }));
+  assert.deepEqual((await local.end(3)).tokens, expectedTokens(DEPTH, text(1, 81), 1));
+  assert.ok(stores > 4 && most === 3, `${stores} copies, ${most} steps at once`);
+  for (const id of [0, 1, 2]) assert.deepEqual((await local.end(id)).tokens, expectedTokens(DEPTH, [id], 90));
+});

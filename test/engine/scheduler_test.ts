@@ -229,3 +229,13 @@ Deno.test("Scheduler lets all decode together behind a prompt's chunk on the oth
     ["0 1"],
   ]);
 });
+
+Deno.test("Scheduler lets no further group begin than there are devices, or than chunks leave room for", () => {
+  const scheduler = new Scheduler({ slots: 4, maxRows: 8, devices: 2 });
+  for (let id = 0; id < 3; id++) scheduler.add(sequence(id, 1));
+  assert.equal(scheduler.schedule(2), null);
+  assert.equal(describe(scheduler.schedule(1)), "0@0+1 1@0+1 -> 0,1");
+  scheduler.add(sequence(3, 24));
+  assert.deepEqual([describe(scheduler.schedule(1)), describe(scheduler.schedule(1))], ["3@0+8 -> ", "3@8+8 -> "]);
+  assert.equal(describe(scheduler.schedule(0)), "2@0+1 -> 0");
+});
