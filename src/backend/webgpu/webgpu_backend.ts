@@ -283,8 +283,9 @@ function sourcesOf(read: Read): Source[] {
   return ranges.map(({ part, from, bytes }) => ({ buffer: part.buffer, from, bytes }));
 }
 
-/** The bytes of each read out of those of all. */
+/** The bytes of each read out of those of all; the hidden rows of a chunk, all by themselves, are 16 MB. */
 function cut(all: ArrayBuffer, reads: readonly Read[]): ArrayBuffer[] {
+  if (reads.length === 1 && bytesOf(reads[0]!) === all.byteLength) return [all];
   let end = 0;
   return reads.map((read) => all.slice(end, end += bytesOf(read)));
 }
