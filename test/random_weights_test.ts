@@ -4,13 +4,23 @@ import { setImmediate } from "node:timers/promises";
 import { EMBEDDED_MODEL, openEngine, type Quantize, type StepReport } from "../src/mod.ts";
 import { testOnBackends } from "./backend/backends.ts";
 import { DEVICE_FILE } from "./device_file.ts";
+import { GPU } from "./gpu.ts";
 
 const CONFIG = `${EMBEDDED_MODEL}/config.json`;
 const TOKENS = Uint32Array.from({ length: 40 }, (_, i) => (i * 7919) % 4096);
 
 async function logprobs(backend: "wasm" | "webgpu", stages: number, quantize: Quantize): Promise<Float64Array> {
   await using engine = await openEngine({
-    ...{ model: CONFIG, randomWeights: true, backend, maxContext: 64, stages, quantize, deviceFile: DEVICE_FILE },
+    ...{
+      model: CONFIG,
+      randomWeights: true,
+      backend,
+      gpu: GPU,
+      maxContext: 64,
+      stages,
+      quantize,
+      deviceFile: DEVICE_FILE,
+    },
   });
   const all: number[] = [];
   for await (const rows of engine.score({ tokens: TOKENS, logits: false, chunks: [] })) all.push(...rows.logprobs);
@@ -34,7 +44,7 @@ for (const quantize of ["none", "q8", "q4"] as const) {
 testOnBackends("openEngine() reports every step, with the device's time where it has a clock", async ({ name }) => {
   const reports: StepReport[] = [];
   await using engine = await openEngine({
-    ...{ model: CONFIG, randomWeights: true, backend: name, maxContext: 64, chunkRows: 16, stages: 2 },
+    ...{ model: CONFIG, randomWeights: true, backend: name, gpu: GPU, maxContext: 64, chunkRows: 16, stages: 2 },
     deviceFile: DEVICE_FILE,
     onStep: (report) => reports.push(report),
   });

@@ -1,33 +1,15 @@
-/** ring-nano on wgpu-native: golden tokens, a server's answer, and what becomes of a lost or missing device. */
+/** What wgpu-native has and does by itself: GPUs of one's choice, and what becomes of a lost or missing device. */
 import { strict as assert } from "node:assert";
 import { DeviceLostError, OutOfMemoryError } from "../src/backend/backend.ts";
 import { openProvider } from "../src/backend/webgpu/provider.ts";
 import { ENUMS } from "../src/backend/webgpu/wgpu_native/webgpu_h.ts";
 import type { WgpuDevice } from "../src/backend/webgpu/wgpu_native/mod.ts";
-import { ChatTemplate } from "../src/chat/template.ts";
-import { Tokenizer } from "../src/chat/tokenizer.ts";
-import { loadConfig } from "../src/model/load_config.ts";
-import { Chat, openEngine } from "../src/mod.ts";
-import { createApp } from "../src/server/app.ts";
+import { openEngine } from "../src/mod.ts";
 import { openEcho, ROWS } from "./backend/echo_step.ts";
 import { testOnNative } from "./backend/wgpu_native/library.ts";
 import { generateOn } from "./command_line.ts";
 import { DEVICE_FILE } from "./device_file.ts";
-import { checkGolden, MODEL } from "./golden.ts";
-
-testOnNative("wgpu-native gives the golden continuations, and a server answers with it", async () => {
-  const engine = await openEngine({ gpu: "wgpu-native", backend: "webgpu", deviceFile: DEVICE_FILE });
-  const tokenizer = await Tokenizer.fromFile(`${MODEL}/tokenizer.json`);
-  const template = await ChatTemplate.fromDirectory(MODEL);
-  const { eosTokenIds: stopTokens } = await loadConfig(MODEL);
-  await using chat = new Chat({ model: "nano", tokenizer, template, engine, stopTokens });
-  await checkGolden(engine);
-  const app = createApp({ name: "nano", model: () => chat, log: () => {} });
-  const body = JSON.stringify({ messages: [{ role: "user", content: "What is 347 + 2589?" }], temperature: 0 });
-  const headers = { "content-type": "application/json" };
-  const answer = await app.fetch(new Request("http://r/v1/chat/completions", { method: "POST", headers, body }));
-  assert.match((await answer.json()).choices[0].message.content, /2936/);
-});
+import { checkGolden } from "./golden.ts";
 
 testOnNative("a stage on each of two GPUs gives the golden continuations", async () => {
   const gpu = ["wgpu-native:0", "deno"] as const;

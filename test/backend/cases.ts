@@ -79,8 +79,8 @@ async function expect(opCase: OpCase): Promise<Expectation> {
 /** For a backend that rounds what it multiplies with weights of a type: bounds in place of TOLERANCE. */
 export type Roundings = Readonly<Partial<Record<WeightType, number>>>;
 
-/** Throws AssertionError unless a backend's results are the reference's: indices equal, values within rounding. */
-export async function checkCase(backend: Backend, opCase: OpCase, roundings: Roundings = {}): Promise<void> {
+/** Gives the results; throws AssertionError unless they are the reference's: indices equal, values within rounding. */
+export async function checkCase(backend: Backend, opCase: OpCase, roundings: Roundings = {}): Promise<ArrayBuffer[][]> {
   const { tensors, types, values: expected } = await expectation(opCase);
   const tolerance = most([TOLERANCE, ...[...types].map((type) => roundings[type] ?? 0)]);
   const actual = await runCase(backend, opCase);
@@ -99,6 +99,7 @@ export async function checkCase(backend: Backend, opCase: OpCase, roundings: Rou
       }
     })
   );
+  return actual;
 }
 
 /** Throws AssertionError unless all values are within `bound` of the largest |expected|. */

@@ -4,7 +4,7 @@ import type { Backend, RandomValues } from "../../src/backend/backend.ts";
 import { byteLength, ELEMENT_BYTES, type Tensor, type WeightType } from "../../src/backend/tensor.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { testOnBackends } from "./backends.ts";
-import { testOnGpu } from "./webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
 
 const SHAPE = [3, 100, 512] as const;
 const COUNT = 3 * 100 * 512;
@@ -99,7 +99,7 @@ testOnGpu("fill() gives a tensor in parts the values that it has in one piece", 
   const values = { seed: 9, spread: 1, centre: 0 };
   const all: ArrayBuffer[] = [];
   for (const maxBindingBytes of [2 ** 27, 512 * 100 * ELEMENT_BYTES.bf16]) {
-    using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes });
+    using backend = await WebGpuBackend.open({ gpu: GPU, maxBindingBytes });
     all.push(await filled(backend, "bf16", values));
   }
   assert.deepEqual(all[1], all[0]);

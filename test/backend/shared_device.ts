@@ -12,11 +12,12 @@ export class SharedDevice {
     this.#device = device;
   }
 
-  /** The device as a backend of its own sees it: once it is destroyed, its buffers are. */
-  view(change: Change = (_, code) => code): GPUDevice {
+  /** The device as a backend of its own sees it: once it is destroyed, its buffers are. It may have fewer features than there are. */
+  view(change: Change = (_, code) => code, features: GPUSupportedFeatures = this.#device.features): GPUDevice {
     const device = this.#device;
     const buffers: GPUBuffer[] = [];
     const own: Partial<GPUDevice> = {
+      features,
       createShaderModule: ({ label = "", code }) => this.#module(label, change(label, code)),
       createComputePipeline: (wanted) => this.#pipeline(wanted),
       createBuffer: (wanted) => {

@@ -4,7 +4,8 @@ import type { Ops } from "../../src/backend/backend.ts";
 import type { WebGpuPlan } from "../../src/backend/webgpu/plan.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
-import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
+import { deviceOf, VARIANTS } from "./webgpu_device.ts";
 
 const [T, H, I, E, K] = [16, 32, 16, 4, 2] as const;
 const LAYERS = 3;
@@ -66,7 +67,7 @@ const { features, missing } = VARIANTS.find(({ name }) => name === "with subgrou
 testOnGpu("routed experts of a batch do not wait for the shared one, in none of its layers", async () => {
   const device = await deviceOf(features);
   const usedBy = watch(device);
-  using backend = await WebGpuBackend.open({ gpu: "deno", device });
+  using backend = await WebGpuBackend.open({ gpu: GPU, device });
   const make = new CaseMaker(backend, 1);
   const [hidden, norm, out, shared] = [
     make.empty("hidden", [T, H]),

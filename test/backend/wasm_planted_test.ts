@@ -9,7 +9,7 @@ import { checkExponential } from "./wasm_exponential.ts";
 import { WASM_ROUNDINGS } from "./wasm_roundings.ts";
 
 type Kernel = (...values: number[]) => void;
-type Check = (kernels: KernelsExports, memory: Memory<KernelsExports>) => Promise<void>;
+type Check = (kernels: KernelsExports, memory: Memory<KernelsExports>) => Promise<unknown>;
 
 /** A parameter of a prototype in kernels.h. */
 interface Parameter {

@@ -1,51 +1,34 @@
-/** GPU devices for tests: with and without features, skipped with a reason where there is no adapter. */
+/** GPU devices for tests, with and without features. */
 import { isSoftware, readLimits } from "../../src/backend/webgpu/adapters.ts";
 import { WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { openProvider } from "../../src/backend/webgpu/provider.ts";
-
-// On any computer, that there be software Vulkan whose workgroups follow each other: it has kernels of its own. Others are chosen for
-// weights of several types. `deno task test` says so before any file does, as they run beside each other in one process.
-if (!Deno.env.has("LP_NUM_THREADS")) Deno.env.set("LP_NUM_THREADS", "0");
-
-const adapter = await openProvider("deno").adapter();
-
-const MISSING = adapter
-  ? null
-  : "there is no WebGPU adapter; on Debian, apt-get install mesa-vulkan-drivers gives a software one";
-
-/** Declares a test that needs a GPU, software ones included, and nothing that is `missing`. Its name says why it is skipped. */
-export function testOnGpu(name: string, fn: () => Promise<void>, missing: string | null = null): void {
-  const reason = MISSING ?? missing;
-  Deno.test({ name: reason === null ? name : `${name} (skipped: ${reason})`, ignore: reason !== null, fn });
-}
+import type { GpuProvider } from "../../src/pipeline/messages.ts";
+import { GPU } from "../gpu.ts";
+import { SharedDevice } from "./shared_device.ts";
 
 /** Limits that every case needs raised, and those that choose among kernels: the plain device leaves them as low as WebGPU allows. */
 const LARGE = ["maxBufferSize", "maxStorageBufferBindingSize"];
 const RAISED = [...LARGE, "maxStorageBuffersPerShaderStage", "maxComputeWorkgroupStorageSize"];
 
-/** The limits that a device with these features is opened with, as large as its adapter has them. */
-export function raisedLimits(features: readonly string[]): readonly string[] {
-  return features.length > 0 ? RAISED : LARGE;
+/** A new device; the features are granted or it is refused. One without features has WebGPU's usual limits, too. */
+export async function deviceOf(features: readonly string[], provider: GpuProvider = GPU): Promise<GPUDevice> {
+  const adapter = await openProvider(provider).adapter();
+  if (!adapter) throw new Error("there is no adapter");
+  const limits = readLimits(adapter.limits);
+  const raised = features.length > 0 ? RAISED : LARGE;
+  return await adapter.requestDevice({
+    requiredFeatures: features as GPUFeatureName[],
+    requiredLimits: Object.fromEntries(raised.map((name) => [name, limits[name]!])),
+  });
 }
 
 /** Whether the adapter grants subgroups, which it may hide among its features. */
-const subgroups = await request(["subgroups"]).then((device) => device?.destroy() !== null, () => false);
-
-/** A new device; the features are granted or it is refused. One without features has WebGPU's usual limits, too. */
-async function request(features: readonly string[]): Promise<GPUDevice> {
-  const adapter = await openProvider("deno").adapter();
-  if (!adapter) throw new Error("there is no adapter");
-  const limits = readLimits(adapter.limits);
-  return await adapter.requestDevice({
-    requiredFeatures: features as GPUFeatureName[],
-    requiredLimits: Object.fromEntries(raisedLimits(features).map((name) => [name, limits[name]!])),
-  });
-}
+const subgroups = await deviceOf(["subgroups"]).then((device) => device?.destroy() !== null, () => false);
 
 /** What the kernels for CPUs need besides a CPU. */
 const FOR_CPUS = ["subgroups", WIDE_INTEGERS];
 
-const forCpus = await request(FOR_CPUS).then((device) => {
+const forCpus = await deviceOf(FOR_CPUS).then((device) => {
   const { adapterInfo } = device;
   device.destroy();
   return isSoftware(adapterInfo);
@@ -58,7 +41,19 @@ export const VARIANTS = [
   { name: "without subgroups", features: [], missing: null },
 ] as const;
 
-/** A device of one variant. */
-export function deviceOf(features: readonly string[]): Promise<GPUDevice> {
-  return request(features);
+const shared = new Map<string, Promise<SharedDevice>>();
+Deno.test.afterAll(async () => {
+  for (const device of shared.values()) (await device)[Symbol.dispose]();
+});
+
+/**
+ * A device of one variant whose kernels are compiled once for all tests of a file. Those for CPUs have subgroups: they do for that variant
+ * as well, which sees fewer features of them.
+ */
+export async function viewOf(features: readonly string[], provider: GpuProvider = GPU): Promise<GPUDevice> {
+  const granted = features.length > 0 && forCpus ? FOR_CPUS : features;
+  const key = [provider, ...granted].join();
+  const device = shared.get(key) ?? deviceOf(granted, provider).then((device) => new SharedDevice(device));
+  shared.set(key, device);
+  return (await device).view(undefined, new Set(features as GPUFeatureName[]));
 }

@@ -6,12 +6,13 @@ import { hasHardwareGpu, isSoftware, listAdapters } from "../../src/backend/webg
 import { DeviceLostError } from "../../src/backend/backend.ts";
 import { Device, WIDE_INTEGERS } from "../../src/backend/webgpu/device.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
-import { readMapped } from "../../src/backend/webgpu/read_now.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { ReferenceBackend } from "./reference_backend.ts";
-import { deviceOf, testOnGpu } from "./webgpu_device.ts";
+import { GPU, MISSING, testOnBuiltIn, testOnGpu } from "../gpu.ts";
+import { openProvider } from "../../src/backend/webgpu/provider.ts";
+import { deviceOf } from "./webgpu_device.ts";
 
-const open = (options: { maxBindingBytes?: number } = {}) => WebGpuBackend.open({ gpu: "deno", ...options });
+const open = (options: { maxBindingBytes?: number } = {}) => WebGpuBackend.open({ gpu: GPU, ...options });
 
 /** A plan that brings rows of 4 to the device, and how to read `rows` of them. */
 function roundTrip(backend: WebGpuBackend, most: number) {
@@ -33,17 +34,17 @@ function roundTrip(backend: WebGpuBackend, most: number) {
 testOnGpu(
   "listAdapters() describes each adapter once, and hasHardwareGpu() looks for one that is no software",
   async () => {
-    const adapters = await listAdapters();
+    const adapters = await listAdapters(GPU);
     assert.ok(adapters.length > 0);
     assert.equal(new Set(adapters.map(({ name }) => name)).size, adapters.length);
     for (const { limits, features, name } of adapters) {
       assert.ok(limits.maxStorageBufferBindingSize! >= 2 ** 27 && features.length > 0, name);
     }
-    assert.equal(await hasHardwareGpu(), adapters.some(({ software }) => !software));
+    assert.equal(await hasHardwareGpu(GPU), adapters.some(({ software }) => !software));
   },
 );
 
-/** Runs something while `navigator.gpu` gives another adapter. */
+/** Runs something while Deno's own WebGPU gives another adapter. */
 async function withAdapter(adapter: () => Promise<GPUAdapter | null>, work: () => Promise<void>): Promise<void> {
   navigator.gpu.requestAdapter = adapter;
   try {
@@ -53,9 +54,9 @@ async function withAdapter(adapter: () => Promise<GPUAdapter | null>, work: () =
   }
 }
 
-Deno.test("open() says what to do where there is no adapter, and hasHardwareGpu() is false", async () => {
+testOnBuiltIn("open() says what to do where there is no adapter, and hasHardwareGpu() is false", async () => {
   await withAdapter(() => Promise.resolve(null), async () => {
-    await assert.rejects(WebGpuBackend.open({ gpu: "deno" }), {
+    await assert.rejects(WebGpuBackend.open({ gpu: GPU }), {
       name: "NotFound",
       message: "Cannot open a GPU: there is none; install its Vulkan driver, or use --backend wasm",
     });
@@ -63,7 +64,7 @@ Deno.test("open() says what to do where there is no adapter, and hasHardwareGpu(
   });
 });
 
-testOnGpu("open() does without features that the adapter refuses", async () => {
+testOnBuiltIn("open() does without features that the adapter refuses", async () => {
   const request = navigator.gpu.requestAdapter.bind(navigator.gpu);
   const asked: string[][] = [];
   const stubborn = async () => {
@@ -77,12 +78,12 @@ testOnGpu("open() does without features that the adapter refuses", async () => {
     return adapter;
   };
   await withAdapter(stubborn, async () => {
-    using device = await Device.open({ gpu: "deno" });
+    using device = await Device.open({ gpu: GPU });
     assert.equal(device.subgroups, false);
   });
   const usual = asked.filter((features) => !features.includes(WIDE_INTEGERS)); // which only a CPU is asked for
   assert.deepEqual(usual, [["subgroups", "shader-f16"], ["subgroups"], ["shader-f16"], []]);
-});
+}, MISSING);
 
 Deno.test("isSoftware() knows software drivers by their flag and by their names", () => {
   const info = (description: string, isFallbackAdapter: boolean) =>
@@ -94,7 +95,7 @@ Deno.test("isSoftware() knows software drivers by their flag and by their names"
 
 testOnGpu("run() rejects with DeviceLostError once the device is lost, before a step and in one", async () => {
   const device = await deviceOf([]);
-  const backend = await WebGpuBackend.open({ gpu: "deno", device });
+  const backend = await WebGpuBackend.open({ gpu: GPU, device });
   const { run, hidden } = roundTrip(backend, 2);
   assert.deepEqual(await run([1, 2, 3, 4]), [1, 2, 3, 4]);
   device.destroy();
@@ -118,7 +119,7 @@ const BROKEN = {
   "what an earlier read gave": (() => {
     let [first, reads] = [new ArrayBuffer(4), 0];
     return (buffer: GPUBuffer, bytes: number) => {
-      const current = readMapped(buffer, bytes);
+      const current = openProvider(GPU).readNow(buffer, bytes);
       if (reads++ % 8 === 0) first = current;
       return first;
     };
@@ -131,7 +132,7 @@ const BROKEN = {
 
 for (const [what, readNow] of Object.entries(BROKEN)) {
   testOnGpu(`open() falls back to awaiting where the synchronous read gives ${what}`, async () => {
-    using backend = await WebGpuBackend.open({ gpu: "deno", readNow });
+    using backend = await WebGpuBackend.open({ gpu: GPU, readNow });
     assert.equal(backend.synchronous, false);
     const { run } = roundTrip(backend, 2);
     for (let i = 0; i < 6; i++) assert.deepEqual(await run([i, 1, 2, 3, 4, 5, 6, 7]), [i, 1, 2, 3, 4, 5, 6, 7]);
@@ -190,7 +191,7 @@ testOnGpu(
   "run() rejects with OutOfMemoryError when the device had no room for a tensor, naming what to change",
   async () => {
     const device = await deviceOf([]);
-    using backend = await WebGpuBackend.open({ gpu: "deno", device });
+    using backend = await WebGpuBackend.open({ gpu: GPU, device });
     const { run } = roundTrip(backend, 1);
     const pop = device.popErrorScope.bind(device);
     device.popErrorScope = async () => await pop() ?? new GPUOutOfMemoryError("no room");
@@ -207,7 +208,7 @@ testOnGpu(
 
 testOnGpu("allocate() makes all tensors or none, and the device stays usable when it had no room", async () => {
   const device = await deviceOf([]);
-  using backend = await WebGpuBackend.open({ gpu: "deno", device });
+  using backend = await WebGpuBackend.open({ gpu: GPU, device });
   const { run } = roundTrip(backend, 1);
   const wanted = ["keys", "values"].map((label) => ({ label, dtype: "f16" as const, shape: [4, 2, 64, 8] }));
   const before = backend.bytes;

@@ -4,7 +4,7 @@ import { assemble, SHADERS } from "../../shaders/mod.ts";
 import { Device } from "../../src/backend/webgpu/device.ts";
 import { Kernels, parseBindings, parseParams } from "../../src/backend/webgpu/kernel.ts";
 import { Memory } from "../../src/backend/webgpu/memory.ts";
-import { testOnGpu } from "./webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
 
 Deno.test("parseBindings() and parseParams() read a kernel's declarations in order", () => {
   const text = `
@@ -77,7 +77,7 @@ Deno.test("every shader stays within the 8 storage buffers that any device binds
 const BROKEN = { name: "broken", text: "@compute @workgroup_size(1)\nfn main() { let x = missing; }", parts: [] };
 
 testOnGpu("a kernel that does not compile fails with its name and the line", async () => {
-  using device = await Device.open({ gpu: "deno" });
+  using device = await Device.open({ gpu: GPU });
   new Kernels(device, new Memory(device)).get(BROKEN, {});
   await assert.rejects(device.settled(), (error: Error) => {
     assert.match(error.message, /^Cannot compile the kernel broken: .*missing/s);
@@ -87,7 +87,7 @@ testOnGpu("a kernel that does not compile fails with its name and the line", asy
 });
 
 testOnGpu("a kernel is compiled once for each text, and refuses to be bound without a name of its text", async () => {
-  using device = await Device.open({ gpu: "deno" });
+  using device = await Device.open({ gpu: GPU });
   const memory = new Memory(device);
   const kernels = new Kernels(device, memory);
   const constants = { LANES: device.lanes, OUTPUTS: false };

@@ -10,7 +10,8 @@ import { plant, type Planted } from "./planted.ts";
 import { IN_PRODUCT } from "./product_planted.ts";
 import { SharedDevice } from "./shared_device.ts";
 import { IN_SOFTWARE } from "./software_planted.ts";
-import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
+import { deviceOf, VARIANTS } from "./webgpu_device.ts";
 
 const LINEAR = /^linearAttention (6|16) heads of 8/;
 const BLOCKS = /^softmaxAttention 2 heads of 8 .* 3 \+ 1 \+ 6/;
@@ -61,7 +62,7 @@ async function isSeen(shared: SharedDevice, { kernel, right, wrong, cases }: Pla
     if (!code.includes(right)) throw new Error(`"${right}" is not in the text of ${kernel}`);
     return code.replaceAll(right, wrong);
   });
-  using backend = await WebGpuBackend.open({ gpu: "deno", device });
+  using backend = await WebGpuBackend.open({ gpu: GPU, device });
   const chosen = CASES.filter(({ name }) => cases.test(name));
   assert.ok(chosen.length > 0, `no case matches ${cases}`);
   for (const opCase of chosen) {

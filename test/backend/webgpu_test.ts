@@ -1,4 +1,4 @@
-/** The WebGPU backend's results: the table of cases in every variant, tensors in parts, rows among other rows. */
+/** The WebGPU backend's results beside the table of cases: over tensors in parts, and of rows among other rows. */
 import { strict as assert } from "node:assert";
 import type { Backend, LinearAttention, Ops, Router, StepInput } from "../../src/backend/backend.ts";
 import type { Tensor, WeightType } from "../../src/backend/tensor.ts";
@@ -7,14 +7,8 @@ import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { cacheOf, withPages } from "./attention_cases.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
 import { CASES, checkCase } from "./cases.ts";
-import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
-
-for (const { name, features, missing } of VARIANTS) {
-  testOnGpu(`every operation ${name} gives the float64 loops' results`, async () => {
-    using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
-    for (const opCase of CASES) await checkCase(backend, opCase);
-  }, missing);
-}
+import { GPU, testOnGpu } from "../gpu.ts";
+import { VARIANTS, viewOf } from "./webgpu_device.ts";
 
 /** Cases whose activations fit into so many bytes, and whose weights do not. */
 const SPLIT_CASES: readonly (readonly [maxBindingBytes: number, cases: RegExp])[] = [
@@ -43,7 +37,7 @@ const isSplit = (tensor: Tensor) => tensor instanceof GpuTensor && tensor.parts.
 
 testOnGpu("every operation gives the same results over weights in parts", async () => {
   for (const [maxBindingBytes, pattern] of SPLIT_CASES) {
-    using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes });
+    using backend = await WebGpuBackend.open({ gpu: GPU, maxBindingBytes });
     const chosen = CASES.filter(({ name }) => pattern.test(name));
     assert.ok(chosen.length > 0, `no case matches ${pattern}`);
     for (const opCase of chosen) {
@@ -176,7 +170,7 @@ for (
   )
 ) {
   testOnGpu(`run() ${name} gives a row the same bits alone and among the rows of others${title}`, async () => {
-    using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
+    using backend = await WebGpuBackend.open({ gpu: GPU, device: await viewOf(features) });
     const make = new CaseMaker(backend, 3);
     const { build, logits } = smallModel(make, 16, types);
     await make.written();
@@ -203,7 +197,7 @@ for (
 }
 
 const testManyRows = (features: readonly string[], rows: number, outputs: number) => async () => {
-  using backend = await WebGpuBackend.open({ gpu: "deno", device: await deviceOf(features) });
+  using backend = await WebGpuBackend.open({ gpu: GPU, device: await viewOf(features) });
   const make = new CaseMaker(backend, 3);
   const { build, logits } = smallModel(make, rows);
   await make.written();

@@ -2,11 +2,11 @@
 import { strict as assert } from "node:assert";
 import type { Tensor } from "../../src/backend/tensor.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
-import { testOnGpu } from "./webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
 
 testOnGpu("run() tells GPU milliseconds if it was opened to measure them, and null otherwise", async () => {
   for (const timed of [true, false]) {
-    using backend = await WebGpuBackend.open({ gpu: "deno", timed });
+    using backend = await WebGpuBackend.open({ gpu: GPU, timed });
     const [hidden, x] = ["hidden", "x"].map((label) => backend.tensor(label, "f32", [64, 64])) as [Tensor, Tensor];
     const weight = { values: backend.tensor("weight", "bf16", [64, 64]), scales: null };
     const plan = backend.record({ rows: 64, segments: 1, outputs: 0 }, (ops) => {

@@ -6,21 +6,21 @@ import { deviceKey } from "../../src/backend/webgpu/identity.ts";
 import { fastest, kernelChoices, timeKernels } from "../../src/backend/webgpu/tuning.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { CASES, checkCase } from "./cases.ts";
-import { testOnGpu } from "./webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
 
 const PLAIN = { ...USUAL_KERNELS, subgroups: false };
 
 // A device without subgroups runs all cases (webgpu_test.ts), but has too few buffers for the experts of a few rows.
 testOnGpu("experts give the float64 loops' results where subgroups are there and not chosen", async () => {
-  using backend = await WebGpuBackend.open({ gpu: "deno", kernels: PLAIN });
+  using backend = await WebGpuBackend.open({ gpu: GPU, kernels: PLAIN });
   const chosen = CASES.filter(({ name }) => /^experts \w+ [13] rows/.test(name));
   assert.ok(chosen.length > 5, `${chosen.length} cases`);
   for (const opCase of chosen) await checkCase(backend, opCase);
 });
 
 testOnGpu("a device goes by its choice of kernels", async () => {
-  using usual = await Device.open({ gpu: "deno" });
-  using plain = await Device.open({ gpu: "deno", kernels: PLAIN });
+  using usual = await Device.open({ gpu: GPU });
+  using plain = await Device.open({ gpu: GPU, kernels: PLAIN });
   assert.equal(usual.subgroups, usual.gpu.features.has("subgroups"));
   assert.deepEqual([plain.subgroups, plain.enables], [false, []]);
 });
@@ -55,16 +55,16 @@ Deno.test("fastest() keeps the usual choice unless another wins by more than 3 %
 });
 
 testOnGpu("timeKernels() times every choice", async () => {
-  using device = await Device.open({ gpu: "deno" });
-  const timings = await timeKernels("deno");
+  using device = await Device.open({ gpu: GPU });
+  const timings = await timeKernels(GPU);
   assert.deepEqual(timings.map(({ choice }) => choice), kernelChoices(device));
   const meaningful = ({ millis, wins }: typeof timings[number]) => millis > 0 && wins >= 0 && wins <= 1;
   assert.ok(timings.length === 1 || timings.every(meaningful), JSON.stringify(timings));
 });
 
 testOnGpu("deviceKey() names the device and the kernels", async () => {
-  const key = await deviceKey("deno");
-  using device = await Device.open({ gpu: "deno" });
-  assert.ok(key!.device.startsWith(`deno: ${device.name} (`), key!.device);
+  const key = await deviceKey(GPU);
+  using device = await Device.open({ gpu: GPU });
+  assert.ok(key!.device.startsWith(`${GPU}: ${device.name} (`), key!.device);
   assert.match(key!.kernels, /^[0-9a-f]{16}$/);
 });

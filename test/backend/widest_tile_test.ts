@@ -3,7 +3,8 @@ import { strict as assert } from "node:assert";
 import type { WeightType } from "../../src/backend/tensor.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { CaseMaker } from "./case_maker.ts";
-import { deviceOf, testOnGpu, VARIANTS } from "./webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
+import { deviceOf, VARIANTS } from "./webgpu_device.ts";
 
 const { features, missing } = VARIANTS.find(({ name }) => name === "with subgroups")!;
 const KIB = 1024;
@@ -11,7 +12,7 @@ const KIB = 1024;
 /** Threads of the kernel that a device of these limits gets for gate and up of 16 rows. */
 async function threads(type: WeightType, maxComputeInvocationsPerWorkgroup: number, bytes: number): Promise<number> {
   const device = await deviceOf(features);
-  using backend = await WebGpuBackend.open({ gpu: "deno", device });
+  using backend = await WebGpuBackend.open({ gpu: GPU, device });
   const make = new CaseMaker(backend, 1);
   const [hidden, norm, out] = [make.empty("hidden", [16, 64]), make.norm(64), make.empty("out", [16, 32])];
   const [gate, up] = [make.weight(type, [32, 64], [32, 64]), make.weight(type, [32, 64], [32, 64])];

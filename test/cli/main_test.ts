@@ -1,24 +1,5 @@
 import assert from "node:assert/strict";
-import { CACHE_FOLDER } from "../device_file.ts";
-
-const main = new URL("../../src/main.ts", import.meta.url).pathname;
-
-function ringlet(...args: string[]): Deno.ChildProcess {
-  const command = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "--quiet", main, ...args],
-    env: { XDG_CACHE_HOME: CACHE_FOLDER },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  });
-  return command.spawn();
-}
-
-async function ran(...args: string[]) {
-  const { code, stdout, stderr } = await ringlet(...args).output();
-  const decoder = new TextDecoder();
-  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
-}
+import { ran, ringlet, until } from "./process.ts";
 
 Deno.test("main.ts prints the embedded model's answer and exits 0", async () => {
   const { code, out } = await ran("generate", "Add 4867 and 2759");
@@ -39,17 +20,6 @@ Deno.test("main.ts exits 1 with one line for a model that is not there, 2 for wr
   assert.equal(misused.code, 2);
   assert.match(misused.err, /^ringlet: [^\n]+Did you mean generate[^\n]+\n$/);
 });
-
-/** Reads `stream` up to a match of `pattern`. */
-async function until(stream: ReadableStream<Uint8Array>, pattern: RegExp): Promise<RegExpExecArray> {
-  let text = "";
-  for await (const part of stream.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)) {
-    text += part;
-    const found = pattern.exec(text);
-    if (found) return found;
-  }
-  throw new Error(`${pattern} never came: ${text}`);
-}
 
 Deno.test("serve answers over HTTP; Ctrl-C lets a running answer end, then it exits 0", async () => {
   const server = ringlet("serve", "--port", "0");

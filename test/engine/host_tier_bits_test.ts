@@ -1,7 +1,7 @@
 /** On real models: an answer has the same bits when its prompt went to the host's memory and came back. */
 import { strict as assert } from "node:assert";
 import { setImmediate } from "node:timers/promises";
-import { BACKENDS, testOnBackends } from "../backend/backends.ts";
+import { testOnBackends, testOnWasm } from "../backend/backends.ts";
 import { random } from "../backend/case_maker.ts";
 import { request } from "./local_engine.ts";
 import { ModelEngine, VOCABULARY } from "./model_engine.ts";
@@ -26,41 +26,43 @@ testOnBackends("an answer has the same bits when its prompt is loaded from the h
 });
 
 for (const stages of [1, 2]) {
-  Deno.test(`answers have the same bits with a second tier of ${stages} stages, whatever leaves the first one, and when`, async () => {
-    const wasm = BACKENDS[0]!;
-    await using plain = await ModelEngine.open(wasm, { stages });
-    const cached = { snapshots: 2, cachedPages: 5, pages: 14, host: { states: 6, pages: 14 } };
-    await using tiers = await ModelEngine.open(wasm, {
-      stages,
-      slots: 2,
-      ...cached,
-      known: false,
-      deterministic: true,
-    });
-    const texts = [words(700), words(300)];
-    for (let turn = 0; turn < 20; turn++) {
-      const requests = Array.from({ length: 1 + nat(2) }, (_, i) => {
-        const parent = texts[nat(texts.length)]!;
-        return asked(
-          [...parent.slice(0, Math.max(1, parent.length - nat(2) * nat(300))), ...words(nat(200) + 1)],
-          turn + i,
-        );
+  testOnWasm(
+    `answers have the same bits with a second tier of ${stages} stages, whatever leaves the first one, and when`,
+    async (wasm) => {
+      await using plain = await ModelEngine.open(wasm, { stages });
+      const cached = { snapshots: 2, cachedPages: 5, pages: 14, host: { states: 6, pages: 14 } };
+      await using tiers = await ModelEngine.open(wasm, {
+        stages,
+        slots: 2,
+        ...cached,
+        known: false,
+        deterministic: true,
       });
-      const aborts = nat(5) === 0;
-      const answers = await Promise.all(requests.map((one, i) => tiers.answer(one, aborts && i === 0)));
-      for (const [i, one] of requests.entries()) {
-        if (aborts && i === 0) continue;
-        assert.deepEqual(
-          answers[i]!.tokens,
-          (await plain.answer(one)).tokens,
-          `turn ${turn}, ${one.prompt.length} tokens`,
-        );
-        texts.push([...one.prompt].slice(0, 1200));
+      const texts = [words(700), words(300)];
+      for (let turn = 0; turn < 20; turn++) {
+        const requests = Array.from({ length: 1 + nat(2) }, (_, i) => {
+          const parent = texts[nat(texts.length)]!;
+          return asked(
+            [...parent.slice(0, Math.max(1, parent.length - nat(2) * nat(300))), ...words(nat(200) + 1)],
+            turn + i,
+          );
+        });
+        const aborts = nat(5) === 0;
+        const answers = await Promise.all(requests.map((one, i) => tiers.answer(one, aborts && i === 0)));
+        for (const [i, one] of requests.entries()) {
+          if (aborts && i === 0) continue;
+          assert.deepEqual(
+            answers[i]!.tokens,
+            (await plain.answer(one)).tokens,
+            `turn ${turn}, ${one.prompt.length} tokens`,
+          );
+          texts.push([...one.prompt].slice(0, 1200));
+        }
+        if (texts.length > 6) texts.splice(nat(texts.length), 1);
+        for (let turns = nat(20); turns > 0; turns--) await setImmediate(); // so that some is copied
       }
-      if (texts.length > 6) texts.splice(nat(texts.length), 1);
-      for (let turns = nat(20); turns > 0; turns--) await setImmediate(); // so that some is copied
-    }
-    const { prefixCache: { device, host } } = tiers.status;
-    assert.ok(host.hits >= 3 && device.hits >= 2, `${host.hits} and ${device.hits} hits`);
-  });
+      const { prefixCache: { device, host } } = tiers.status;
+      assert.ok(host.hits >= 3 && device.hits >= 2, `${host.hits} and ${device.hits} hits`);
+    },
+  );
 }

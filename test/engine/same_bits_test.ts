@@ -1,7 +1,7 @@
 /** On real models: an answer has the same bits whether or not its prompt was found in the prefix cache, and whoever else is answered. */
 import { strict as assert } from "node:assert";
 import { random } from "../backend/case_maker.ts";
-import { BACKENDS, type TestedBackend, testOnBackends } from "../backend/backends.ts";
+import { type TestedBackend, testOnBackends } from "../backend/backends.ts";
 import { request } from "./local_engine.ts";
 import { type Answer, ModelEngine, VOCABULARY } from "./model_engine.ts";
 
@@ -51,23 +51,18 @@ async function compare(
   return { found, preemptions: cached.status.preemptions };
 }
 
-for (const backend of BACKENDS) {
-  const [trees, more] = backend.name === "wasm" ? [240, 60] : [6, 2];
-  const skipped = backend.missing === null ? "" : ` (skipped: ${backend.missing})`;
-  Deno.test({
-    name:
-      `cached answers have the bits of those read from the beginning on ${backend.name}, also in too few pages${skipped}`,
-    ignore: backend.missing !== null,
-    fn: async () => {
-      const one = await compare(backend, { trees, stages: 1, known: true, crowds: true });
-      assert.ok(one.found > 200 * trees && one.preemptions > 0, `${one.found} found, ${one.preemptions} preemptions`);
-      const crowds = backend.name === "wasm"; // which takes a minute on a software GPU
-      const two = await compare(backend, { trees: more, stages: 2, known: false, crowds });
-      assert.ok(two.found > 200 * more, `${two.found} found`);
-      assert.equal(two.preemptions > 0, crowds, `${two.preemptions} preemptions`);
-    },
-  });
-}
+testOnBackends(
+  "cached answers have the bits of those read from the beginning, also in too few pages",
+  async (backend) => {
+    const [trees, more] = backend.name === "wasm" ? [240, 60] : [6, 2];
+    const one = await compare(backend, { trees, stages: 1, known: true, crowds: true });
+    assert.ok(one.found > 200 * trees && one.preemptions > 0, `${one.found} found, ${one.preemptions} preemptions`);
+    const crowds = backend.name === "wasm"; // which takes a minute on a software GPU
+    const two = await compare(backend, { trees: more, stages: 2, known: false, crowds });
+    assert.ok(two.found > 200 * more, `${two.found} found`);
+    assert.equal(two.preemptions > 0, crowds, `${two.preemptions} preemptions`);
+  },
+);
 
 testOnBackends(
   "deterministic answers have the bits that they have alone, whoever else is answered",

@@ -8,7 +8,7 @@ import { stageConfig } from "../../src/stage/open.ts";
 import { deviceIdentity, hasHardwareGpu } from "../../src/stage/devices.ts";
 import { type Figures, measureProviders } from "../../src/stage/providers.ts";
 import project from "../../deno.json" with { type: "json" };
-import { testOnGpu } from "../backend/webgpu_device.ts";
+import { MISSING, testOnBuiltIn } from "../gpu.ts";
 
 const HARDWARE = await hasHardwareGpu() ? "a GPU that is more than the CPU goes first here" : null;
 
@@ -35,7 +35,7 @@ async function plant(file: string, part: number, identity: string): Promise<void
   await measureProviders({ file, version: project.version, threads: 1, onMeasure: () => {}, probe });
 }
 
-testOnGpu(
+testOnBuiltIn(
   "compareProviders() measures all that are here when asked to, and auto takes the best from then on",
   async () => {
     await inFolder(async (deviceFile) => {
@@ -59,9 +59,10 @@ testOnGpu(
       assert.deepEqual((await engineOptions({ deviceFile, backend: "webgpu" }, config)).gpus, gpu);
     });
   },
+  MISSING,
 );
 
-testOnGpu(
+testOnBuiltIn(
   "auto takes software only where it was measured to be faster than WASM, on the adapter that is still there",
   async () => {
     await inFolder(async (deviceFile) => {
@@ -76,7 +77,7 @@ testOnGpu(
       assert.equal(await chosen(), "wasm");
     });
   },
-  HARDWARE,
+  MISSING ?? HARDWARE,
 );
 
 Deno.test("what is named by hand is taken without a reason, and measures nothing", async () => {

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { type Backend, OutOfMemoryError } from "../../src/backend/backend.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { stateBytes } from "../../src/model/state_bytes.ts";
-import { BACKENDS, type TestedBackend, testOnBackends } from "../backend/backends.ts";
+import { type TestedBackend, testOnBackends, testOnWasm } from "../backend/backends.ts";
 import { cut, distance, Stages, type StagesOptions } from "./stages.ts";
 import { openTiny, VARIANT_NAMES } from "./tiny.ts";
 
@@ -80,24 +80,26 @@ testOnBackends(
   },
 );
 
-Deno.test("forward() takes as many pages as there is room for, and leaves the computer some memory", async () => {
-  const tested = BACKENDS.find(({ name }) => name === "wasm")!;
-  const { stages, backend, run } = await opened(tested, "base", { slots: 3, context: FIRST_BLOCK });
-  using _ = stages;
-  await run(0, FIRST_BLOCK - 1, 1);
-  const memory = Deno.systemMemoryInfo;
-  const before = backend.bytes;
-  const page = 2 * 4 * 256 * 2 * 16; // keys and values of its two softmax layers
-  Deno.systemMemoryInfo = () => ({ ...memory(), available: 2 ** 28 + 5 * page });
-  try {
-    await run(1, 3 * 256 - 1, 1);
-    assert.equal(backend.bytes - before, 4 * page);
-    Deno.systemMemoryInfo = () => ({ ...memory(), available: 2 ** 28 });
-    await assert.rejects(run(2, 2 * 256, 1), { name: "OutOfPagesError", pages: 36 });
-  } finally {
-    Deno.systemMemoryInfo = memory;
-  }
-});
+testOnWasm(
+  "forward() takes as many pages as there is room for, and leaves the computer some memory",
+  async (tested) => {
+    const { stages, backend, run } = await opened(tested, "base", { slots: 3, context: FIRST_BLOCK });
+    using _ = stages;
+    await run(0, FIRST_BLOCK - 1, 1);
+    const memory = Deno.systemMemoryInfo;
+    const before = backend.bytes;
+    const page = 2 * 4 * 256 * 2 * 16; // keys and values of its two softmax layers
+    Deno.systemMemoryInfo = () => ({ ...memory(), available: 2 ** 28 + 5 * page });
+    try {
+      await run(1, 3 * 256 - 1, 1);
+      assert.equal(backend.bytes - before, 4 * page);
+      Deno.systemMemoryInfo = () => ({ ...memory(), available: 2 ** 28 });
+      await assert.rejects(run(2, 2 * 256, 1), { name: "OutOfPagesError", pages: 36 });
+    } finally {
+      Deno.systemMemoryInfo = memory;
+    }
+  },
+);
 
 /** In units of the largest |logit|: keys and values of 11 bits in tiny models, whose states hide little of it. */
 const F16_BOUND = 1e-3;

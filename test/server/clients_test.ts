@@ -9,7 +9,6 @@ import OpenAI from "openai";
 import { z } from "zod";
 import { load } from "../../src/mod.ts";
 import { createApp } from "../../src/server/app.ts";
-import { DEVICE_FILE } from "../device_file.ts";
 
 const SUM = "Add 4867 and 2759";
 const ANSWER = "4867 + 2759 = 7626";
@@ -25,7 +24,7 @@ function totalTokens(message: object): number | undefined {
 
 /** A server with the embedded model and two slots. */
 async function withServer(test: (baseURL: string) => Promise<void>): Promise<void> {
-  await using chat = await load({ deviceFile: DEVICE_FILE, maxSequences: 2 });
+  await using chat = await load({ backend: "wasm", maxSequences: 2 });
   const app = createApp({ name: "ring-nano", model: () => chat, apiKeys: ["secret"] });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   try {

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { load } from "../../src/mod.ts";
 import { createApp } from "../../src/server/app.ts";
-import { DEVICE_FILE } from "../device_file.ts";
 
 interface Choice {
   readonly index: number;
@@ -17,7 +16,7 @@ interface Choice {
 }
 
 Deno.test("completions with echo tell how likely given continuations are", async (t) => {
-  await using chat = await load({ deviceFile: DEVICE_FILE, maxSequences: 2 });
+  await using chat = await load({ backend: "wasm", maxSequences: 2 });
   const tokenizer = chat.tokenizer!;
   const app = createApp({ name: "nano", model: () => chat });
   const complete = async (body: object): Promise<Choice[]> => {

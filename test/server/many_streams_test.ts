@@ -3,7 +3,6 @@ import { strict as assert } from "node:assert";
 import OpenAI from "openai";
 import { load } from "../../src/mod.ts";
 import { createApp } from "../../src/server/app.ts";
-import { DEVICE_FILE } from "../device_file.ts";
 
 const STREAMS = 64;
 const QUESTIONS = [
@@ -33,7 +32,7 @@ async function streamed(client: OpenAI, i: number): Promise<string> {
 
 Deno.test("64 streams have the bits that each has alone, while a long prompt is read", async () => {
   await using chat = await load({
-    deviceFile: DEVICE_FILE,
+    backend: "wasm",
     maxSequences: 16,
     deterministic: true,
     prefixCache: 2 ** 24,

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { Chat, load } from "../../src/mod.ts";
 import { createApp } from "../../src/server/app.ts";
-import { DEVICE_FILE } from "../device_file.ts";
 
 const sum = [{ role: "user" as const, content: "Add 4867 and 2759" }];
 /** Both tokens that end an answer, made impossible. */
@@ -10,7 +9,7 @@ const endless = { "4086": -100, "4089": -100 };
 
 /** OpenAI's own client, talking over a socket to a server with the embedded model, which has one slot. */
 async function connect(test: (client: OpenAI, chat: Chat) => Promise<void>): Promise<void> {
-  await using chat = await load({ deviceFile: DEVICE_FILE });
+  await using chat = await load({ backend: "wasm" });
   const app = createApp({ name: "ring-nano", model: () => chat });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   const baseURL = `http://127.0.0.1:${server.addr.port}/v1`;

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import OpenAI from "openai";
 import { load } from "../../src/mod.ts";
 import { createApp } from "../../src/server/app.ts";
-import { DEVICE_FILE } from "../device_file.ts";
 
 const model = "ring-nano";
 const ask = (content: string) => [{ role: "user" as const, content }];
@@ -31,7 +30,7 @@ const weather = {
 };
 
 Deno.test("the openai client gets what it asks for in form", async (t) => {
-  await using chat = await load({ deviceFile: DEVICE_FILE, maxSequences: 4 });
+  await using chat = await load({ backend: "wasm", maxSequences: 4 });
   const app = createApp({ name: model, model: () => chat });
   const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, app.fetch);
   const baseURL = `http://127.0.0.1:${server.addr.port}/v1`;

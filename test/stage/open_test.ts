@@ -11,7 +11,8 @@ import { openStage } from "../../src/stage/open.ts";
 import { Memory } from "../../wasm/memory.ts";
 import { type KernelsExports, url } from "../../wasm/kernels.ts";
 import { testOnBackends } from "../backend/backends.ts";
-import { deviceOf, testOnGpu } from "../backend/webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
+import { deviceOf } from "../backend/webgpu_device.ts";
 import { STAGE_OPTIONS } from "./fake_stage.ts";
 
 const OPTIONS: StageOptions = { ...STAGE_OPTIONS, model: EMBEDDED_MODEL, layers: { start: 0, end: 10 } };
@@ -124,7 +125,7 @@ testOnGpu("openStage() says what to change when a GPU has no room, before it has
     return await pop() ?? (judged ? new GPUOutOfMemoryError("no room") : null);
   };
   const told: number[] = [];
-  const open = () => WebGpuBackend.open({ gpu: "deno", device });
+  const open = () => WebGpuBackend.open({ gpu: GPU, device });
   await assert.rejects(openStage({ ...OPTIONS, backend: "webgpu" }, (loaded) => told.push(loaded), open), {
     message: /: it has no room for states of layer 3, and they take .*; use --quantize q4/,
   });
@@ -146,7 +147,7 @@ testOnBackends("openStage() leaves nothing for the first steps to make", async (
   const progress: (readonly number[])[] = [];
   const options = { ...OPTIONS, backend: name, slots: 4, maxRows: 64 };
   const { model } = await openStage(options, (...bytes) => progress.push(bytes), async () => {
-    const backend = name === "wasm" ? await WasmBackend.open() : await WebGpuBackend.open({ gpu: "deno" });
+    const backend = name === "wasm" ? await WasmBackend.open() : await WebGpuBackend.open({ gpu: GPU });
     backends.push(backend);
     return backend;
   });

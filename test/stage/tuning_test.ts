@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { bestChunk, CHUNKS, timeChunks } from "../../src/stage/chunk_rows.ts";
 import { type Measure, Tuning } from "../../src/stage/tuning.ts";
-import { testOnGpu } from "../backend/webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
 import { openTiny } from "../model/tiny.ts";
 
 const at = (choice: number, rowsPerMilli: number) => ({ choice, millis: choice / rowsPerMilli });
@@ -20,7 +20,7 @@ Deno.test("bestChunk() is the smallest that loses no more than 5 %", () => {
 testOnGpu("timeChunks() times steps of each size, on a layer with experts or the only one", async () => {
   const config = await loadConfig((await openTiny("base")).folder);
   for (const { layers, firstDense } of [{ layers: 6, firstDense: 1 }, { layers: 6, firstDense: 0 }]) {
-    const timings = await timeChunks({ ...config, layers, firstDense }, { gpu: "deno", quantize: "none" }, [8, 4]);
+    const timings = await timeChunks({ ...config, layers, firstDense }, { gpu: GPU, quantize: "none" }, [8, 4]);
     assert.deepEqual(timings.map(({ choice }) => choice), [8, 4]);
     assert.ok(timings.every(({ millis }) => millis > 0), JSON.stringify(timings));
   }
@@ -29,7 +29,7 @@ testOnGpu("timeChunks() times steps of each size, on a layer with experts or the
 testOnGpu("Tuning measures the kernels once, and anew when asked to", async () => {
   const folder = await Deno.makeTempDir();
   const kernels = async (measure: Measure, file: string | null = `${folder}/devices.json`) =>
-    await (await Tuning.of("deno", file, measure))!.kernels();
+    await (await Tuning.of(GPU, file, measure))!.kernels();
   try {
     assert.equal(await kernels("nothing"), null);
     const first = await kernels("missing");

@@ -1,13 +1,12 @@
 /** The page with the embedded model: from the keyboard to the kernels and back. */
 import assert from "node:assert/strict";
 import { type Chat, load } from "../../src/mod.ts";
-import { DEVICE_FILE } from "../device_file.ts";
 import { lastAnswer, messageBox, pageTest, send } from "./browser.ts";
 
 let chat: Chat | null = null;
 
 pageTest("ring-nano adds on the page, thinking first, and is stopped there", () => {
-  load({ deviceFile: DEVICE_FILE }).then((loaded) => chat = loaded);
+  load({ backend: "wasm" }).then((loaded) => chat = loaded);
   return { model: () => chat };
 }, async ({ page }) => {
   try {
