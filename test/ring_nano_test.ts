@@ -101,12 +101,12 @@ testOnBackends("score() gives the golden file's largest logits", async (backend)
   }
 });
 
-Deno.test("a seed gives the same tokens on every backend, with 1, 2 and 3 stages", async () => {
+Deno.test("a seed gives the same tokens on every backend, with 1 and with 3 stages", async () => {
   const sampling = { ...GREEDY, temperature: 1.5, topP: 0.98, repetitionPenalty: 1.1, seed: 20 };
   const asked = request(golden.prompts[0]!.prompt_ids, 64, sampling);
   const all: number[][] = [];
   for (const backend of BACKENDS) {
-    for (const stages of [1, 2, 3]) {
+    for (const stages of [1, 3]) {
       const engine = await engineOf(backend, stages);
       all.push(await ids(engine, asked));
     }
