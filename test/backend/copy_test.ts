@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import type { Backend } from "../../src/backend/backend.ts";
 import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { testOnBackends } from "./backends.ts";
-import { testOnGpu } from "./webgpu_device.ts";
+import { GPU, testOnGpu } from "../gpu.ts";
 
 const [ROWS, WIDTH] = [7, 64];
 
@@ -28,6 +28,6 @@ testOnBackends("copy() copies the first elements", async ({ open }) => {
 });
 
 testOnGpu("copy() copies tensors of several buffers", async () => {
-  using backend = await WebGpuBackend.open({ gpu: "deno", maxBindingBytes: 3 * WIDTH * 4 });
+  using backend = await WebGpuBackend.open({ gpu: GPU, maxBindingBytes: 3 * WIDTH * 4 });
   await check(backend);
 });
