@@ -52,9 +52,9 @@ export async function measureThroughput(backend: Backend, least: number, matrice
   const bandwidth = 1e3 * bytes / await millisOf(backend, await readingOne(backend, read), least);
   const rate = async (sizes: Sizes["prompt"]) =>
     1e3 * flopsOf(sizes) / await millisOf(backend, await multiplyingMany(backend, sizes), least);
-  // Matrix units take multiples of eight.
-  const plain = { ...prompt, wide: prompt.wide - 4, inner: prompt.inner - 4 };
-  return { bandwidth, flops: await rate(plain), matrixFlops: matrices ? await rate(prompt) : null };
+  if (!matrices) return { bandwidth, flops: await rate(prompt), matrixFlops: null };
+  const odd = { ...prompt, hidden: prompt.hidden - 4, inner: prompt.inner - 4 }; // they take rows of multiples of eight
+  return { bandwidth, flops: await rate(odd), matrixFlops: await rate(prompt) };
 }
 
 function flopsOf({ rows, hidden, wide, inner, times }: Sizes["prompt"]): number {
