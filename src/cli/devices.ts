@@ -24,7 +24,7 @@ const help = `
 The table of providers is measured where it is not remembered, by each in a process of its own: a round trip (a dispatch
 and 4 bytes read back), a dispatch's cost for the host (record) and the device, bytes a second of weights that are
 multiplied with one row, and operations a second of products of many rows, experts' among them. From these follow a
-prompt of 512 tokens, a token, and a reply of 200 of them. A GPU that is more than the CPU goes first; then the shortest
+prompt of 1,024 tokens, a token, and a reply of 200 of them. A GPU that is more than the CPU goes first; then the shortest
 reply wins, if it takes 3 % less than the built-in provider's, or where there is only software, than WASM's.
 
 Examples:

@@ -3,7 +3,7 @@ import type { GpuProvider } from "../pipeline/messages.ts";
 import type { Computer, Figures, ProviderRow } from "../stage/providers.ts";
 
 /** The reply by which providers are compared. */
-export const TYPICAL_REPLY = { promptTokens: 512, tokens: 200 } as const;
+export const TYPICAL_REPLY = { promptTokens: 1024, tokens: 200 } as const;
 
 /** What a model needs for it. */
 export interface ReplyWork {

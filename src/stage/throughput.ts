@@ -16,10 +16,10 @@ interface Sizes {
   };
 }
 
-/** As a prompt of 512 tokens in Ring-mini-linear-2.0 has: 16 rows an expert. */
+/** As a prompt of 1,024 tokens in Ring-mini-linear-2.0 has: 32 rows an expert. */
 const GPU: Sizes = {
   read: { shape: [16384, 4096], weights: 2, times: 16 },
-  prompt: { rows: 512, hidden: 2048, wide: 4096, inner: 512, experts: 32, times: 2 },
+  prompt: { rows: 1024, hidden: 2048, wide: 4096, inner: 512, experts: 32, times: 1 },
 };
 
 /** Where the CPU computes, by WASM or as a GPU. */

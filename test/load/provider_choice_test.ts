@@ -57,11 +57,11 @@ Deno.test("chooseProvider() gives its reason in one sentence", () => {
   const reason = (rows: readonly ProviderRow[]) => choose(rows)?.reason;
   assert.equal(
     reason([row("deno"), row("wgpu-native", { recordMicros: 2 })]),
-    "a reply of 200 tokens to 512 is predicted to take 0.582 s by wgpu-native and 0.802 s by deno",
+    "a reply of 200 tokens to 1024 is predicted to take 0.582 s by wgpu-native and 0.802 s by deno",
   );
   assert.equal(
     reason([row("deno"), row("wgpu-native", { recordMicros: 4.9 })]),
-    "a reply of 200 tokens to 512 is predicted to take 0.802 s by deno and 0.788 s by wgpu-native, which is not 3 % less",
+    "a reply of 200 tokens to 1024 is predicted to take 0.802 s by deno and 0.788 s by wgpu-native, which is not 3 % less",
   );
   assert.equal(reason([row("deno"), failed("wgpu-native")]), "nobody else than deno computes here");
   assert.match(
