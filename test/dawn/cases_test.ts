@@ -4,7 +4,7 @@ import { CASES, checkCase } from "../backend/cases.ts";
 import { dawnDevice, SOFTWARE, testOnDawn } from "./library.ts";
 
 /** All of them where a GPU compiles them; software takes seconds for some, so that one of so many must do there. */
-const SHARE = SOFTWARE ? 12 : 1;
+const SHARE = SOFTWARE ? 24 : 1;
 
 [["subgroups"], []].forEach((features, variant) => {
   testOnDawn(
