@@ -1,5 +1,6 @@
 /** The catalogue of shaders: each kernel's text, the names that it binds, and the parts that complete it. */
 import activation from "./lib/activation.wgsl" with { type: "text" };
+import attentionMatrices from "./lib/attention_matrices.wgsl" with { type: "text" };
 import attentionTile from "./lib/attention_tile.wgsl" with { type: "text" };
 import batchTile from "./lib/batch_tile.wgsl" with { type: "text" };
 import cachedRows from "./lib/cached_rows.wgsl" with { type: "text" };
@@ -8,10 +9,17 @@ import cacheF32 from "./lib/cache_f32.wgsl" with { type: "text" };
 import choice from "./lib/choice.wgsl" with { type: "text" };
 import choices from "./lib/choices.wgsl" with { type: "text" };
 import choose from "./lib/choose.wgsl" with { type: "text" };
+import eight from "./lib/eight.wgsl" with { type: "text" };
+import eight16 from "./lib/eight_16bit.wgsl" with { type: "text" };
+import eight32 from "./lib/eight_32bit.wgsl" with { type: "text" };
+import eight4 from "./lib/eight_4bit.wgsl" with { type: "text" };
+import eight8 from "./lib/eight_8bit.wgsl" with { type: "text" };
 import eightBlocks from "./lib/eight_blocks.wgsl" with { type: "text" };
 import factorF32 from "./lib/factor_f32.wgsl" with { type: "text" };
 import heldCodes from "./lib/held_codes.wgsl" with { type: "text" };
 import heldValues from "./lib/held_values.wgsl" with { type: "text" };
+import matrices from "./lib/matrices.wgsl" with { type: "text" };
+import matrixTile from "./lib/matrix_tile.wgsl" with { type: "text" };
 import octet from "./lib/octet.wgsl" with { type: "text" };
 import octetF16 from "./lib/octet_f16.wgsl" with { type: "text" };
 import octetF32 from "./lib/octet_f32.wgsl" with { type: "text" };
@@ -73,8 +81,12 @@ import gateUp from "./gate_up.wgsl" with { type: "text" };
 import gatedGroupNorm from "./gated_group_norm.wgsl" with { type: "text" };
 import gemm from "./gemm.wgsl" with { type: "text" };
 import gemmGateUp from "./gemm_gate_up.wgsl" with { type: "text" };
+import halveRows from "./halve_rows.wgsl" with { type: "text" };
 import headNormRope from "./head_norm_rope.wgsl" with { type: "text" };
 import linearAttention from "./linear_attention.wgsl" with { type: "text" };
+import matrixAttention from "./matrix_attention.wgsl" with { type: "text" };
+import matrixGateUp from "./matrix_gate_up.wgsl" with { type: "text" };
+import matrixGemm from "./matrix_gemm.wgsl" with { type: "text" };
 import mergeAttention from "./merge_attention.wgsl" with { type: "text" };
 import mergeCandidates from "./merge_candidates.wgsl" with { type: "text" };
 import multiplyAdd from "./multiply_add.wgsl" with { type: "text" };
@@ -110,6 +122,9 @@ const PARTS = {
   rowTile,
   span,
   attentionTile,
+  attentionMatrices,
+  matrices,
+  matrixTile,
   units,
   readyHeads,
   oneBlock,
@@ -153,10 +168,22 @@ const OCTETS = { f32: octet + octetF32, f16: octet + octetF16 } as const;
 /** How 16 weights are read at once. */
 const STRIPS = { f32: strip32, bf16: strip16, f16: strip16, f8_e4m3: strip8, q8: strip8, q4: strip4 } as const;
 
+/** How eight weights are read at once, for those who multiply them as f16. */
+const EIGHTS = {
+  f32: eight + eight32,
+  bf16: eight + eight16,
+  f16: eight + eight16,
+  f8_e4m3: eight + eight8,
+  q8: eight + eight8,
+  q4: eight + eight4,
+} as const;
+
 /** How a shared expert's weights are read beside the routed experts'. */
 const SHARED = { alike: sharedAlike, q8: sharedQ8 } as const;
 
-type Part = keyof typeof PARTS | "reduce" | "weight" | "held" | "shared" | "cache" | "cachedOctet" | "strip" | "pieces";
+type Part =
+  | keyof typeof PARTS
+  | ("reduce" | "weight" | "eight" | "held" | "shared" | "cache" | "cachedOctet" | "strip" | "pieces");
 
 /** Numbers become u32 constants. */
 export type Constants = Readonly<Record<string, number | boolean>>;
@@ -195,6 +222,7 @@ type UnitParam =
   | (PartOfBlock | `start${Exclude<Eighth, 0>}`);
 
 const GATE_UP = ["step", "reduce", "weight", "tile", "pieces", "shared", "rowInput", "sharedGateUp"] as const;
+const MATRIX_PRODUCT = ["step", "weight", "tile", "eight", "matrices", "matrixTile", "rowTile"] as const;
 const ATTENTION = ["step", "reduce", "cache", "units"] as const;
 
 export const SHADERS = {
@@ -315,6 +343,7 @@ export const SHADERS = {
     "step" | "x" | "gate" | "gate_factors" | "up" | "up_factors" | "places" | "out",
     "columns" | "outputs" | "start" | "column_tiles" | PartOfStack
   >("gemm_gate_up", gemmGateUp, "step", "weight", "tile", "registerTile", "rowTile", "activation"),
+  halveRows: shader<"step" | "x" | "halves" | "scales">("halve_rows", halveRows, "step", "reduce"),
   headNormRope: shader<
     "step" | "query_weight" | "key_weight" | "rope" | "qkv",
     "heads" | "kv_heads" | "size" | "half" | "query_epsilon" | "key_epsilon"
@@ -324,6 +353,18 @@ export const SHADERS = {
     linearAttention,
     "step",
   ),
+  matrixAttention: shader<
+    "step" | "qkv" | "keys" | "values" | "carry" | "out" | "progress",
+    "heads" | "kv_heads" | "begun" | PartOfBlock
+  >("matrix_attention", matrixAttention, "step", "cache", "span", "matrices", "attentionMatrices"),
+  matrixGateUp: shader<
+    "step" | "x" | "scales" | "gate" | "gate_factors" | "up" | "up_factors" | "places" | "out",
+    "columns" | "outputs" | "start" | "column_tiles" | PartOfStack
+  >("matrix_gate_up", matrixGateUp, ...MATRIX_PRODUCT, "activation"),
+  matrixGemm: shader<
+    "step" | "x" | "scales" | "weight" | "factors" | "bias" | "places" | "out",
+    "columns" | "outputs" | "start" | "column_tiles" | PartOfStack
+  >("matrix_gemm", matrixGemm, ...MATRIX_PRODUCT),
   mergeAttention: shader<"step" | "carry" | "sums" | "out", "heads" | "first_row" | "units">(
     "merge_attention",
     mergeAttention,
@@ -423,7 +464,7 @@ export const TOOLS = {
 /** All that kernels are made of, for whoever must notice a change. */
 export const SOURCES: readonly string[] = [
   ...[...Object.values(SHADERS), ...Object.values(TOOLS)].map(({ text }) => text),
-  ...[PARTS, WEIGHTS, HELD, PIECES, SHARED, CACHES, OCTETS, STRIPS].flatMap((parts) => Object.values(parts)),
+  ...[PARTS, WEIGHTS, EIGHTS, HELD, PIECES, SHARED, CACHES, OCTETS, STRIPS].flatMap((parts) => Object.values(parts)),
   ...[reduce, reduceSubgroup, strip, pieces],
 ];
 
@@ -449,6 +490,7 @@ export function assemble(shader: Shader, { enables, subgroups, weight, shared, c
   const parts = shader.parts.map((part) => {
     if (part === "reduce") return subgroups ? reduceSubgroup : reduce;
     if (part === "cache") return CACHES[cache!];
+    if (part === "eight") return EIGHTS[weight!];
     if (part === "held") return HELD[weight!];
     if (part === "shared") return SHARED[shared];
     if (part === "cachedOctet") return OCTETS[cache!];

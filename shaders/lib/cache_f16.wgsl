@@ -18,3 +18,6 @@ fn to_quad(values: vec4f) -> quad {
   let held = clamp(values, vec4f(-LARGEST_HALF), vec4f(LARGEST_HALF)); // what is larger would become infinite
   return quad(pack2x16float(held.xy), pack2x16float(held.zw));
 }
+
+// Eight channels as float16.
+fn halves_of_quads(low: quad, high: quad) -> vec4u { return vec4u(low, high); }

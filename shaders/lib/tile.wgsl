@@ -29,3 +29,9 @@ fn factor_indices(tile: Tile, i: u32, columns: u32) -> vec4u {
 fn factor_index(n: u32, i: u32, columns: u32) -> u32 {
   return n / BLOCK_ROWS * ((4u * columns + BLOCK_COLUMNS - 1u) / BLOCK_COLUMNS) + 4u * i / BLOCK_COLUMNS;
 }
+
+// Whether row n of matrix e, and three more, lie in the part: where all begin and end with a multiple of four.
+fn is_inside(e: u32, n: u32, N: u32, first: u32, count: u32) -> bool {
+  let stacked = e * N + n;
+  return n < N && stacked >= first && stacked < first + count;
+}

@@ -6,7 +6,7 @@ import type { Step } from "../pipeline/steps.ts";
 import { openRandomModel } from "./random.ts";
 
 /** Rows to choose among, ascending. Fewer leave experts idle, more take half a gigabyte of memory each time. */
-export const CHUNKS: readonly number[] = [512, 1024, 2048];
+export const CHUNKS: readonly number[] = [512, 1024, 2048, 4096];
 
 /** A smaller step is taken if it loses no more than this: it holds up others for less time, and takes less memory. */
 const TOLERANCE = 0.05;

@@ -10,7 +10,7 @@ import { EXPERT_CASES } from "./expert_cases.ts";
 import type { OpCase } from "./op_case.ts";
 import { PRODUCT_CASES } from "./product_cases.ts";
 import { ReferenceBackend } from "./reference_backend.ts";
-import { decode } from "./reference_tensor.ts";
+import { type apply, decode } from "./reference_tensor.ts";
 import { ROW_CASES } from "./row_cases.ts";
 
 /** Largest |difference| allowed, in units of the largest |reference|: rounding of f32 sums, nothing more. */
@@ -61,28 +61,44 @@ interface Expectation {
   readonly values: readonly (readonly ArrayBuffer[])[];
 }
 
-const expectations = new Map<OpCase, Promise<Expectation>>();
+/** What a backend is compared with. */
+export interface Standard {
+  readonly product?: typeof apply;
+  /** In place of {@linkcode TOLERANCE}. */
+  readonly tolerance?: number;
+}
+
+const EXACT: Standard = {};
+
+const expectations = new Map<Standard, Map<OpCase, Promise<Expectation>>>();
 
 /** Computed once for all backends. */
-function expectation(opCase: OpCase): Promise<Expectation> {
-  const known = expectations.get(opCase) ?? expect(opCase);
-  expectations.set(opCase, known);
+function expectation(opCase: OpCase, standard: Standard): Promise<Expectation> {
+  const all = expectations.get(standard) ?? new Map<OpCase, Promise<Expectation>>();
+  expectations.set(standard, all);
+  const known = all.get(opCase) ?? expect(opCase, standard);
+  all.set(opCase, known);
   return known;
 }
 
-async function expect(opCase: OpCase): Promise<Expectation> {
+async function expect(opCase: OpCase, { product }: Standard): Promise<Expectation> {
   const make = new CaseMaker(new ReferenceBackend(), 20);
   const { results: tensors } = opCase.prepare(make);
-  return { tensors, types: make.types, values: await runCase(new ReferenceBackend(), opCase) };
+  return { tensors, types: make.types, values: await runCase(new ReferenceBackend(product), opCase) };
 }
 
 /** For a backend that rounds what it multiplies with weights of a type: bounds in place of TOLERANCE. */
 export type Roundings = Readonly<Partial<Record<WeightType, number>>>;
 
 /** Gives the results; throws AssertionError unless they are the reference's: indices equal, values within rounding. */
-export async function checkCase(backend: Backend, opCase: OpCase, roundings: Roundings = {}): Promise<ArrayBuffer[][]> {
-  const { tensors, types, values: expected } = await expectation(opCase);
-  const tolerance = most([TOLERANCE, ...[...types].map((type) => roundings[type] ?? 0)]);
+export async function checkCase(
+  backend: Backend,
+  opCase: OpCase,
+  roundings: Roundings = {},
+  standard: Standard = EXACT,
+): Promise<ArrayBuffer[][]> {
+  const { tensors, types, values: expected } = await expectation(opCase, standard);
+  const tolerance = most([standard.tolerance ?? TOLERANCE, ...[...types].map((type) => roundings[type] ?? 0)]);
   const actual = await runCase(backend, opCase);
   expected.forEach((results, step) =>
     results.forEach((buffer, i) => {

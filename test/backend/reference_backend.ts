@@ -10,7 +10,7 @@ import {
 } from "../../src/backend/backend.ts";
 import type { DataType, Tensor, TensorShape } from "../../src/backend/tensor.ts";
 import { type Call, ReferenceRecorder } from "./reference_ops.ts";
-import { data, decode, ReferenceTensor } from "./reference_tensor.ts";
+import { type apply, data, decode, ReferenceTensor } from "./reference_tensor.ts";
 
 interface ReferencePlan extends Plan {
   readonly calls: readonly Call[];
@@ -18,6 +18,13 @@ interface ReferencePlan extends Plan {
 
 /** Float64 loops; the model runs on it too. */
 export class ReferenceBackend implements Backend {
+  readonly #product: typeof apply | undefined;
+
+  /** `product` in place of the exact one, for devices that round what they multiply. */
+  constructor(product?: typeof apply) {
+    this.#product = product;
+  }
+
   readonly device = "float64 loops";
   bytes = 0;
   readonly maxBytes = Infinity;
@@ -46,7 +53,7 @@ export class ReferenceBackend implements Backend {
   }
 
   record(capacity: Capacity, build: (ops: Ops) => void): Plan {
-    const recorder = new ReferenceRecorder();
+    const recorder = new ReferenceRecorder(this.#product);
     build(recorder);
     const plan: ReferencePlan = { capacity, calls: recorder.calls };
     return plan;

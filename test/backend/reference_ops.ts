@@ -52,6 +52,12 @@ const rowCount = (step: StepInput): number => step.segments.reduce((sum, segment
 /** Records calls that compute one operation after the other. */
 export class ReferenceRecorder implements Ops {
   readonly calls: Call[] = [];
+  readonly #product: typeof apply;
+
+  /** `product` is that of all rows with a weight, but for the router's and the head's. */
+  constructor(product: typeof apply = apply) {
+    this.#product = product;
+  }
 
   #each(call: (row: number) => void): void {
     this.calls.push((step) => {
@@ -75,14 +81,14 @@ export class ReferenceRecorder implements Ops {
     this.#each((row) => {
       const x = rmsNorm(rowOf(hidden, row), norm);
       maps.forEach(({ weight, bias }, i) => {
-        rowOf(outs[i]!, row).set(apply(weight, x).map((y, n) => y + (bias === null ? 0 : data(bias)[n]!)));
+        rowOf(outs[i]!, row).set(this.#product(weight, x).map((y, n) => y + (bias === null ? 0 : data(bias)[n]!)));
       });
     });
   }
 
   projectAdd(hidden: Tensor, x: Tensor, { weight, bias }: Parameters<Ops["projectAdd"]>[2]): void {
     this.#each((row) => {
-      const y = apply(weight, rowOf(x, row));
+      const y = this.#product(weight, rowOf(x, row));
       rowOf(hidden, row).forEach((value, n, out) => out[n] = value + y[n]! + (bias === null ? 0 : data(bias)[n]!));
     });
   }
@@ -149,7 +155,7 @@ export class ReferenceRecorder implements Ops {
   gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void {
     this.#each((row) => {
       const x = rmsNorm(rowOf(hidden, row), norm);
-      const [a, b] = [apply(gate, x), apply(up, x)];
+      const [a, b] = [this.#product(gate, x), this.#product(up, x)];
       rowOf(out, row).set(a.map((value, i) => silu(value) * b[i]!));
     });
   }
@@ -176,7 +182,7 @@ export class ReferenceRecorder implements Ops {
     this.#each((row) => {
       const x = rmsNorm(rowOf(hidden, row), norm);
       rowOf(routing.ids, row).forEach((e, k) => {
-        const [a, b] = [apply(gate, x, e), apply(up, x, e)];
+        const [a, b] = [this.#product(gate, x, e), this.#product(up, x, e)];
         data(out).set(a.map((value, i) => silu(value) * b[i]!), (row * K + k) * I);
       });
     });
@@ -187,7 +193,7 @@ export class ReferenceRecorder implements Ops {
     const [, K, I] = x.shape as [number, number, number];
     this.#each((row) => {
       rowOf(routing.ids, row).forEach((e, k) => {
-        const y = apply(down, data(x).subarray((row * K + k) * I, (row * K + k + 1) * I), e);
+        const y = this.#product(down, data(x).subarray((row * K + k) * I, (row * K + k + 1) * I), e);
         const weight = rowOf(routing.weights, row)[k]!;
         rowOf(hidden, row).forEach((value, n, out) => out[n] = value + weight * y[n]!);
       });

@@ -1,12 +1,12 @@
 /** Proves that the table of cases sees every kernel: an error planted in its text fails a case. */
 import { strict as assert } from "node:assert";
 import { SHADERS } from "../../shaders/mod.ts";
-import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { IN_ATTENTION } from "./attention_planted.ts";
-import { CASES, checkCase } from "./cases.ts";
+import { CASES } from "./cases.ts";
 import { IN_EXPERT } from "./expert_planted.ts";
 import { IN_HEAD } from "./head_planted.ts";
-import { plant, type Planted } from "./planted.ts";
+import { IN_MATRIX, IN_MATRIX_ATTENTION } from "./matrix_planted.ts";
+import { isSeen, plant, type Planted } from "./planted.ts";
 import { IN_PRODUCT } from "./product_planted.ts";
 import { SharedDevice } from "./shared_device.ts";
 import { IN_SOFTWARE } from "./software_planted.ts";
@@ -54,42 +54,26 @@ const IN_ONE_VARIANT: Readonly<Record<string, readonly Planted[]>> = {
   ],
 };
 
-/** Whether some case fails on a device that compiles the kernel with its error. */
-async function isSeen(shared: SharedDevice, { kernel, right, wrong, cases }: Planted): Promise<boolean> {
-  const device = shared.view((label, code) => {
-    if (label !== kernel) return code;
-    // No assertion: that would pass for a case that fails.
-    if (!code.includes(right)) throw new Error(`"${right}" is not in the text of ${kernel}`);
-    return code.replaceAll(right, wrong);
-  });
-  using backend = await WebGpuBackend.open({ gpu: GPU, device });
-  const chosen = CASES.filter(({ name }) => cases.test(name));
-  assert.ok(chosen.length > 0, `no case matches ${cases}`);
-  for (const opCase of chosen) {
-    try {
-      await checkCase(backend, opCase);
-    } catch (error) {
-      if (!(error instanceof assert.AssertionError)) throw error;
-      return true;
-    }
-  }
-  return false;
-}
-
 for (const { name, features, missing } of VARIANTS) {
   testOnGpu(`an error planted in any kernel ${name} fails a case`, async () => {
     using shared = new SharedDevice(await deviceOf(features));
     const planted = [...IN_ONE_VARIANT[name]!, ...(name === "with subgroups" ? IN_EVERY_VARIANT : [])];
     const unseen: string[] = [];
     for (const error of planted) {
-      if (!await isSeen(shared, error)) unseen.push(`${error.kernel}: "${error.right}" → "${error.wrong}"`);
+      if (!await isSeen(shared, error, { gpu: GPU, cases: CASES })) {
+        unseen.push(`${error.kernel}: "${error.right}" → "${error.wrong}"`);
+      }
     }
     assert.deepEqual(unseen, []);
   }, missing);
 }
 
 Deno.test("errors are planted in every kernel but the counter, which proves itself", () => {
-  const planted = new Set([IN_EVERY_VARIANT, ...Object.values(IN_ONE_VARIANT)].flat().map(({ kernel }) => kernel));
+  const planted = new Set(
+    [IN_EVERY_VARIANT, IN_MATRIX, IN_MATRIX_ATTENTION, ...Object.values(IN_ONE_VARIANT)].flat().map(({ kernel }) =>
+      kernel
+    ),
+  );
   const kernels = Object.values(SHADERS).map(({ name }) => name).filter((name) => name !== "counter");
   assert.deepEqual(kernels.filter((name) => !planted.has(name)), []);
 });

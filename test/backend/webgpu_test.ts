@@ -3,12 +3,13 @@ import { strict as assert } from "node:assert";
 import type { Backend, LinearAttention, Ops, Router, StepInput } from "../../src/backend/backend.ts";
 import type { Tensor, WeightType } from "../../src/backend/tensor.ts";
 import { GpuTensor } from "../../src/backend/webgpu/memory.ts";
-import { WebGpuBackend } from "../../src/backend/webgpu/webgpu_backend.ts";
+import { WebGpuBackend, type WebGpuOptions } from "../../src/backend/webgpu/webgpu_backend.ts";
 import { cacheOf, withPages } from "./attention_cases.ts";
 import { CaseMaker, hiddenStep } from "./case_maker.ts";
 import { CASES, checkCase } from "./cases.ts";
 import { GPU, testOnGpu } from "../gpu.ts";
 import { VARIANTS, viewOf } from "./webgpu_device.ts";
+import { matrixDevice, testOnMatrices } from "./matrix_device.ts";
 
 /** Cases whose activations fit into so many bytes, and whose weights do not. */
 const SPLIT_CASES: readonly (readonly [maxBindingBytes: number, cases: RegExp])[] = [
@@ -196,10 +197,16 @@ for (
   }, missing);
 }
 
-const testManyRows = (features: readonly string[], rows: number, outputs: number) => async () => {
-  using backend = await WebGpuBackend.open({ gpu: GPU, device: await viewOf(features) });
+const testManyRows = (
+  options: () => Promise<WebGpuOptions>,
+  rows: number,
+  outputs: number,
+  types: Readonly<Record<keyof typeof MIXED, WeightType>> = MIXED,
+) =>
+async () => {
+  using backend = await WebGpuBackend.open(await options());
   const make = new CaseMaker(backend, 3);
-  const { build, logits } = smallModel(make, rows);
+  const { build, logits } = smallModel(make, rows, types);
   await make.written();
   const plan = backend.record({ rows, segments: 3, outputs, pages: 1 }, build);
   const run = async (...segments: [number, number, number][]) => {
@@ -218,6 +225,12 @@ const testManyRows = (features: readonly string[], rows: number, outputs: number
 
 for (const { name, features, missing } of VARIANTS) {
   const title = `run() ${name} gives a row the same bits alone and among the rows of others`;
-  testOnGpu(`${title}, a batch at once`, testManyRows(features, 24, 12), missing);
-  testOnGpu(`${title}, many at once`, testManyRows(features, 40, 3), missing);
+  const options = async () => ({ gpu: GPU, device: await viewOf(features) });
+  testOnGpu(`${title}, a batch at once`, testManyRows(options, 24, 12), missing);
+  testOnGpu(`${title}, many at once`, testManyRows(options, 40, 3), missing);
 }
+
+testOnMatrices(
+  "run() on matrix units gives a row the same bits alone and among the rows of others",
+  testManyRows(async () => ({ gpu: "dawn", device: await matrixDevice() }), 40, 3, ALIKE),
+);

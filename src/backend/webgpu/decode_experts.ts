@@ -2,7 +2,6 @@
 import type { Constants, Variant } from "../../../shaders/mod.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { byTiles } from "./prefill_dense.ts";
-import { PREFILL_TILE_ROWS } from "./prefill_experts.ts";
 import { own, type Recording, whole } from "./recording.ts";
 import { byStrips } from "./software_products.ts";
 import { sortChoices, sortedChoices } from "./sorted_choices.ts";
@@ -56,10 +55,10 @@ export function choosesWhileReading(recording: Recording): boolean {
     device.gpu.limits.maxStorageBuffersPerShaderStage >= CHOOSING_BUFFERS;
 }
 
-/** Sorts the choices by expert where their experts want it: one row's are read as they come. */
+/** Sorts the choices by expert for a decode step's experts: one row's are read as they come. */
 export function orderChoices(recording: Recording, ids: Tensor, experts: number): void {
-  if (!decodesExperts(recording)) sortChoices(recording, ids, experts, PREFILL_TILE_ROWS);
-  else if (recording.capacity.rows > 1) sortChoices(recording, ids, experts, TILE_ROWS);
+  if (!decodesExperts(recording) || recording.capacity.rows === 1) return;
+  sortChoices(recording, ids, sortedChoices(recording, ids, experts, TILE_ROWS));
 }
 
 /** The choices of a step, as kernels take them. */

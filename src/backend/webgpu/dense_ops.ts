@@ -5,6 +5,7 @@ import type { Tensor, Weight } from "../tensor.ts";
 import { batchGateUp, batchProduct, batchProject, byBatch, productsByTiles } from "./batch_products.ts";
 import { decodeDenseGateUp, decodesGateUp } from "./decode_gate_up.ts";
 import { decodeProduct, decodeProject, lanesFor } from "./decode_products.ts";
+import { byMatrices, matrixGatedGemm, matrixGemm } from "./matrix_products.ts";
 import { byTiles, gatedGemm, gemm } from "./prefill_dense.ts";
 import { own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import { softwareGateUp } from "./software_experts.ts";
@@ -44,14 +45,19 @@ export function project(
 ): void {
   if (byBatch(recording, recording.capacity.rows)) batchProject(recording, outs, hidden, norm, maps);
   else if (productsByTiles(recording, recording.capacity.rows)) {
-    const normed = recording.normed(hidden, norm);
-    maps.forEach((map, i) => gemm(recording, outs[i]!, normed, map, { add: false, rows: "rows" }));
+    maps.forEach((map, i) => {
+      if (byMatrices(recording, map.weight)) {
+        matrixGemm(recording, outs[i]!, recording.halvedNorm(hidden, norm), map, {});
+      } else gemm(recording, outs[i]!, recording.normed(hidden, norm), map, { add: false, rows: "rows" });
+    });
   } else decodeProject(recording, outs, hidden, norm, maps);
 }
 
 export function projectAdd(recording: Recording, hidden: Tensor, x: Tensor, map: Linear): void {
   if (byBatch(recording, recording.capacity.rows)) batchProduct(recording, hidden, x, map, { add: true });
-  else if (productsByTiles(recording, recording.capacity.rows)) {
+  else if (byMatrices(recording, map.weight)) {
+    matrixGemm(recording, hidden, recording.halved(whole(x), x.shape.at(-1)!), map, { add: true });
+  } else if (productsByTiles(recording, recording.capacity.rows)) {
     gemm(recording, hidden, whole(x), map, { add: true, rows: "rows" });
   } else decodeProduct(recording, hidden, x, map, { add: true, gated: recording.take(x, "gated") });
   recording.changed(hidden);
@@ -78,6 +84,7 @@ export function gateUp(recording: Recording, out: Tensor, hidden: Tensor, norm: 
     return softwareGateUp(recording, out, hidden, norm, null, [gate, up], null);
   }
   if (decodesGateUp(recording, [gate, up])) return decodeDenseGateUp(recording, hidden, norm, { out, gate, up });
+  if (byMatrices(recording, gate)) return matrixGatedGemm(recording, out, recording.halvedNorm(hidden, norm), gate, up);
   const x = recording.normed(hidden, norm);
   if (many) return gatedGemm(recording, out, x, gate, up);
   const upParts = own(up.values).parts;

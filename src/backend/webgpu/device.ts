@@ -2,6 +2,7 @@
 import { DeviceLostError } from "../backend.ts";
 import type { GpuProvider, KernelChoice } from "../../pipeline/messages.ts";
 import { adapterName, isSoftware, readLimits } from "./adapters.ts";
+import { type Matrices, matricesOf, MATRIX_FEATURE } from "./matrices.ts";
 import { openProvider, type Provider } from "./provider.ts";
 import type { ReadNow } from "./read_now.ts";
 
@@ -60,6 +61,8 @@ export class Device implements Disposable {
   /** Threads of a workgroup that has much to do: more than a subgroup where they run side by side. */
   readonly wideLanes: number;
   readonly maxBindingBytes: number;
+  /** Its matrix units; null if it has none. */
+  readonly matrices: Matrices | null;
   /** How to read its buffers without awaiting them. */
   readonly readNow: ReadNow;
   #broken: Error | null = null;
@@ -70,6 +73,7 @@ export class Device implements Disposable {
     { enables, subgroupEnables, serial, readNow }: Provider,
     most: number,
     kernels: KernelChoice,
+    matrices: Matrices | null,
   ) {
     const info = gpu.adapterInfo;
     this.gpu = gpu;
@@ -82,6 +86,7 @@ export class Device implements Disposable {
     this.lanes = Math.min(64, Math.max(8, info.subgroupMaxSize || USUAL_SUBGROUP));
     this.software = isSoftware(info);
     this.serial = this.software && serial;
+    this.matrices = matrices;
     this.readNow = readNow;
     // A CPU runs a workgroup's subgroups one after the other, and each barrier between them costs.
     this.wideLanes = this.software ? this.lanes : Math.min(128, 4 * this.lanes);
@@ -109,7 +114,10 @@ export class Device implements Disposable {
     { gpu, device, maxBindingBytes = Infinity, timed = false, kernels = USUAL_KERNELS }: DeviceOptions,
   ): Promise<Device> {
     const provider = openProvider(gpu);
-    return new Device(device ?? await request(provider, timed), provider, maxBindingBytes, kernels);
+    const opened = device ?? await request(provider, timed);
+    const adapter = await provider.adapter(); // a device does not tell all that its adapter does
+    const matrices = adapter && matricesOf(opened, adapter.info);
+    return new Device(opened, provider, maxBindingBytes, kernels, matrices);
   }
 
   /** Whether kernels use subgroups: the device has them, and they were chosen. */
@@ -164,10 +172,15 @@ export class Device implements Disposable {
 
 /** A device with as many of the wanted features as are granted together, subgroups first. */
 async function request(provider: Provider, timed: boolean): Promise<GPUDevice> {
-  const [subgroups, f16, wide] = [...WANTED, WIDE_INTEGERS] as readonly string[] as GPUFeatureName[];
+  const [subgroups, f16, wide, matrices] = [
+    ...WANTED,
+    WIDE_INTEGERS,
+    MATRIX_FEATURE,
+  ] as readonly string[] as GPUFeatureName[];
   const choices = [[subgroups!, f16!], [subgroups!], [f16!]];
   const adapter = await provider.adapter();
   if (adapter && isSoftware(adapter.info)) choices.unshift([subgroups!, f16!, wide!], [subgroups!, wide!]);
+  else if (adapter?.features.has(MATRIX_FEATURE as GPUFeatureName)) choices.unshift([subgroups!, f16!, matrices!]);
   for (const features of choices) {
     const device = await requestWith(provider, features, timed).catch((error) => {
       if (error instanceof Deno.errors.NotFound) throw error;

@@ -22,6 +22,7 @@ export function route(
   how: Router,
 ): void {
   const { ids } = routing;
+  recording.sorted.delete(ids);
   const order = () => orderChoices(recording, ids, map.values.shape[0]!);
   if (routesByStrips(recording, map)) {
     softwareRoute(recording, routing, hidden, norm, map, how);

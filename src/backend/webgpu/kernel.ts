@@ -1,6 +1,7 @@
 /** Kernels out of WGSL text: the shader itself says what it binds, and in which order its parameters lie. */
 import { assemble, type Constants, type Shader, type Variant } from "../../../shaders/mod.ts";
 import type { Device } from "./device.ts";
+import { MATRIX_ENABLES } from "./matrices.ts";
 import type { Memory } from "./memory.ts";
 
 type BindingType = "uniform" | "storage" | "read-only-storage";
@@ -146,7 +147,8 @@ export class Kernels {
     { weight = null, shared = "alike", cache = null }: Types = {},
     ahead = 0,
   ): Kernel<B, P> {
-    const { enables, subgroups, minSubgroup, lanes } = this.#device;
+    const { subgroups, minSubgroup, lanes } = this.#device;
+    const enables = [...this.#device.enables, ...(shader.parts.includes("matrices") ? MATRIX_ENABLES : [])];
     const { LANES = lanes, TEAM = LANES } = constants;
     const all = { SUBGROUP: minSubgroup, ...constants, LANES, TEAM };
     const text = assemble(shader, { enables, subgroups, weight, shared, cache, constants: all });

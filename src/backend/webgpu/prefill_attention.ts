@@ -3,6 +3,7 @@ import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Device } from "./device.ts";
+import { matrixConstants } from "./matrices.ts";
 import type { Counts } from "./plan.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { type Recording, whole } from "./recording.ts";
@@ -94,34 +95,66 @@ function decayPowers({ memory, device }: Recording, logDecay: readonly number[])
   return buffer;
 }
 
-/** {@linkcode Ops.softmaxAttention} behind the rotation and the appending. A row's bits are the same in any tile. */
+/** How a span of rows is computed, for so many heads that share a key. */
+interface SpanKernel {
+  readonly shader: typeof SHADERS.flashAttention | typeof SHADERS.matrixAttention;
+  readonly constants: Constants;
+  readonly span: number;
+  readonly queries: number;
+}
+
+/** By threads, each of which sums up 8 rows. */
+function threadKernel({ device, capacity: { rows } }: Recording, { heads, kvHeads }: Heads): SpanKernel {
+  const tile = holds(device, LARGE) && rows * heads >= MANY_TILES * tileRows(LARGE) ? LARGE : SMALL;
+  const queries = [4, 2, 1].find((count) => heads / kvHeads % count === 0)!;
+  return { shader: SHADERS.flashAttention, constants: constantsOf(tile), span: tileRows(tile) / queries, queries };
+}
+
+/** {@linkcode Ops.softmaxAttention} behind the rotation and the appending. A row's bits are the same in any tile of a kernel. */
 export function flashAttention(
   recording: Recording,
   out: Tensor,
   qkv: Tensor,
   { type, page, quads, blocks }: Cache,
-  { heads, kvHeads, headDim }: Heads,
+  how: Heads,
 ): void {
-  const { device, capacity: { rows, rounds = 1 } } = recording;
+  const { heads, kvHeads, headDim } = how;
+  const { capacity: { rows, rounds = 1 } } = recording;
   const carry = recording.scratch("carry of spans", 2 * 16 * rows * heads);
   const progress = recording.scratch("progress", rows * heads);
-  const tile = holds(device, LARGE) && rows * heads >= MANY_TILES * tileRows(LARGE) ? LARGE : SMALL;
-  const QUERIES = [4, 2, 1].find((count) => heads / kvHeads % count === 0)!;
-  const span = tileRows(tile) / QUERIES;
-  const constants = { ...constantsOf(tile), SPAN: span, QUERIES, SIZE: headDim, PAGE: page, QUADS: quads };
+  const { shader, constants, span, queries } = matrixAttention(recording, how) ?? threadKernel(recording, how);
   for (let round = 0; round < rounds; round++) {
     blocks.forEach(({ keys, values, first, count }, i) => {
       const begun = round > 0 || i > 0;
       recording.dispatch(
-        SHADERS.flashAttention,
+        shader,
         {
-          constants,
+          constants: { ...constants, SPAN: span, QUERIES: queries, SIZE: headDim, PAGE: page, QUADS: quads },
           cache: type,
-          workgroups: (counts) => counts.blocks[i] === "none" && begun ? 0 : spansOf(counts, span) * heads / QUERIES,
+          workgroups: (counts) => counts.blocks[i] === "none" && begun ? 0 : spansOf(counts, span) * heads / queries,
         },
         { qkv: whole(qkv), keys, values, carry, out: whole(out), progress },
         { heads, kv_heads: kvHeads, begun: Number(begun), first, count },
       );
     });
   }
+}
+
+/** Subgroups of a workgroup that computes on matrix units. */
+const DOWN = 4;
+
+/** By matrix units (shaders/matrix_attention.wgsl), for heads that they divide; null for others. */
+function matrixAttention({ device: { matrices } }: Recording, { heads, kvHeads, headDim }: Heads): SpanKernel | null {
+  if (matrices === null) return null;
+  const { m, n, k, subgroup } = matrices;
+  const keys = 2 * n; // at a time
+  const team = subgroup / m; // threads that share a row
+  const fits = headDim % keys === 0 && headDim % k === 0 && headDim <= 8 * Math.min(n, k);
+  const shares = Number.isInteger(team) && team <= 4 && keys % (8 * team) === 0 && keys / team <= 16 &&
+    keys % k === 0 &&
+    keys <= 2 * k;
+  const queries = [4, 2, 1].find((count) => heads / kvHeads % count === 0)!;
+  if (!fits || !shares) return null;
+  const constants = { ...matrixConstants(matrices), DOWN, LANES: DOWN * subgroup };
+  return { shader: SHADERS.matrixAttention, constants, span: DOWN * m / queries, queries };
 }

@@ -2,22 +2,28 @@
 import { SHADERS } from "../../../shaders/mod.ts";
 import type { Norm, Routing } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
-import { gatedGemm, gemm, type Places, tileRows, type TileShape } from "./prefill_dense.ts";
+import { byMatrices, matrixGatedGemm, matrixGemm, matrixTileRows } from "./matrix_products.ts";
+import { gatedGemm, gemm, tileRows, type TileShape } from "./prefill_dense.ts";
 import { type Recording, whole } from "./recording.ts";
-import { sortedChoices } from "./sorted_choices.ts";
+import { sortChoices, type SortedChoices, sortedChoices } from "./sorted_choices.ts";
 
 /** Tiles of 32 rows: on an H100 as fast as larger ones when full, and fuller when every expert has 64 rows. */
 const GATED: TileShape = { across: 16, down: 8, rowBlocks: 1, columnBlocks: 1 };
 const DOWN: TileShape = { across: 32, down: 4, rowBlocks: 2, columnBlocks: 1 };
 
 /** Choices that share a tile. */
-export const PREFILL_TILE_ROWS = tileRows(GATED);
+const PREFILL_TILE_ROWS = tileRows(GATED);
 
-function placesOf(recording: Recording, ids: Tensor, experts: number, shape: TileShape): Places {
-  return { ...sortedChoices(recording, ids, experts, PREFILL_TILE_ROWS), shape };
+/** Sorts the choices for these experts, unless they are: gate's tiles are down's. */
+function placesOf(recording: Recording, ids: Tensor, experts: Weight): SortedChoices {
+  const rows = byMatrices(recording, experts) ? matrixTileRows(recording.device) : PREFILL_TILE_ROWS;
+  const places = sortedChoices(recording, ids, experts.values.shape[0]!, rows);
+  if (recording.sorted.get(ids) !== rows) sortChoices(recording, ids, places);
+  recording.sorted.set(ids, rows);
+  return places;
 }
 
-/** {@linkcode Ops.expertsGateUp} for choices that were sorted. */
+/** {@linkcode Ops.expertsGateUp} for choices sorted by expert. */
 export function sortedGateUp(
   recording: Recording,
   out: Tensor,
@@ -27,15 +33,23 @@ export function sortedGateUp(
   gate: Weight,
   up: Weight,
 ): void {
-  const places = placesOf(recording, ids, gate.values.shape[0]!, GATED);
-  gatedGemm(recording, out, recording.normed(hidden, norm), gate, up, places);
+  const places = placesOf(recording, ids, gate);
+  if (byMatrices(recording, gate)) {
+    return matrixGatedGemm(recording, out, recording.halvedNorm(hidden, norm), gate, up, places);
+  }
+  gatedGemm(recording, out, recording.normed(hidden, norm), gate, up, { ...places, shape: GATED });
 }
 
-/** {@linkcode Ops.expertsDownAdd} for choices that were sorted. */
+/** {@linkcode Ops.expertsDownAdd} for choices sorted by expert. */
 export function sortedDownAdd(recording: Recording, hidden: Tensor, x: Tensor, routing: Routing, down: Weight): void {
-  const places = placesOf(recording, routing.ids, down.values.shape[0]!, DOWN);
+  const places = placesOf(recording, routing.ids, down);
   const products = expertProducts(recording, down, places.perRow);
-  gemm(recording, products, whole(x), { weight: down, bias: null }, { add: false, rows: "rows", places });
+  const linear = { weight: down, bias: null };
+  if (byMatrices(recording, down)) {
+    matrixGemm(recording, products, recording.halved(whole(x), x.shape.at(-1)!, places.perRow), linear, { places });
+  } else {
+    gemm(recording, products, whole(x), linear, { add: false, rows: "rows", places: { ...places, shape: DOWN } });
+  }
   combineExperts(recording, hidden, products, routing);
 }
 

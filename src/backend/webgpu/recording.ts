@@ -26,10 +26,18 @@ interface Left {
   readonly choice?: Choice;
 }
 
+/** Rows as f16, each over a power of two of its own (shaders/halve_rows.wgsl). */
+export interface Halves {
+  readonly halves: GPUBuffer;
+  readonly scales: GPUBuffer;
+}
+
 export class Recording {
   readonly device: Device;
   readonly memory: Memory;
   readonly capacity: Capacity;
+  /** Choices that are sorted by expert, and how many of them share a tile at most. */
+  readonly sorted = new Map<Tensor, number>();
   readonly #kernels: Kernels;
   readonly #step: GPUBuffer;
   readonly #dispatches: Dispatch[] = [];
@@ -42,6 +50,7 @@ export class Recording {
   #pages: Pages | null = null;
   #left: { readonly of: Tensor; readonly what: Left; readonly finish: () => void } | null = null;
   #normed: { readonly hidden: Tensor; readonly norm: Norm; readonly rows: "rows" | "outputs" } | null = null;
+  #halvedNorm: Halves | null = null;
 
   /** `scratch` is shared by all plans of a backend, as only one runs at a time. */
   constructor(
@@ -127,7 +136,32 @@ export class Recording {
       { columns: width / 4, epsilon: norm.eps },
     );
     this.#normed = { hidden, norm, rows };
+    this.#halvedNorm = null;
     return normed;
+  }
+
+  /** norm(hidden) of all rows as f16. */
+  halvedNorm(hidden: Tensor, norm: Norm): Halves {
+    const normed = this.normed(hidden, norm);
+    return this.#halvedNorm ??= this.halved(normed, hidden.shape.at(-1)!);
+  }
+
+  /** Rows of width K as f16, `perRow` for each of the step's: x[T, perRow, K]. */
+  halved(x: GPUBuffer, width: number, perRow = 1): Halves {
+    const rows = perRow * this.capacity.rows;
+    const label = this.#normed !== null && x === this.#scratch.get("normed") ? "normed" : "rows";
+    const halves = this.scratch(`halves of ${label}`, rows * width / 2);
+    const scales = this.scratch(`scales of ${label}`, rows);
+    this.dispatch(
+      SHADERS.halveRows,
+      {
+        constants: { LANES: this.device.wideLanes, COLUMNS: width / 4, PER_ROW: perRow },
+        workgroups: (counts) => perRow * counts.rows,
+      },
+      { x, halves, scales },
+      {},
+    );
+    return { halves, scales };
   }
 
   /** Says that hidden changes, so that its norm must be computed anew. */

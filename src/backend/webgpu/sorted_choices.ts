@@ -8,6 +8,8 @@ export interface SortedChoices {
   readonly buffer: GPUBuffer;
   /** At most. */
   readonly tiles: number;
+  readonly tileRows: number;
+  readonly experts: number;
   readonly perRow: number;
 }
 
@@ -21,12 +23,15 @@ export function sortedChoices(
   const perRow = ids.shape[1]!;
   const choices = recording.capacity.rows * perRow;
   const tiles = Math.min(choices, Math.floor(choices / tileRows) + experts);
-  return { buffer: recording.scratch(`sorted ${ids.label}`, 4 * tiles + choices), tiles, perRow };
+  return { buffer: recording.scratch(`sorted ${ids.label}`, 4 * tiles + choices), tiles, tileRows, experts, perRow };
 }
 
 /** Sorts what the router chose, for the products that follow. */
-export function sortChoices(recording: Recording, ids: Tensor, experts: number, tileRows: number): void {
-  const { buffer, tiles, perRow } = sortedChoices(recording, ids, experts, tileRows);
+export function sortChoices(
+  recording: Recording,
+  ids: Tensor,
+  { buffer, tiles, tileRows, experts, perRow }: SortedChoices,
+): void {
   const { device: { software, wideLanes }, capacity } = recording;
   // One for each choice of a decode step of 32 rows and 8 experts.
   const LANES = software ? wideLanes : 2 * wideLanes;
