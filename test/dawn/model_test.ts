@@ -26,7 +26,8 @@ testOnDawn("Dawn gives the golden continuations, and a server answers with it", 
   await using chat = new Chat({ model: "nano", tokenizer, template, engine, stopTokens });
   await (SOFTWARE ? checkGolden(engine, 1, 8) : checkGolden(engine));
   const app = createApp({ name: "nano", model: () => chat, log: () => {} });
-  const body = JSON.stringify({ messages: [{ role: "user", content: "What is 347 + 2589?" }], temperature: 0 });
+  const messages = [{ role: "user", content: "What is 347 + 2589?" }];
+  const body = JSON.stringify({ messages, temperature: 0, chat_template_kwargs: { enable_thinking: false } });
   const headers = { "content-type": "application/json" };
   const answer = await app.fetch(new Request("http://r/v1/chat/completions", { method: "POST", headers, body }));
   assert.match((await answer.json()).choices[0].message.content, /2936/);
