@@ -39,17 +39,19 @@ export class Ticks {
     if (!this.#running) void this.#run();
   };
 
-  /** For as long as Dawn asks. */
+  /** For as long as Dawn asks. Deno's event loop was seen asleep with something given to setImmediate(): a timer wakes it. */
   async #run(): Promise<void> {
     this.#running = true;
     const begun = performance.now();
     while (this.#asked.length > 0) {
       const eager = performance.now() - begun < EAGER_MILLIS;
-      await new Promise<void>((resolve) => eager ? setImmediate(resolve) : setTimeout(resolve, 1));
+      await Promise.race([new Promise((resolve) => setTimeout(resolve, 1)), ...eager ? [turn()] : []]);
       this.give();
     }
     this.#running = false;
   }
 }
+
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 const OURS = { configurable: true, enumerable: true, writable: true } as const;
