@@ -5,6 +5,7 @@ import { Device, WIDE_INTEGERS } from "../backend/webgpu/device.ts";
 import { DISPATCHES, HostClock, type HostCosts } from "../backend/webgpu/host_costs.ts";
 import { deviceIdentity } from "../backend/webgpu/identity.ts";
 import { WebGpuBackend } from "../backend/webgpu/webgpu_backend.ts";
+import { MATRIX_FEATURE } from "../backend/webgpu/matrices.ts";
 import type { GpuProvider } from "../pipeline/messages.ts";
 import { measureThroughput } from "./throughput.ts";
 
@@ -44,11 +45,8 @@ export function probe(computer: Computer, threads: number): Promise<Figures> {
   return computer === "wasm" ? probeWasm(threads) : probeGpu(computer);
 }
 
-/** Dawn's name of matrix units; a device is asked for them where kernels use them. */
-const MATRICES = "chromium-experimental-subgroup-matrix";
-
 /** Features that kernels use. */
-const FEATURES: readonly string[] = ["shader-f16", "subgroups", MATRICES, WIDE_INTEGERS];
+const FEATURES: readonly string[] = ["shader-f16", "subgroups", MATRIX_FEATURE, WIDE_INTEGERS];
 
 /** Long enough for a GPU's frequency to rise, and for V8 to compile WASM in earnest. */
 const GPU_MILLIS = 20;
@@ -84,6 +82,6 @@ async function probeGpu(provider: GpuProvider): Promise<Figures> {
     roundTripMillis: least(({ roundTrip }) => roundTrip),
     recordMicros: least(({ finished, submitted }) => finished + submitted / DISPATCHES),
     dispatchMicros: await clock.dispatch(ROUNDS),
-    ...await measureThroughput(backend, GPU_MILLIS, has(MATRICES)),
+    ...await measureThroughput(backend, GPU_MILLIS, device.matrices !== null),
   };
 }
