@@ -287,6 +287,9 @@ export const ATTENTION_CASES: readonly OpCase[] = [
     ...{ steps: longSlot(70, [0, 40, 250]), context: 320, blocks: [3, 1, 6] },
   }),
   softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 16, R: 8 }, {
+    ...{ steps: longSlot(70, [0, 40, 250]), context: 320, blocks: [3, 1, 6] },
+  }),
+  softmaxAttentionCase({ heads: 4, kvHeads: 2, D: 16, R: 8 }, {
     ...{ steps: longSlot(70, [0, 250, 440]), context: 512, page: 128, blocks: [2, 6], type: "f16" },
   }),
   // So many heads that a GPU takes its largest tiles.

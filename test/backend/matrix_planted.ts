@@ -34,7 +34,7 @@ export const IN_MATRIX: readonly Planted[] = [
 ];
 
 const SPANS = /^softmaxAttention 4 heads of 64 over 2, f32/;
-const BLOCKS = /^softmaxAttention 4 heads of 16 over 2, f16 in pages of 128/;
+const BLOCKS = /^softmaxAttention 4 heads of 16 over 2, f32 in pages of 64, 3 . 1 . 6/;
 
 /** And in the one for softmax attention, which none of the cases for products has. */
 export const IN_MATRIX_ATTENTION: readonly Planted[] = [
