@@ -2,8 +2,7 @@
 // multiplies them while the next ones are on their way, each of its DOWN × ACROSS subgroups for 4 × 2 matrices of sums.
 // A sum goes through K in its order, whatever the tile is. Subgroups take rows of matrices in turn, so that all have work where a tile has few.
 // The kernel says what is in the tile: x_at(at) and weight_at(i, at) are eight neighbouring columns, of a thread's i-th row of the weight,
-// halves_at(i, k, w) such weights as f16,
-// columns_of_loads(line) the tile's columns that they are. write_sums takes what has come out.
+// halves_at(i, k, w) such weights as f16, columns_of_loads(line) the tile's columns that they are. write_sums takes what has come out.
 // Matrices are named one by one, handed on by value, and lie where the compiler sees in each function that they do, which is what remainders
 // are for: an array of sums behind a pointer stays in memory, and a place that must be checked has no constant distance of rows. Either costs
 // three quarters of the speed.

@@ -55,7 +55,10 @@ testOnMatrices("an error planted in any kernel for matrix units fails a case", a
 
 /** An adapter's description, and a device of it that grants these features. */
 function described(features: readonly string[], info: object): [GPUDevice, GPUAdapterInfo] {
-  const device = { features: new Set(features), limits: { maxStorageBuffersPerShaderStage: 16 } };
+  const device = {
+    features: new Set(features),
+    limits: { maxStorageBuffersPerShaderStage: 16, maxComputeWorkgroupStorageSize: 49152 },
+  };
   return [device as unknown as GPUDevice, info as GPUAdapterInfo];
 }
 

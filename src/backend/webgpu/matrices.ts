@@ -11,8 +11,9 @@ export const MATRIX_ENABLES = [
   "enable chromium_experimental_subgroup_matrix;",
 ] as const;
 
-/** Storage buffers that their kernels bind at most. */
+/** Storage buffers that their kernels bind at most, and workgroup memory that they need at least. */
 const BUFFERS = 9;
+const WORKGROUP_BYTES = 32 * 1024;
 
 /** M × K by K × N into sums in f32, by a subgroup of so many threads. */
 export interface Matrices {
@@ -41,6 +42,7 @@ export function matricesOf({ features, limits }: GPUDevice, info: GPUAdapterInfo
   const { subgroupMinSize, subgroupMaxSize } = info;
   if (!NEEDED.every((feature) => features.has(feature)) || subgroupMinSize !== subgroupMaxSize) return null;
   if (limits.maxStorageBuffersPerShaderStage < BUFFERS) return null;
+  if (limits.maxComputeWorkgroupStorageSize < WORKGROUP_BYTES) return null;
   const { subgroupMatrixConfigs = [] } = info as { readonly subgroupMatrixConfigs?: Iterable<MatrixConfig> };
   for (const { componentType, resultComponentType, M, N, K } of subgroupMatrixConfigs) {
     if (componentType === "f16" && resultComponentType === "f32" && K % 8 === 0) {
@@ -52,3 +54,6 @@ export function matricesOf({ features, limits }: GPUDevice, info: GPUAdapterInfo
 
 /** For shaders/lib/matrices.wgsl. */
 export const matrixConstants = ({ m, n, k }: Matrices): Constants => ({ MATRIX_M: m, MATRIX_N: n, MATRIX_K: k });
+
+/** Bytes of workgroup memory for tiles, beside what kernels keep there of rows and counts. */
+export const tileBytes = ({ limits }: GPUDevice): number => limits.maxComputeWorkgroupStorageSize - 1024;

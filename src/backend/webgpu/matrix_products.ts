@@ -3,7 +3,7 @@ import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Linear } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import type { Device } from "./device.ts";
-import { type Matrices, matrixConstants } from "./matrices.ts";
+import { type Matrices, matrixConstants, tileBytes } from "./matrices.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { type Halves, own, type Recording, scaling, weightType, whole } from "./recording.ts";
 import type { SortedChoices } from "./sorted_choices.ts";
@@ -161,15 +161,17 @@ function tilesOf(
 /** Rows of each operand that a thread loads at most. */
 const LOADS = 4;
 
-/** Most columns of K that a workgroup holds at once, in eights. */
+/** Columns of K that a workgroup may hold at once, in eights of 16 bytes; a row has one more, which keeps banks apart. */
 const DEPTHS = [8, 4, 2, 1];
 
-function shapeConstants({ matrices }: Device, { down, across }: MatrixShape, width: number): Constants {
+/** As many columns as threads load, and as there is workgroup memory for. */
+function shapeConstants({ gpu, matrices }: Device, { down, across }: MatrixShape, width: number): Constants {
   const { k, subgroup } = matrices!;
   const lanes = down * across * subgroup;
-  const rows = [tileRows(matrices!, { down, across }), tileColumns(matrices!, { down, across })];
+  const [rows, columns] = [tileRows(matrices!, { down, across }), tileColumns(matrices!, { down, across })];
   const DEPTH = DEPTHS.find((depth) =>
-    depth * EIGHT % k === 0 && rows.every((count) => count * depth <= LOADS * lanes)
+    depth * EIGHT % k === 0 && Math.max(rows, columns) * depth <= LOADS * lanes &&
+    16 * (rows + columns) * (depth + 1) <= tileBytes(gpu)
   )!;
   const REST = width % (EIGHT * DEPTH) !== 0;
   return { ...matrixConstants(matrices!), DOWN: down, ACROSS: across, DEPTH, REST, LANES: lanes };

@@ -3,7 +3,7 @@ import { type Constants, SHADERS } from "../../../shaders/mod.ts";
 import type { Heads, LinearAttention } from "../backend.ts";
 import type { Tensor } from "../tensor.ts";
 import type { Device } from "./device.ts";
-import { matrixConstants } from "./matrices.ts";
+import { matrixConstants, tileBytes } from "./matrices.ts";
 import type { Counts } from "./plan.ts";
 import { byTiles } from "./prefill_dense.ts";
 import { type Recording, whole } from "./recording.ts";
@@ -144,17 +144,21 @@ export function flashAttention(
 const DOWN = 4;
 
 /** By matrix units (shaders/matrix_attention.wgsl), for heads that they divide; null for others. */
-function matrixAttention({ device: { matrices } }: Recording, { heads, kvHeads, headDim }: Heads): SpanKernel | null {
+function matrixAttention(
+  { device: { gpu, matrices } }: Recording,
+  { heads, kvHeads, headDim }: Heads,
+): SpanKernel | null {
   if (matrices === null) return null;
   const { m, n, k, subgroup } = matrices;
   const keys = 2 * n; // at a time
   const team = subgroup / m; // threads that share a row
-  const fits = headDim % keys === 0 && headDim % k === 0 && headDim <= 8 * Math.min(n, k);
+  const fits = headDim % keys === 0 && headDim % k === 0 && headDim <= 8 * Math.min(n, k) &&
+    keys * headDim / 8 <= 4 * DOWN * subgroup;
   const shares = Number.isInteger(team) && team <= 4 && keys % (8 * team) === 0 && keys / team <= 16 &&
-    keys % k === 0 &&
-    keys <= 2 * k;
+    keys % k === 0 && keys <= 2 * k;
   const queries = [4, 2, 1].find((count) => heads / kvHeads % count === 0)!;
-  if (!fits || !shares) return null;
+  const vectors = 3 * keys * (headDim / 8 + 1) + DOWN * m * (keys / 4 + keys / 8 + 2); // of 16 bytes
+  if (!fits || !shares || 16 * vectors > tileBytes(gpu)) return null;
   const constants = { ...matrixConstants(matrices), DOWN, LANES: DOWN * subgroup };
   return { shader: SHADERS.matrixAttention, constants, span: DOWN * m / queries, queries };
 }
