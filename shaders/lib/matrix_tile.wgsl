@@ -4,8 +4,8 @@
 // The kernel says what is in the tile: x_at(at) and weight_at(i, at) are eight neighbouring columns, of a thread's i-th row of the weight,
 // halves_at(i, k, w) such weights as f16, columns_of_loads(line) the tile's columns that they are. write_sums takes what has come out.
 // Matrices are named one by one, handed on by value, and lie where the compiler sees in each function that they do, which is what remainders
-// are for: an array of sums behind a pointer stays in memory, and a place that must be checked has no constant distance of rows. Either costs
-// three quarters of the speed.
+// are for: an array of sums behind a pointer stays in memory, which costs three quarters of the speed, and a place that must be checked has no
+// constant distance of rows, which costs up to a half.
 
 const TILE_ROWS = DOWN * 4u * MATRIX_M;
 const TILE_COLUMNS = ACROSS * 2u * MATRIX_N;
