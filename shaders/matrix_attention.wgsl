@@ -2,8 +2,8 @@
 // flash_attention.wgsl does, by matrix units (lib/matrices.wgsl). What is multiplied is f16: queries in powers of two, keys, values, and
 // weights 2^(score - m) with a whole number m of a row's own, so that sums are scaled again without rounding, and only when a score is
 // larger than m by MARGIN or more.
-// One workgroup of DOWN subgroups per span of rows and QUERIES heads that share a kv head; a subgroup has MATRIX_M rows of one head, which
-// TEAM_LANES of its threads share out each. KEYS positions at a time: their scores are on their way through workgroup memory while the next
+// One workgroup of LANES per span of rows and QUERIES heads that share a kv head; each of its DOWN subgroups has MATRIX_M rows of one head,
+// which TEAM_LANES of its threads share out each. KEYS positions at a time: their scores are on their way through workgroup memory while the next
 // ones are loaded. Blocks of pages as in flash_attention.wgsl.
 // PAGE: positions of a page, a multiple of KEYS; QUADS: vec4s of a cached row, zeros after the head's. SIZE: channels of a head, D.
 

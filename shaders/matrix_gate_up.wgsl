@@ -1,4 +1,5 @@
 // out[r, i] = silu(x[r] · gate[i]) ⊙ (x[r] · up[i]): as gemm_gate_up.wgsl does, by matrix units (lib/matrix_tile.wgsl).
+// One workgroup of LANES per tile of TILE_ROWS rows and half of TILE_COLUMNS outputs.
 // x and weights are multiplied as f16, summed up in f32. REST: K is no multiple of what is held at once. Of a subgroup's columns the first half are gate's, the others the same of up.
 // ROUTED: row r is the choice (t, k) = (r / PER_ROW, r % PER_ROW), of x[t]; tiles share an expert's matrices.
 

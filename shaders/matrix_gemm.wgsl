@@ -1,4 +1,5 @@
 // out[r, n] = x[r] · weight[n] + bias[n], or if ADD that more than it was: as gemm.wgsl does, by matrix units (lib/matrix_tile.wgsl).
+// One workgroup of LANES per tile of TILE_ROWS rows and TILE_COLUMNS outputs.
 // x and weights are multiplied as f16, summed up in f32. REST: K is no multiple of what is held at once. ROUTED: rows are choices (t, k), in tiles that share an expert's matrix.
 
 struct Params {

@@ -37,7 +37,7 @@ Deno.test("every shader says what it computes, how its work is shared, and the s
 /**
  * Only where a device binds so many: others sort the choices of few rows too and choose before they read (decode_experts.ts), compute
  * one map at a time (decode_products.ts, batch_products.ts), append before they attend to one block after the other (unit_attention.ts),
- * and use the kernels for GPUs (software_products.ts).
+ * use the kernels for GPUs (software_products.ts), and do without matrix units (matrices.ts).
  */
 const MORE_BUFFERS = new Map([
   ["own_row_attention", 9],
@@ -45,6 +45,7 @@ const MORE_BUFFERS = new Map([
   ["attention_of_blocks", 20],
   ["batch_gate_up", 8],
   ["batch_product", 10],
+  ["matrix_gate_up", 9],
   ["decode_chosen_gate_up", 17],
   ...["decode_down", "decode_gate_up", "decode_pair"].map((name) => [name, 14] as const),
   ...["software_down", "software_experts", "software_gate_up", "software_linear_layer", "software_product"].map((
