@@ -182,7 +182,7 @@ export class Engine {
   }
 
   #begin(batch: Batch): void {
-    if (batch.released) this.#pipeline.release(batch.released);
+    if (batch.released) void this.#pipeline.release(batch.released);
     const candidates = this.#pipeline.run(batch.step, batch.tokens);
     candidates.catch(() => {}); // which is heard when the step is finished
     this.#begun.push({ batch, candidates });

@@ -61,8 +61,9 @@ export class Pipeline implements AsyncDisposable {
     }
   }
 
-  /** Lets all stages take back pages, behind the steps that are under way. */
-  release(released: Released): void {
+  /** Lets all stages take back pages, behind the steps that were begun before, also those that still wait. */
+  async release(released: Released): Promise<void> {
+    await this.#taken;
     if (!this.#ended) this.#first.send({ type: "release", released });
   }
 

@@ -1,7 +1,7 @@
 /** A pipeline gives the same whatever its stages and links, never holds more steps than stages, and says how it ended. */
 import { strict as assert } from "node:assert";
 import type { Link } from "../../src/pipeline/link.ts";
-import type { Candidates, FromStage, Step, ToStage } from "../../src/pipeline/steps.ts";
+import type { Candidates, FromStage, Released, Step, ToStage } from "../../src/pipeline/steps.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
 import type { StageModel } from "../../src/stage/stage.ts";
 import { expectedLogits, VOCABULARY } from "../stage/fake_stage.ts";
@@ -31,6 +31,25 @@ class GatedStage implements StageModel {
   }
 }
 
+/** Stages that tell what they are asked for. */
+class TellingStage implements StageModel {
+  readonly told: string[] = [];
+  constructor(readonly last: boolean) {}
+  forward({ id }: Step): Promise<Float32Array | Candidates> {
+    this.told.push(`step ${id}`);
+    return Promise.resolve(this.last ? noCandidates() : new Float32Array(1));
+  }
+  release({ slots }: Released): void {
+    this.told.push(`slot ${slots}`);
+  }
+  store(): Promise<void> {
+    return Promise.resolve();
+  }
+  logits(): Promise<Float32Array> {
+    return Promise.resolve(new Float32Array());
+  }
+}
+
 function noCandidates(): Candidates {
   return { perRow: 0, ids: new Uint32Array(), logits: new Float32Array(), logSumExp: new Float32Array() };
 }
@@ -52,6 +71,20 @@ for (const joint of JOINTS) {
       const best = expected.map((row) => row.indexOf(Math.max(...row)));
       const found = [first, second].flatMap(({ ids, perRow }) => [...ids].filter((_, i) => i % perRow === 0));
       assert.deepEqual(found, best);
+      await pipeline[Symbol.asyncDispose]();
+      await Promise.all(ended);
+    });
+
+    Deno.test(`Pipeline of ${stages} stages by ${joint} links has pages taken back between steps, in the order it was told`, async () => {
+      const models = Array.from({ length: stages }, (_, i) => new TellingStage(i === stages - 1));
+      const { pipeline, ended } = joinStages(models, joint);
+      const ids = [0, 1, 2, 3];
+      await Promise.all(ids.map((id) => {
+        void pipeline.release({ slots: [id], snapshots: [] });
+        return pipeline.run(step(id, 0, 1), Uint32Array.of(1)); // the last one waits for a credit
+      }));
+      const wanted = ids.flatMap((id) => [`slot ${id}`, `step ${id}`]);
+      for (const { told } of models) assert.deepEqual(told, wanted);
       await pipeline[Symbol.asyncDispose]();
       await Promise.all(ended);
     });
