@@ -15,6 +15,7 @@ pageTest("conversations outlast a reload, the open one first", echoing, async ({
   await send(page, "first");
   await lastAnswer(page);
   await page.getByRole("button", { name: "New conversation" }).first().click();
+  await page.getByText("What would you like").waitFor(); // with the next frame
   assert.equal(await answers(page).count(), 0);
   await send(page, "second");
   await lastAnswer(page);
