@@ -17,5 +17,5 @@ if (left === null) {
   }).spawn();
   Deno.exit((await tests.status).code);
 }
-// deno-lint-ignore no-console
+// deno-lint-ignore no-console -- a task tells on the terminal why it does nothing
 console.log(`The tests on the GPUs of ${GPU} are left out: ${left}`);
