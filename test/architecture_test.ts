@@ -29,6 +29,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/pipeline/copies.ts": [],
   "src/pipeline/requests.ts": [],
   "src/pipeline/pages.ts": ["src/pipeline/steps.ts"],
+  "src/wire/": ["src/pipeline/"],
+  "src/pool/": ["src/wire/", "src/pipeline/"],
   "workers/": ["src/engine/", "src/pipeline/", "src/stage/"],
   "workers/thread.ts": ["src/backend/wasm/thread.ts", "src/pipeline/messages.ts"],
   "src/stage/": ["src/model/", "src/formats/", "src/backend/", "src/pipeline/"],

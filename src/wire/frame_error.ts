@@ -1,0 +1,5 @@
+/** The error of bytes that are no message. */
+
+export class FrameError extends Error {
+  override readonly name = "FrameError";
+}
