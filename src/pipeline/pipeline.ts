@@ -8,10 +8,13 @@ export class StepError extends Error {
   override readonly name = "StepError";
   /** Where pages were wanting, how many that stage has and will have; else null. */
   readonly pages: number | null;
+  /** Whether its sequences may begin anew, as what it went on from is gone. */
+  readonly lost: boolean;
 
-  constructor({ reason, pages }: StepFailure) {
+  constructor({ reason, pages, lost }: Pick<StepFailure, "reason" | "pages" | "lost">) {
     super(reason);
     this.pages = pages ?? null;
+    this.lost = lost ?? false;
   }
 }
 

@@ -41,12 +41,16 @@ export interface Step {
   readonly follows?: true;
   /** Where it computes nothing, what it takes from the host's memory. */
   readonly load?: Load;
+  /** Milliseconds that it may take from here to the end, where whoever waits gives up after that. */
+  readonly deadline?: number;
 }
 
 /** Whose pages of keys and values nobody wants any more. */
 export interface Released {
   readonly slots: readonly number[];
   readonly snapshots: readonly number[];
+  /** Counted with the ids of steps, where some may come by another way and overtake it. */
+  readonly order?: number;
 }
 
 /** Steps of a chain at most. */
@@ -110,4 +114,6 @@ export interface StepFailure {
   readonly reason: string;
   /** Where it failed for want of pages: how many the stage has, and will have. */
   readonly pages?: number;
+  /** What it went on from is gone, with a stage or by another way: its sequences may begin anew. */
+  readonly lost?: true;
 }
