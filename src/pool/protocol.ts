@@ -1,6 +1,9 @@
 /** What the members of a pool say to each other over NATS: what a stage offers, how it does, and how a server makes a route through it. */
 import type { KvCacheType, Quantize, StageInfo } from "../pipeline/messages.ts";
 import type { LayerRange } from "../pipeline/steps.ts";
+import type { Activations } from "../wire/room.ts";
+
+export type { Activations };
 
 /** Of offers, control messages and frames together: members of another version are refused. */
 export const PROTOCOL = 1;
@@ -129,9 +132,6 @@ export interface InboxOffer {
   /** Null if it listens nowhere. */
   readonly tcp: { readonly hosts: readonly string[]; readonly port: number } | null;
 }
-
-/** In what hidden rows travel; bf16 halves them and rounds. */
-export type Activations = "f32" | "bf16";
 
 /**
  * A server's requests to a stage, as JSON, each answered by a {@linkcode ControlReply}. A route goes through one stage for each of its layer

@@ -3,8 +3,13 @@ import type { Link } from "../pipeline/link.ts";
 
 /** How frames become messages and the other way round. */
 export interface Codec<Message> {
+  /** A longer frame is refused before it is read: it can be no such message. */
+  readonly maxBytes: number;
   encode(message: Message): Uint8Array;
-  /** @throws {FrameError} for bytes that are no such message. */
+  /**
+   * What it gives shares no memory with the frame.
+   * @throws {FrameError} for bytes that are no such message, or one that does not fit the other end.
+   */
   decode(frame: Uint8Array): Message;
 }
 
