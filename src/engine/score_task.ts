@@ -1,11 +1,9 @@
 /** One text to score: the log-probability of each of its tokens after those before it. */
 import type { EngineFinish, GenerateStats, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
+import { mostOutputs } from "../pipeline/steps.ts";
 import { checkTokens, type EngineLimits } from "./limits.ts";
 import { Sequence } from "./sequence.ts";
 import type { StepOutputs } from "./step_outputs.ts";
-
-/** Most bytes of logits that one step leaves behind, unless the request says how many rows. */
-const LOGITS_BYTES = 64 << 20;
 
 export class ScoreTask {
   readonly sequence: Sequence;
@@ -19,8 +17,7 @@ export class ScoreTask {
   constructor(id: number, request: ScoreRequest, limits: EngineLimits, report: (rows: ScoreRows) => void) {
     checkTokens(request.tokens, limits.context, limits);
     for (const rows of request.chunks) checkChunk(rows, limits);
-    const rows = Math.max(1, Math.floor(LOGITS_BYTES / (4 * limits.vocabulary)));
-    const chunks = request.chunks.length > 0 ? request.chunks : [Math.min(rows, limits.maxRows)];
+    const chunks = request.chunks.length > 0 ? request.chunks : [mostOutputs(limits.vocabulary, limits.maxRows)];
     this.sequence = new Sequence(id, request.tokens, { chunks, everyRow: true });
     this.#request = request;
     this.#report = report;

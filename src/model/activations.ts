@@ -1,19 +1,11 @@
 /** The tensors that a step writes and reads again: made once, for the most rows that a step may have. */
 import type { Backend, CandidateTensors, Routing } from "../backend/backend.ts";
 import { byteLength, type DataType, type Tensor } from "../backend/tensor.ts";
-import { MOST_AHEAD, MOST_STEPS } from "../pipeline/steps.ts";
+import { MOST_AHEAD, MOST_STEPS, mostOutputs } from "../pipeline/steps.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Candidates of each output row: enough for nearly every draw, little to read back. */
 const CANDIDATES = 64;
-
-/** Bounds the logits of one step; a row of the largest vocabulary has 0.6 MiB. */
-const MAX_LOGIT_BYTES = 64 * 2 ** 20;
-
-/** Output rows that one step may have. */
-export function maxOutputs(vocabulary: number, maxRows: number): number {
-  return Math.max(1, Math.min(maxRows, Math.floor(MAX_LOGIT_BYTES / (4 * vocabulary))));
-}
 
 /** T is the most rows of a step, R the most output rows. Head tensors are null on all but the last stage. */
 export interface Activations {
@@ -65,7 +57,7 @@ export function makeActivations(
     shared: f32("shared", Math.max(1, config.sharedIntermediate)),
     routing: { ids: backend.tensor("expert ids", "u32", [rows, K]), weights: f32("expert weights", K) },
     experts: f32("experts", K, Math.max(1, config.moeIntermediate)),
-    head: last ? makeHead(backend, config, maxOutputs(config.vocab, rows), keptLogits) : null,
+    head: last ? makeHead(backend, config, mostOutputs(config.vocab, rows), keptLogits) : null,
   };
 }
 

@@ -3,8 +3,8 @@ import { setImmediate } from "node:timers/promises";
 import type { Backend, Ops, Plan, Read } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
 import type { Load, Store } from "../pipeline/copies.ts";
-import { type Candidates, MOST_AHEAD, MOST_STEPS, type Released, type Segment, type Step } from "../pipeline/steps.ts";
-import { type Activations, makeActivations, maxOutputs } from "./activations.ts";
+import { type Candidates, MOST_AHEAD, MOST_STEPS, mostOutputs, type Released, type Segment, type Step } from "../pipeline/steps.ts";
+import { type Activations, makeActivations } from "./activations.ts";
 import { candidatesOf } from "./candidates.ts";
 import type { ModelConfig } from "./config.ts";
 import { WeightLoader } from "./loader.ts";
@@ -228,7 +228,7 @@ export class Model implements Disposable {
     const { cache } = this.#parts;
     if (this.#plannedBlocks !== cache.blockCount) this.#plans.clear(); // they lack the new block; kernels stay compiled
     this.#plannedBlocks = cache.blockCount;
-    const most = maxOutputs(this.#config.vocab, maxRows);
+    const most = mostOutputs(this.#config.vocab, maxRows);
     const capacity = {
       rows: Math.min(maxRows, bucket(rows)),
       segments: Math.min(slots, bucket(rows)),

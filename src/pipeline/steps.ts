@@ -59,6 +59,14 @@ export const MOST_STEPS = 16;
 /** Sequences that may go on in a chain: where more decode together, a step takes so long that the host's share is small. */
 export const MOST_AHEAD = 32;
 
+/** Bounds the logits of one step; a row of the largest vocabulary has 0.6 MiB. */
+const MOST_LOGIT_BYTES = 64 * 2 ** 20;
+
+/** Output rows that one step of at most `maxRows` may have. */
+export function mostOutputs(vocabulary: number, maxRows: number): number {
+  return Math.max(1, Math.min(maxRows, Math.floor(MOST_LOGIT_BYTES / (4 * vocabulary))));
+}
+
 /** How a device draws a token from candidates. The engine checks each one: it draws in more digits, and from whole rows where it must. */
 export interface Draw {
   /** Above 0. */
