@@ -130,7 +130,15 @@ export interface InboxOffer {
   /** For one sender, once: 32 bytes in hex. Who does not have it is refused. */
   readonly token: string;
   /** Null if it listens nowhere. */
-  readonly tcp: { readonly hosts: readonly string[]; readonly port: number } | null;
+  readonly tcp: DirectOffer | null;
+}
+
+export interface DirectOffer {
+  /** Addresses of one machine; whichever answers first is taken. */
+  readonly hosts: readonly string[];
+  readonly port: number;
+  /** Frames are encrypted, as the connection to the broker is. */
+  readonly sealed: boolean;
 }
 
 /**

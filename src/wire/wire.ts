@@ -5,32 +5,44 @@ import type { Link } from "../pipeline/link.ts";
 export interface Codec<Message> {
   /** A longer frame is refused before it is read: it can be no such message. */
   readonly maxBytes: number;
+  /** Bytes that nobody changes afterwards. */
   encode(message: Message): Uint8Array;
   /**
-   * What it gives shares no memory with the frame.
+   * What it gives shares no memory with the frame, which is used again.
    * @throws {FrameError} for bytes that are no such message, or one that does not fit the other end.
    */
   decode(frame: Uint8Array): Message;
 }
 
-/** One end of a hop. Its sender's Link drops what is sent once it has ended; its receiver's iteration ends when the other side is gone. */
+/** One end of a hop. */
 export interface Hop {
   readonly transport: "tcp" | "nats";
   /** Of a small frame there and back, measured every second; null before that. */
   readonly roundTripMillis: number | null;
 }
 
-/** Where one sender's messages come in. */
+/** What a sender needs to reach an inbox; goes to it over NATS. */
+export interface Offer {
+  readonly subject: string;
+  /** For one sender, once: 32 bytes in hex. */
+  readonly token: string;
+  /** Null if only the broker leads there. */
+  readonly tcp: { readonly hosts: readonly string[]; readonly port: number; readonly sealed: boolean } | null;
+}
+
+/**
+ * Where one sender's messages come in. The iteration waits for the sender for as long as it takes, and ends when it is gone, silent for 3 s
+ * or sends what is no message, or the broker between them was lost; then messages may be missing behind the last, never between two.
+ */
 export interface Inbound<Message> {
-  /** What the sender needs; goes to it over NATS. */
-  readonly offer: {
-    readonly subject: string;
-    readonly token: string;
-    readonly tcp: { readonly hosts: readonly string[]; readonly port: number } | null;
-  };
+  readonly offer: Offer;
   readonly link: Link<Message, never>;
 }
 
+/**
+ * The way to an inbox. What is sent before the link is disposed still arrives. The iteration yields nothing, and ends as soon as the other
+ * side is gone or was silent for 3 s; what is sent then is dropped.
+ */
 export interface Outbound<Message> extends Hop {
   readonly link: Link<never, Message>;
 }
@@ -41,5 +53,15 @@ export interface Wire extends AsyncDisposable {
   readonly malformed: number;
   receive<Message>(codec: Codec<Message>): Promise<Inbound<Message>>;
   /** @throws {Error} in one sentence if the other side answers neither directly nor through the broker. */
-  connect<Message>(offer: Inbound<Message>["offer"], codec: Codec<Message>): Promise<Outbound<Message>>;
+  connect<Message>(offer: Offer, codec: Codec<Message>): Promise<Outbound<Message>>;
+}
+
+export interface WireOptions {
+  /** Subject of an inbox by its name; what lies below it is used too. */
+  readonly subject: (inbox: string) => string;
+  /**
+   * Where it listens for others, and under which addresses they hear of it: all of the machine's own if there are none. Port 0 takes a free
+   * one. Null neither listens nor dials: everything goes by way of the broker.
+   */
+  readonly direct: { readonly port: number; readonly hosts: readonly string[] } | null;
 }
