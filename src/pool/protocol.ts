@@ -2,8 +2,9 @@
 import type { KvCacheType, Quantize, StageInfo } from "../pipeline/messages.ts";
 import type { LayerRange } from "../pipeline/steps.ts";
 import type { Activations } from "../wire/room.ts";
+import type { Offer as InboxOffer } from "../wire/wire.ts";
 
-export type { Activations };
+export type { Activations, InboxOffer };
 
 /** Of offers, control messages and frames together: members of another version are refused. */
 export const PROTOCOL = 1;
@@ -122,23 +123,6 @@ export interface ServerEntry {
   /** Stages that it does not take, and why. */
   readonly refused: readonly { readonly id: string; readonly reason: string }[];
   readonly beat: number;
-}
-
-/** Where a member takes in what another sends it: a subject, and where there is one an address that may be reached directly. */
-export interface InboxOffer {
-  readonly subject: string;
-  /** For one sender, once: 32 bytes in hex. Who does not have it is refused. */
-  readonly token: string;
-  /** Null if it listens nowhere. */
-  readonly tcp: DirectOffer | null;
-}
-
-export interface DirectOffer {
-  /** Addresses of one machine; whichever answers first is taken. */
-  readonly hosts: readonly string[];
-  readonly port: number;
-  /** Frames are encrypted, as the connection to the broker is. */
-  readonly sealed: boolean;
 }
 
 /**
