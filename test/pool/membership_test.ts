@@ -1,0 +1,134 @@
+/** Who is in a pool, over a real broker: coming, changing, leaving, falling silent, and a broker that restarts without what it knew. */
+import { strict as assert } from "node:assert";
+import { Kvm } from "@nats-io/kv";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { connect } from "@nats-io/transport-node";
+import { announce, type MemberEvent, Members } from "../../src/pool/membership.ts";
+import { bucketOf, LOST_MILLIS, serverKey, stageKey } from "../../src/pool/protocol.ts";
+import { NatsServer, NO_NATS } from "../nats_server.ts";
+import { exampleServer, exampleStage } from "./example_entries.ts";
+
+function testPool(name: string, run: (server: NatsServer) => Promise<void>) {
+  Deno.test({
+    name,
+    ignore: NO_NATS !== null,
+    // The client keeps a timer of its last ping until it fires.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      await using server = await NatsServer.start();
+      await run(server);
+    },
+  });
+}
+
+const join = (server: NatsServer): Promise<NatsConnection> =>
+  connect({ servers: server.url, reconnectTimeWait: 50, maxReconnectAttempts: -1, pingInterval: 1000 });
+
+async function next(members: Members, wanted: (event: MemberEvent) => boolean = () => true): Promise<MemberEvent> {
+  for await (const event of members) if (wanted(event)) return event;
+  throw new Error("The watching ended");
+}
+
+const comesOrGoes = ({ type }: MemberEvent) => type !== "changed";
+
+testPool("members are heard of when they come, change and leave in order", async (server) => {
+  await using own = await join(server);
+  await using other = await join(server);
+  await using members = await Members.watch(own, "default");
+  assert.deepEqual(members.all, []);
+  const stage = await announce(other, "default", stageKey("a"), (beat) => exampleStage("a", beat));
+  assert.deepEqual(await next(members), {
+    type: "joined",
+    member: { kind: "stage", id: "a", entry: exampleStage("a") },
+  });
+  stage.refresh();
+  assert.deepEqual(await next(members), {
+    type: "changed",
+    member: { kind: "stage", id: "a", entry: exampleStage("a", 2) },
+  });
+  await using _server = await announce(other, "default", serverKey("s"), (beat) => exampleServer("s", beat));
+  assert.equal((await next(members, comesOrGoes)).member.kind, "server");
+  await stage[Symbol.asyncDispose]();
+  const event = await next(members, comesOrGoes);
+  assert.deepEqual([event.type, event.member.id, event.type === "lost" && event.left], ["lost", "a", true]);
+  assert.deepEqual(members.all.map(({ id }) => id), ["s"]);
+});
+
+testPool("those who are there already are told to whoever comes, other pools are not", async (server) => {
+  await using own = await join(server);
+  await using _a = await announce(own, "one", stageKey("a"), (beat) => exampleStage("a", beat));
+  await using _b = await announce(own, "two", stageKey("b"), (beat) => exampleStage("b", beat));
+  await using members = await Members.watch(own, "one");
+  assert.deepEqual(members.all.map(({ id }) => id), ["a"]);
+});
+
+testPool("who falls silent is lost", async (server) => {
+  await using own = await join(server);
+  const bucket = await new Kvm(own).create(bucketOf("default"));
+  await using members = await Members.watch(own, "default");
+  const begun = performance.now();
+  await bucket.put(stageKey("a"), JSON.stringify(exampleStage("a")));
+  assert.equal((await next(members)).type, "joined");
+  const event = await next(members);
+  assert.deepEqual([event.type, event.type === "lost" && event.left], ["lost", false]);
+  assert.ok(performance.now() - begun >= LOST_MILLIS - 100);
+});
+
+testPool(
+  "nobody is lost while the broker is away, and all are back in the bucket after its restart",
+  async (server) => {
+    await using own = await join(server);
+    await using other = await join(server);
+    await using _a = await announce(other, "default", stageKey("a"), (beat) => exampleStage("a", beat));
+    await using members = await Members.watch(own, "default");
+    await server.stop();
+    await new Promise((resolve) => setTimeout(resolve, LOST_MILLIS + 1000));
+    await server.restart();
+    const last = await next(members, ({ member }) => member.kind === "stage" && member.entry.beat > 4);
+    assert.equal(last.type, "changed", "it was lost or came anew");
+    await new Promise((resolve) => setTimeout(resolve, 2500)); // the bucket is made by the next heartbeats
+    const entry = await (await new Kvm(own).open(bucketOf("default"))).get(stageKey("a"));
+    assert.equal(entry?.operation, "PUT");
+  },
+);
+
+testPool("entries that cannot be read are members that nobody knows", async (server) => {
+  await using own = await join(server);
+  const bucket = await new Kvm(own).create(bucketOf("default"));
+  await using members = await Members.watch(own, "default");
+  const stage = exampleStage("a");
+  const reasonOf = async (key: string, value: unknown) => {
+    await bucket.put(key, typeof value === "string" ? value : JSON.stringify(value));
+    const { member } = await next(members);
+    return member.kind === "unknown" ? member.reason : member.kind;
+  };
+  assert.match(await reasonOf("stage.a", "{"), /Cannot read the entry of stage\.a: .*JSON/);
+  assert.match(await reasonOf("stage.a", "null"), /Cannot read the entry of stage\.a/);
+  assert.match(await reasonOf("stage.b", stage), /it names another stage/);
+  assert.match(
+    await reasonOf("stage.a", { offer: { protocol: 2, else: 1 } }),
+    /it speaks version 2 .* this is version 1/,
+  );
+  const escape = { ...stage, offer: { ...stage.offer, host: "\x1b[2J" } };
+  assert.match(await reasonOf("stage.a", escape), /offer\.host: has characters that cannot be shown/);
+  const stray = { ...stage, offer: { ...stage.offer, layers: { start: 3, end: 9 } } };
+  assert.match(await reasonOf("stage.a", stray), /has layers that its model has not/);
+  assert.match(await reasonOf("stage.a", { ...stage, beat: -1 }), /beat: /);
+  assert.match(
+    await reasonOf("stage.a", JSON.stringify({ ...stage, more: "x".repeat(300_000) })),
+    /it has 30\d+ bytes/,
+  );
+  await bucket.put("else.c", JSON.stringify(stage)); // no member's key: nobody hears of it
+  assert.equal(await reasonOf("stage.a", stage), "stage");
+  assert.deepEqual(members.all.map(({ id }) => id), ["a", "b"]);
+});
+
+testPool("a broker that keeps nothing is refused in one sentence", async (_server) => {
+  await using plain = await NatsServer.start(`accounts { A { users: [{ user: a, password: b }] } }`);
+  await using nats = await connect({ servers: plain.url, user: "a", pass: "b" });
+  await assert.rejects(
+    announce(nats, "default", stageKey("a"), (beat) => exampleStage("a", beat)),
+    /^Error: Cannot open the pool default at .*: .*\(it needs a NATS server with JetStream\)$/,
+  );
+});
