@@ -1,5 +1,6 @@
 /** What the process says to the workers that it starts, to open stages and an engine, and what it hears of them. */
 import type { MessagePort } from "node:worker_threads";
+import type { PoolStatus } from "./pool_status.ts";
 import type { LayerRange, Segment } from "./steps.ts";
 import type {
   EngineFinish,
@@ -198,6 +199,8 @@ export interface EngineStatus {
   /** How often a sequence had to give its pages to others, to be read again later. */
   readonly preemptions: number;
   readonly prefixCache: PrefixCacheStatus;
+  /** Where its stages are members of a pool. */
+  readonly pool?: PoolStatus;
 }
 
 /** Process → engine worker, once. The worker is a stage's too, the first one's, and answers with its StageEvents. */
