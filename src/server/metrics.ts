@@ -1,5 +1,6 @@
 /** What Prometheus may know: figures of requests, taken from their log entries, and of the engine, asked when they are read. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { PoolMetrics } from "./pool_metrics.ts";
 import type { LogEntry } from "./request_log.ts";
 import type { ServedModel } from "./served.ts";
 
@@ -53,6 +54,8 @@ export class Metrics {
     "memory",
   ]);
   readonly #device = this.#gauge("device_memory_bytes", "What a stage keeps on its device", ["stage", "kind"]);
+  /** Made once there is a pool. */
+  #pool: PoolMetrics | null = null;
   readonly #resident = this.#gauge("process_resident_memory_bytes", "Memory of the process", [], "");
 
   constructor(model: () => ServedModel | null) {
@@ -99,6 +102,7 @@ export class Metrics {
     if (!status) return;
     this.#running.set(status.running);
     this.#waiting.set(status.waiting);
+    if (status.pool) (this.#pool ??= new PoolMetrics(this.#registry)).set(status.pool);
     const counted = [[this.#steps, status.steps], [this.#rows, status.rows], [this.#preemptions, status.preemptions]];
     for (const [counter, value] of counted as [Counter, number][]) {
       counter.reset();
