@@ -15,7 +15,7 @@ export { fold } from "./chat/fold.ts";
 export type * from "./chat/messages.ts";
 export { RequestError } from "./chat/request_error.ts";
 export { EngineClient } from "./engine/client.ts";
-export { EngineBusyError, EngineError, TooLongError } from "./engine/engine_error.ts";
+export { EngineBusyError, EngineError, EngineUnavailableError, TooLongError } from "./engine/engine_error.ts";
 export { chunkRows, type DeviceChoices, deviceChoices, measureDevice } from "./load/devices.ts";
 export { compareProviders, type ProviderReport } from "./load/measured_providers.ts";
 export { isSameGpu } from "./load/provider_choice.ts";

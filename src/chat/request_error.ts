@@ -1,5 +1,5 @@
 /** What is asked of the chat layer cannot be done; the message says why, for whoever asked. */
-export { EngineBusyError, EngineGrammarError, TooLongError } from "../engine/engine_error.ts";
+export { EngineBusyError, EngineGrammarError, EngineUnavailableError, TooLongError } from "../engine/engine_error.ts";
 import type { ChatRequest, CompletionRequest } from "./messages.ts";
 
 export class RequestError extends RangeError {

@@ -8,7 +8,13 @@ import type {
   ToEngine,
 } from "../pipeline/messages.ts";
 import type { GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
-import { EngineBusyError, EngineError, EngineGrammarError, TooLongError } from "./engine_error.ts";
+import {
+  EngineBusyError,
+  EngineError,
+  EngineGrammarError,
+  EngineUnavailableError,
+  TooLongError,
+} from "./engine_error.ts";
 import { EngineWorkers } from "./engine_workers.ts";
 import { Exchange, type GenerateResult } from "./exchange.ts";
 
@@ -182,7 +188,7 @@ export class EngineClient implements AsyncDisposable {
         break;
       case "failed":
         if (message.id === null) this.#failSoon(message.reason);
-        else this.#take(message.id)?.fail(new (message.grammar ? EngineGrammarError : EngineError)(message.reason));
+        else this.#take(message.id)?.fail(errorOf(message));
         break;
       default:
         message satisfies never;
@@ -206,6 +212,11 @@ export class EngineClient implements AsyncDisposable {
     for (const id of [...this.#generations.keys(), ...this.#scorings.keys()]) this.#take(id)?.fail(failure);
     for (const asked of this.#asked.splice(0)) asked.reject(failure);
   }
+}
+
+function errorOf({ reason, grammar, unavailable }: Extract<FromEngine, { type: "failed" }>): EngineError {
+  if (unavailable) return new EngineUnavailableError(reason);
+  return grammar ? new EngineGrammarError(reason) : new EngineError(reason);
 }
 
 /** Calls `abort` if the signal aborts before the exchange has ended. */

@@ -1,9 +1,9 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
 import type { FromEngine } from "../pipeline/messages.ts";
-import type { Candidates } from "../pipeline/steps.ts";
+import type { Candidates, Released } from "../pipeline/steps.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
-import type { Pipeline } from "../pipeline/pipeline.ts";
+import { type Runner, UnavailableError } from "../pipeline/runner.ts";
 import type { Batch } from "./batch.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
@@ -29,7 +29,7 @@ interface Begun {
 
 /** Token ids in, token ids out: it knows no text and no tensors. */
 export class Engine {
-  readonly #pipeline: Pipeline;
+  readonly #pipeline: Runner;
   readonly #sampler: Sampler;
   readonly #limits: EngineLimits;
   readonly #emit: (message: FromEngine) => void;
@@ -45,7 +45,7 @@ export class Engine {
   #drains = false; // whether no step is begun until none is under way, as something is to be copied to the host's memory
   #stored = false; // whether something was copied there since the last step
 
-  constructor(pipeline: Pipeline, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
+  constructor(pipeline: Runner, sampler: Sampler, limits: EngineLimits, emit: (message: FromEngine) => void) {
     this.#pipeline = pipeline;
     this.#sampler = sampler;
     this.#limits = limits;
@@ -87,6 +87,15 @@ export class Engine {
   /** Its slot is free at once; a step of it that is under way ends unheard. */
   abort(id: number): void {
     this.#finish(id, "abort");
+    this.#wake();
+  }
+
+  /**
+   * What the stages had in some slots and snapshots is gone. Whose it was begins anew, and nothing goes on from it; steps that went on from it
+   * fail as lost. Not for stages that go through chains.
+   */
+  lose(lost: Released): void {
+    this.#recovery.lose(lost);
     this.#wake();
   }
 
@@ -228,7 +237,7 @@ export class Engine {
         const finish = task && await this.#lookahead.take(task, outputs, row);
         if (finish && this.#tasks.of(share.sequence)) this.#finish(share.sequence.id, finish);
       } catch (error) {
-        this.#failAll([share.sequence], error);
+        this.#failAll(this.#recovery.failShare(share, error), error);
       }
       row += share.outputs;
     }
@@ -291,5 +300,6 @@ export class Engine {
 
 function failed(id: number, error: unknown): FromEngine {
   const reason = error instanceof Error ? error.message : String(error);
-  return { type: "failed", id, reason, ...(error instanceof GrammarError && { grammar: true }) };
+  const [grammar, unavailable] = [error instanceof GrammarError, error instanceof UnavailableError];
+  return { type: "failed", id, reason, ...(grammar && { grammar }), ...(unavailable && { unavailable }) };
 }

@@ -19,3 +19,8 @@ export class EngineGrammarError extends EngineError {
 export class TooLongError extends EngineError {
   override readonly name = "TooLongError";
 }
+
+/** Stages that are needed are not there, and did not come in time; later they may be. */
+export class EngineUnavailableError extends EngineError {
+  override readonly name = "EngineUnavailableError";
+}

@@ -1,5 +1,6 @@
-/** What a failed step means for its sequences, and for those that went on from it while it was under way. */
+/** What a failed step, or the loss of what stages had, means for its sequences, and for those that went on from it while it was under way. */
 import { StepError } from "../pipeline/pipeline.ts";
+import type { Released } from "../pipeline/steps.ts";
 import type { Batch, Share } from "./batch.ts";
 import type { Room } from "./room.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -28,18 +29,26 @@ export class Recovery {
   }
 
   /**
-   * A step has failed. Its sequences begin anew, if pages were wanting, of which there will be no more, or others had failed before them.
-   * Returns those that fail with it else.
+   * A step has failed. Its sequences begin anew, if it was lost, if pages were wanting, of which there will be no more, or if others had failed
+   * before them. Returns those that fail with it else.
    */
   fail(batch: Batch, error: unknown): Sequence[] {
     const followed = this.#void.reaches(batch);
     for (const snapshot of this.#void.note(batch, true)) this.#room.forget(snapshot);
     const pages = error instanceof StepError ? error.pages : null;
-    if (followed || (pages !== null && this.#learn(pages, batch.step.id))) {
-      this.#preempt(batch.shares);
-      return [];
-    }
-    return this.#waiting(batch.shares);
+    const anew = followed || isLost(error) || (pages !== null && this.#learn(pages, batch.step.id));
+    return anew ? this.#preempt(batch.shares) : this.#waiting(batch.shares);
+  }
+
+  /** What was asked of a sequence's part of a step has failed; returns the sequence if it fails with it, and does not begin anew. */
+  failShare(share: Share, error: unknown): Sequence[] {
+    return isLost(error) ? this.#preempt([share]) : this.#waiting([share]);
+  }
+
+  /** Stages have lost what was in slots and snapshots, also of steps that are under way. */
+  lose({ slots, snapshots }: Released): void {
+    for (const snapshot of snapshots) this.#room.forget(snapshot);
+    this.#scheduler.preempt(this.#scheduler.inSlots(slots));
   }
 
   /** Notes that there are only so many pages; false if that was known already when the step was made. */
@@ -48,11 +57,14 @@ export class Recovery {
     return step < this.#learnt;
   }
 
-  #preempt(shares: readonly Share[]): void {
+  #preempt(shares: readonly Share[]): [] {
     this.#scheduler.preempt(this.#waiting(shares));
+    return [];
   }
 
   #waiting(shares: readonly Share[]): Sequence[] {
     return shares.filter((share) => this.#tasks.counts(share)).map(({ sequence }) => sequence);
   }
 }
+
+const isLost = (error: unknown): boolean => error instanceof StepError && error.lost;

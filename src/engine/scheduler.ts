@@ -102,6 +102,11 @@ export class Scheduler {
     this.#preemptions += byAge.length;
   }
 
+  /** Those that have one of these slots. */
+  inSlots(slots: readonly number[]): Sequence[] {
+    return this.#running.filter(({ slot }) => slots.includes(slot!));
+  }
+
   /** Sequences that left since this was asked last, as there are not enough pages even for one of them alone. */
   takeTooLong(): Sequence[] {
     return this.#tooLong.splice(0);

@@ -1,17 +1,17 @@
 /** The logits of a step's output rows: candidates at hand, whole rows fetched at most once and only when asked for. */
 import type { Candidates, Step } from "../pipeline/steps.ts";
-import type { Pipeline } from "../pipeline/pipeline.ts";
+import type { Runner } from "../pipeline/runner.ts";
 import type { RowSource } from "./sampler.ts";
 
 export class StepOutputs {
-  readonly #pipeline: Pipeline;
+  readonly #pipeline: Runner;
   readonly #step: Step;
   readonly #candidates: Candidates;
   readonly #next: Step | null;
   #logits: Promise<Float32Array> | null = null;
 
   /** `next` is the step that follows it and has begun since, behind all of a chain; null if there is none. */
-  constructor(pipeline: Pipeline, step: Step, candidates: Candidates, next: Step | null = null) {
+  constructor(pipeline: Runner, step: Step, candidates: Candidates, next: Step | null = null) {
     this.#pipeline = pipeline;
     this.#step = step;
     this.#candidates = candidates;

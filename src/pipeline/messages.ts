@@ -239,7 +239,9 @@ export type FromEngine =
     readonly id: number | null;
     readonly reason: string;
     /** It is the request's grammar that is to blame. */
-    readonly grammar?: true;
+    readonly grammar?: boolean;
+    /** Nobody is there to compute it. */
+    readonly unavailable?: boolean;
   }
   /** As `failed`: there is not memory enough for this request alone. */
   | { readonly type: "tooLong"; readonly id: number; readonly reason: string };

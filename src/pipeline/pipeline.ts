@@ -1,6 +1,7 @@
 /** The stages as the engine sees them: a step goes in at the first, its candidates come out of the last. */
 import type { Store } from "./copies.ts";
 import type { Link } from "./link.ts";
+import type { Runner } from "./runner.ts";
 import type { Candidates, FromStage, Released, Step, StepFailure, ToStage } from "./steps.ts";
 
 /** A step that a stage could not run. */
@@ -22,7 +23,7 @@ export class StepError extends Error {
  * At most as many steps are under way as there are stages, so that no queue grows. A stage that goes away breaks the pipeline
  * for good: `broken` aborts, and everyone who waits or comes later is rejected with its reason.
  */
-export class Pipeline implements AsyncDisposable {
+export class Pipeline implements Runner, AsyncDisposable {
   readonly #first: Link<never, ToStage>;
   readonly #last: Link<FromStage, never>;
   readonly #replies = new Map<number, PromiseWithResolvers<FromStage>>();

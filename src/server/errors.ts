@@ -1,6 +1,6 @@
 /** What may go wrong with a request, as a status and OpenAI's error body. */
 import type { z } from "zod";
-import { EngineBusyError, RequestError, TooLongError } from "../chat/request_error.ts";
+import { EngineBusyError, EngineUnavailableError, RequestError, TooLongError } from "../chat/request_error.ts";
 
 export type Status = 400 | 401 | 404 | 405 | 408 | 413 | 415 | 429 | 500 | 503 | 504;
 
@@ -55,6 +55,7 @@ export function toApiError(error: unknown, path: string): ApiError {
     return new ApiError(400, error.message, { param: { ...params, ...paramsAt[path] }[error.field] });
   }
   if (error instanceof EngineBusyError) return new ApiError(429, error.message, { code: "queue_full" });
+  if (error instanceof EngineUnavailableError) return new ApiError(503, error.message, { code: "unavailable" });
   if (error instanceof TooLongError) return new ApiError(400, error.message, { code: "context_length_exceeded" });
   return new ApiError(500, "The server failed to answer this request: its log says why");
 }

@@ -3,6 +3,8 @@ import { setImmediate } from "node:timers/promises";
 import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
 import type { EngineStatus, FromEngine, PrefixCacheOptions } from "../../src/pipeline/messages.ts";
+import type { Pipeline } from "../../src/pipeline/pipeline.ts";
+import type { Runner } from "../../src/pipeline/runner.ts";
 import type { EngineFinish, GenerateRequest, GenerateStats, ScoreRows } from "../../src/pipeline/requests.ts";
 import { joinFakes, type Joint } from "../pipeline/joined_stages.ts";
 import { type FakeBehaviour, VOCABULARY } from "../stage/fake_stage.ts";
@@ -60,6 +62,8 @@ interface LocalOptions {
   readonly behaviour?: FakeBehaviour;
   /** Steps between two turns of the event loop; with several stages as many as these are under way together. 1 by default. */
   readonly stepsPerTurn?: number;
+  /** What runs its steps in place of one pipeline, by pipelines of fakes that it makes. */
+  readonly through?: (join: () => Pipeline) => Runner;
 }
 
 /** An engine of three layers; disposing ends its loop and its stages. */
@@ -78,7 +82,9 @@ export class LocalEngine implements AsyncDisposable {
     const { stages = 1, joint = "local", slots = 1, context = 100, maxRows = 16, behaviour = {} } = options;
     const { devices = stages } = options;
     const keptLogits = devices === 1 ? 0 : stages - 1;
-    const { pipeline, models } = joinFakes({ stages, joint, slots, behaviour, keptLogits });
+    const join = () => joinFakes({ stages, joint, slots, behaviour, keptLogits });
+    const { pipeline, models } = join();
+    const runner = options.through?.(() => join().pipeline) ?? pipeline;
     const { prefixCache = { alignment: 1, snapshots: 0, pages: 0 } } = options;
     const kept = (options.snapshots ?? 0) + prefixCache.snapshots;
     const limits = {
@@ -97,7 +103,7 @@ export class LocalEngine implements AsyncDisposable {
     };
     this.pipeline = pipeline;
     this.models = models;
-    this.engine = new Engine(pipeline, sampler, limits, (message) => this.#hear(message));
+    this.engine = new Engine(runner, sampler, limits, (message) => this.#hear(message));
     let steps = 0;
     this.#stopped = this.engine.run(async () => {
       if (++steps % (options.stepsPerTurn ?? 1) === 0) await setImmediate();

@@ -1,6 +1,6 @@
 /** What whoever runs a server needs of it: figures, keys, ids and headers. */
 import assert from "node:assert/strict";
-import { EngineBusyError, TooLongError } from "../../src/chat/request_error.ts";
+import { EngineBusyError, EngineUnavailableError, TooLongError } from "../../src/chat/request_error.ts";
 import { ask, serveLive } from "./live_server.ts";
 import { content, finish, forever, usage as prompted } from "./scripted_model.ts";
 
@@ -70,6 +70,17 @@ Deno.test("a request that would wait too long gets 429, and when to come again",
     const { error } = await refused.json();
     assert.deepEqual([error.type, error.code], ["rate_limit_error", "queue_full"]);
     assert.match(error.message, /3 are waiting/);
+  }
+});
+
+Deno.test("a request for which stages are not there gets 503, and when to come again", async () => {
+  const absent = new EngineUnavailableError("Nobody has layers 10-19 of ring in pool default");
+  await using server = await serveLive([() => Promise.reject(absent)]);
+  for (const stream of [false, true]) {
+    const refused = await ask(server.url, stream);
+    assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "2"]);
+    const { error } = await refused.json();
+    assert.deepEqual([error.type, error.code, error.message], ["server_error", "unavailable", absent.message]);
   }
 });
 

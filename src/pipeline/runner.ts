@@ -1,0 +1,25 @@
+/** What runs an engine's steps: a pipeline of stages, or several that share them out. */
+import type { Store } from "./copies.ts";
+import type { Candidates, Released, Step } from "./steps.ts";
+
+export interface Runner {
+  /** Aborts when nothing can run any more, with an Error that says why. */
+  readonly broken: AbortSignal;
+  /**
+   * Runs one step and resolves to the candidates of its R output rows.
+   * Rejects with a StepError if a stage failed in this step, or was lost; with an UnavailableError if there is none for it.
+   * @param tokens [T] token ids, in the order of the step's segments.
+   */
+  run(step: Step, tokens: Uint32Array): Promise<Candidates>;
+  /** Lets the stages take back pages, behind the steps that were begun before. */
+  release(released: Released): Promise<void>;
+  /** Lets the stages copy to the host's memory. */
+  store(store: Store): Promise<void>;
+  /** [R, V] whole logits of step `id`, behind which no more others have been begun than logits are kept of. */
+  logits(id: number): Promise<Float32Array>;
+}
+
+/** Nobody is there to run a step, and nobody came in time. */
+export class UnavailableError extends Error {
+  override readonly name = "UnavailableError";
+}
