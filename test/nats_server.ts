@@ -19,19 +19,34 @@ function findServer(): string | null {
 
 export class NatsServer implements AsyncDisposable {
   readonly #folder: string;
+  readonly #within: readonly string[];
   #process: Deno.ChildProcess;
 
-  private constructor(readonly port: number, readonly host: string, folder: string, process: Deno.ChildProcess) {
+  private constructor(
+    readonly port: number,
+    readonly host: string,
+    folder: string,
+    within: readonly string[],
+    process: Deno.ChildProcess,
+  ) {
     this.#folder = folder;
+    this.#within = within;
     this.#process = process;
   }
 
-  /** @param more Further lines of its configuration; `$DIR` in it is a folder of its own. */
-  static async start(more = "", { host = "127.0.0.1", port = freePort() } = {}): Promise<NatsServer> {
+  /**
+   * @param more Further lines of its configuration; `$DIR` in it is a folder of its own.
+   * @param place `within` is what its command begins with, where it runs on another host.
+   */
+  static async start(
+    more = "",
+    place: { readonly host?: string; readonly port?: number; readonly within?: readonly string[] } = {},
+  ): Promise<NatsServer> {
+    const { host = "127.0.0.1", port = freePort(), within = [] } = place;
     const folder = await Deno.makeTempDir({ prefix: "nats" });
     const config = `host: "${host}"\nport: ${port}\njetstream { store_dir: "${folder}/jetstream" }\n${more}\n`;
     await Deno.writeTextFile(`${folder}/nats.conf`, config.replaceAll("$DIR", folder));
-    return new NatsServer(port, host, folder, await spawn(folder));
+    return new NatsServer(port, host, folder, within, await spawn(folder, within));
   }
 
   get url(): string {
@@ -46,10 +61,15 @@ export class NatsServer implements AsyncDisposable {
     await this.#process.status;
   }
 
+  /** SIGSTOP freezes it, SIGCONT lets it go on. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    this.#process.kill(signal);
+  }
+
   /** Starts it again, where it was. */
   async restart(): Promise<void> {
     await this.stop();
-    this.#process = await spawn(this.#folder);
+    this.#process = await spawn(this.#folder, this.#within);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -58,11 +78,11 @@ export class NatsServer implements AsyncDisposable {
   }
 }
 
-async function spawn(folder: string): Promise<Deno.ChildProcess> {
-  const program = findServer();
-  assert.ok(program, NO_NATS ?? "");
-  const args = ["-c", `${folder}/nats.conf`, "-l", `${folder}/log`];
-  const process = new Deno.Command(program, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
+async function spawn(folder: string, within: readonly string[]): Promise<Deno.ChildProcess> {
+  const server = findServer();
+  assert.ok(server, NO_NATS ?? "");
+  const [program, ...args] = [...within, server, "-c", `${folder}/nats.conf`, "-l", `${folder}/log`];
+  const process = new Deno.Command(program!, { args, stdin: "null", stdout: "null", stderr: "null" }).spawn();
   for (let i = 0; i < 200; i++) {
     const log = await Deno.readTextFile(`${folder}/log`).catch(() => "");
     if (log.includes("Server is ready")) {
