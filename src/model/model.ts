@@ -3,7 +3,15 @@ import { setImmediate } from "node:timers/promises";
 import type { Backend, Ops, Plan, Read } from "../backend/backend.ts";
 import type { Checkpoint } from "../formats/safetensors.ts";
 import type { Load, Store } from "../pipeline/copies.ts";
-import { type Candidates, MOST_AHEAD, MOST_STEPS, mostOutputs, type Released, type Segment, type Step } from "../pipeline/steps.ts";
+import {
+  type Candidates,
+  MOST_AHEAD,
+  MOST_STEPS,
+  mostOutputs,
+  type Released,
+  type Segment,
+  type Step,
+} from "../pipeline/steps.ts";
 import { type Activations, makeActivations } from "./activations.ts";
 import { candidatesOf } from "./candidates.ts";
 import type { ModelConfig } from "./config.ts";
