@@ -35,10 +35,11 @@ export const bf16Array: Format<Float32Array> = {
   },
 };
 
-/** The upper bits of an f32's, rounded; of a NaN one of those that are kept is set, so that it does not come to be an infinity. */
+/** The upper bits of an f32's, rounded; those of a NaN as they are, unless they would be an infinity's. */
 function toBf16(bits: number): number {
-  if ((bits & 0x7fffffff) > 0x7f800000) return bits >>> 16 | 0x40;
-  return bits + 0x7fff + (bits >>> 16 & 1) >>> 16;
+  const upper = bits >>> 16;
+  if ((bits & 0x7fffffff) > 0x7f800000) return (upper & 0x7f) === 0 ? upper | 0x40 : upper;
+  return bits + 0x7fff + (upper & 1) >>> 16;
 }
 
 function writeWords(to: Writer, values: Uint32Array | Float32Array): void {
