@@ -51,9 +51,9 @@ function readWords(from: Reader): ArrayBuffer {
   return from.copy(4 * u32.read(from), 4);
 }
 
-/** Code units of a text at most, and so bytes. */
+/** UTF-16 units of a text at most, each of which takes up to three bytes. */
 const MOST_UNITS = 2000;
-export const MOST_TEXT_BYTES = u32.leastBytes + 3 * MOST_UNITS;
+export const MOST_TEXT_BYTES = 3 * MOST_UNITS;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

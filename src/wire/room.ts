@@ -19,18 +19,18 @@ export interface Room {
   readonly vocabulary: number;
 }
 
-/** Of everything in a frame but what has a size of its own. */
-const FIXED_BYTES = 256 + MOST_TEXT_BYTES;
+/** Of a frame, but for what there may be many of. */
+const FIXED_BYTES = 128;
 const SEGMENT_BYTES = 27;
 
 /** Bytes of the longest frame into a stage. */
 export function mostToStageBytes({ slots, snapshots, maxRows, hidden }: Room, activations: Activations): number {
-  const rows = maxRows * hidden * (activations === "bf16" ? 2 : 4);
-  const step = slots * SEGMENT_BYTES + 4 * maxRows + Math.max(4 * maxRows, rows);
-  return FIXED_BYTES + Math.max(step, 4 * (slots + snapshots));
+  const row = Math.max(4, hidden * (activations === "bf16" ? 2 : 4));
+  const step = slots * SEGMENT_BYTES + maxRows * (4 + row); // each an output
+  return FIXED_BYTES + Math.max(step, 4 * (slots + snapshots), MOST_TEXT_BYTES);
 }
 
-/** Bytes of the longest frame from the last stage: the whole logits of a step, or as many candidates. */
+/** Bytes of the longest frame from the last stage: as many candidates as there may be, which are more than whole logits. */
 export function mostFromStageBytes({ vocabulary, maxRows }: Room): number {
-  return FIXED_BYTES + mostOutputs(vocabulary, maxRows) * 4 * (2 * vocabulary + 1);
+  return FIXED_BYTES + Math.max(mostOutputs(vocabulary, maxRows) * 4 * (2 * vocabulary + 1), MOST_TEXT_BYTES);
 }
