@@ -22,9 +22,13 @@ export const bf16Array: Format<Float32Array> = {
   write(to, values) {
     u32.write(to, values.length);
     const at = to.take(2 * values.length, 2);
-    const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+    const words = new Int32Array(values.buffer, values.byteOffset, values.length);
     const halves = new Uint16Array(to.view.buffer, at, values.length);
-    for (let i = 0; i < bits.length; i++) halves[i] = toBf16(bits[i]!);
+    for (let i = 0; i < words.length; i++) { // in V8 twice as fast as with the rounding in a function, or in one branch of two
+      const word = words[i]!;
+      halves[i] = word + 0x7fff + (word >>> 16 & 1) >>> 16;
+      if ((word & 0x7fffffff) > 0x7f800000) halves[i] = halfOfNan(word);
+    }
   },
   read(from) {
     const count = u32.read(from);
@@ -35,11 +39,10 @@ export const bf16Array: Format<Float32Array> = {
   },
 };
 
-/** The upper bits of an f32's, rounded; those of a NaN as they are, unless they would be an infinity's. */
-function toBf16(bits: number): number {
-  const upper = bits >>> 16;
-  if ((bits & 0x7fffffff) > 0x7f800000) return (upper & 0x7f) === 0 ? upper | 0x40 : upper;
-  return bits + 0x7fff + (upper & 1) >>> 16;
+/** Its upper bits as they are, unless they would be an infinity's. */
+function halfOfNan(word: number): number {
+  const upper = word >>> 16;
+  return (upper & 0x7f) === 0 ? upper | 0x40 : upper;
 }
 
 function writeWords(to: Writer, values: Uint32Array | Float32Array): void {
