@@ -29,10 +29,10 @@ interface Hop<Message> {
 }
 
 const HOPS: readonly Hop<never>[] = [
-  hop("into the first stage", toStageCodec(ROOM, "tokens", "f32"), toStage.tokens),
-  hop("into another stage", toStageCodec(ROOM, "hidden", "f32"), toStage.hidden),
-  hop("into another stage, in bf16", toStageCodec(ROOM, "hidden", "bf16"), toStage.hidden),
-  hop("to the server", fromStageCodec(ROOM), fromStage),
+  hop("into the first stage", toStageCodec(ROOM, "tokens", "f32"), toStage("tokens")),
+  hop("into another stage", toStageCodec(ROOM, "hidden", "f32"), toStage("hidden")),
+  hop("into another stage, in bf16", toStageCodec(ROOM, "hidden", "bf16"), toStage("hidden")),
+  hop("to the server", fromStageCodec(ROOM), fromStage()),
 ];
 
 function hop<M extends ToStage | FromStage>(name: string, codec: Codec<M>, messages: fc.Arbitrary<M>): Hop<never> {
