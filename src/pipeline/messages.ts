@@ -69,6 +69,8 @@ export interface StageOptions {
   readonly profile?: boolean;
   /** Where the memory of a WASM stage ends; at 4 GiB, as it must, if left out. */
   readonly memoryBytes?: number;
+  /** What is advised where the layers do not fit; `more --stages` if left out. */
+  readonly smaller?: string;
   /** To the threads that share a WASM stage's work with its own; none if left out. */
   readonly threadPorts?: readonly MessagePort[];
 }

@@ -67,6 +67,16 @@ export function parseLayers(text: string, layers: number): LayerRange[] {
   return ranges;
 }
 
+/**
+ * Reads `10-19`, first and last layer of one stage, as a half-open range.
+ * @throws SyntaxError if it is written otherwise, RangeError if the model of so many `layers` does not have them.
+ */
+export function parseStage(text: string, layers: number): LayerRange {
+  const range = parseRange(text);
+  if (range.end <= layers) return range;
+  throw new RangeError(`Cannot open layers ${text}: the model has layers 0 to ${layers - 1}`);
+}
+
 function parseRange(text: string): LayerRange {
   const match = /^\s*(\d+)(?:-(\d+))?\s*$/.exec(text);
   if (!match) throw new SyntaxError(`Cannot read "${text}" as layers: write first and last layer, as in 0-9`);

@@ -14,6 +14,9 @@ const KEY_MILLIS = 2 * LOST_MILLIS;
 /** Most that the broker's answer to a heartbeat, or the reading of the bucket, may take. */
 const ANSWER_MILLIS = 2000;
 
+/** Between two looks for those who are silent. */
+const LOOK_MILLIS = 250;
+
 /** A member that puts itself into the bucket every {@linkcode HEARTBEAT_MILLIS} until it is disposed of, which takes its key out. */
 export interface Announcement extends AsyncDisposable {
   /** Puts the entry now, as it has changed. */
@@ -88,7 +91,7 @@ export class Members implements AsyncIterable<MemberEvent>, AsyncDisposable {
         if (error === null) this.#hear(message.subject.slice(prefix.length), message);
       },
     });
-    const timer = setInterval(() => this.#lookForLost(), HEARTBEAT_MILLIS / 4);
+    const timer = setInterval(() => this.#lookForLost(), LOOK_MILLIS);
     this.#stop = () => {
       clearInterval(timer);
       if (!nats.isClosed()) heard.unsubscribe();
@@ -106,6 +109,11 @@ export class Members implements AsyncIterable<MemberEvent>, AsyncDisposable {
   /** Everybody who is there, by key. */
   get all(): Member[] {
     return [...this.#heard.values()].map(({ member }) => member);
+  }
+
+  /** Whether somebody is there under that key. */
+  has(key: string): boolean {
+    return this.#heard.has(key);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<MemberEvent, undefined> {
@@ -147,12 +155,18 @@ export class Members implements AsyncIterable<MemberEvent>, AsyncDisposable {
     this.#events.push({ type: "lost", member: heard.member, left });
   }
 
-  /** Those of whom nothing was heard. The broker must answer first: it may be the connection that is silent. */
+  /**
+   * Those of whom nothing was heard. The broker must answer first, and what others told it get a moment to come: it may be the broker that
+   * was silent, or the connection.
+   */
   async #lookForLost(): Promise<void> {
     if (this.#asking || this.#silent().length === 0) return;
     this.#asking = true;
+    const asked = performance.now();
     try {
       await this.#nats.flush();
+      if (performance.now() - asked > HEARTBEAT_MILLIS) this.#upSince = performance.now();
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MILLIS));
       for (const key of this.#silent()) this.#lose(key, false);
     } catch {
       /* the connection is closed */

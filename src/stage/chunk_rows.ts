@@ -61,7 +61,7 @@ export async function timeChunks(
 }
 
 /** Different rows, so that they are spread over the experts: a generator's numbers from -1 to 1. */
-function hiddenRows(length: number): Float32Array {
+export function hiddenRows(length: number): Float32Array {
   let state = 1;
   return Float32Array.from({ length }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;

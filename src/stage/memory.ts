@@ -6,7 +6,7 @@ import type { StageSize } from "./size.ts";
 export { hostRoom } from "../model/host_memory.ts";
 
 /** What of a stage's options decides how much it takes. */
-type Cut = Pick<StageOptions, "layers" | "quantize" | "slots">;
+type Cut = Pick<StageOptions, "layers" | "quantize" | "slots" | "smaller">;
 
 type Part = "weights" | "states";
 
@@ -54,7 +54,7 @@ export function refusal(
   part: Part,
   size: StageSize,
   options: Cut,
-  stages: readonly string[] = ["more --stages"],
+  stages: readonly string[] = [options.smaller ?? "more --stages"],
 ): RangeError {
   const { weightBytes, stateBytes, activationBytes } = size;
   const { layers, slots } = options;

@@ -1,0 +1,258 @@
+/** Stages that servers join into routes by hand: what passes through, what is refused, and what ends when one of it does. */
+import { strict as assert } from "node:assert";
+import { localLinks } from "../../src/pipeline/link.ts";
+import { Pipeline } from "../../src/pipeline/pipeline.ts";
+import type { FromStage, LayerRange, Step, ToStage } from "../../src/pipeline/steps.ts";
+import { type ControlReply, type ControlRequest, PROTOCOL } from "../../src/pool/protocol.ts";
+import { StageHost, type StageHostEvent } from "../../src/pool/stage_host.ts";
+import { runStage, type StageModel } from "../../src/stage/stage.ts";
+import { fromStageCodec, toStageCodec } from "../../src/wire/codec.ts";
+import { expectedLogits, FakeStage, STAGE_INFO, VOCABULARY } from "../stage/fake_stage.ts";
+import { exampleOffer } from "./example_entries.ts";
+import { LocalNetwork, LocalWire } from "./local_wire.ts";
+
+const DEPTH = 4;
+const CAPACITY = { slots: 4, context: 64, maxRows: 16, keptLogits: 4, snapshots: 4, pages: 16, alignment: 16 };
+const MODEL = { ...exampleOffer("a").model, layers: DEPTH, hidden: 1, vocabulary: VOCABULARY };
+const ROOM = { ...CAPACITY, hidden: 1, vocabulary: VOCABULARY };
+
+/** A stage of fake layers with its host; `there` are the sessions of servers that are in the pool. */
+function open(
+  network: LocalNetwork,
+  layers: LayerRange,
+  { there = ["s"], limitMillis = 60_000, change = (model: FakeStage): StageModel => model } = {},
+) {
+  const model = new FakeStage({ layers, slots: CAPACITY.slots, keptLogits: 4 }, layers.end === DEPTH);
+  const [input, toModel] = localLinks<never, ToStage>();
+  const [output, fromModel] = localLinks<ToStage | FromStage, never>();
+  void runStage(change(model), toModel, fromModel).finally(() => fromModel[Symbol.dispose]());
+  const events: StageHostEvent[] = [];
+  const host = new StageHost({
+    offer: exampleOffer(`stage-${layers.start}`, { layers, capacity: CAPACITY, model: MODEL, info: STAGE_INFO }),
+    wire: new LocalWire(network),
+    ...{ input, output, limitMillis },
+    isThere: (session) => there.includes(session),
+    onEvent: (event) => events.push(event),
+  });
+  return { host, events };
+}
+
+const join = (route: number, session = "s", protocol = PROTOCOL): ControlRequest => ({
+  ...{ type: "join", protocol, session, route },
+  activations: "f32",
+});
+
+const inboxOf = (reply: ControlReply) => {
+  assert.equal(reply.type, "joined", JSON.stringify(reply));
+  return (reply as Extract<ControlReply, { type: "joined" }>).inbox;
+};
+
+const reasonOf = (reply: ControlReply) => reply.type === "refused" ? reply.reason : reply.type;
+
+/** Makes a route as a server does; gives its pipeline. */
+async function route(
+  network: LocalNetwork,
+  hosts: readonly StageHost[],
+  number: number,
+  session = "s",
+): Promise<Pipeline> {
+  const own = new LocalWire(network);
+  const back = await own.receive(fromStageCodec(ROOM));
+  const inboxes = [];
+  for (const host of hosts) inboxes.push(inboxOf(await host.answer(join(number, session))));
+  for (const [i, host] of hosts.entries()) {
+    const to = inboxes[i + 1] ?? back.offer;
+    const name = i + 1 < hosts.length ? `stage-${i + 1}` : "server";
+    const reply = await host.answer({ type: "connect", session, route: number, to, name });
+    assert.deepEqual(reply, { type: "connected", transport: "nats" });
+  }
+  const first = await own.connect(inboxes[0]!, toStageCodec(ROOM, "tokens", "f32"));
+  return new Pipeline(first.link, back.link, hosts.length);
+}
+
+const step = (id: number, slot: number, start: number, rows: number, more: Partial<Step> = {}): Step => ({
+  ...{ id, segments: [{ slot, start, rows }], outputs: Uint32Array.of(rows - 1) },
+  ...more,
+});
+
+const best = (tokens: readonly number[]) => {
+  const logits = expectedLogits(DEPTH, tokens);
+  return logits.indexOf(Math.max(...logits));
+};
+
+const turns = async (count = 20) => {
+  for (let i = 0; i < count; i++) await new Promise((resolve) => setTimeout(resolve));
+};
+
+Deno.test("a route through stages gives what the model gives, whole rows too", async () => {
+  const network = new LocalNetwork();
+  const [a, b] = [open(network, { start: 0, end: 3 }), open(network, { start: 3, end: 4 })];
+  using first = a.host;
+  using second = b.host;
+  await using pipeline = await route(network, [first, second], 1);
+  assert.equal((await pipeline.run(step(0, 2, 0, 3), Uint32Array.of(5, 6, 7))).ids[0], best([5, 6, 7]));
+  assert.equal((await pipeline.run(step(1, 2, 3, 1), Uint32Array.of(9))).ids[0], best([5, 6, 7, 9]));
+  assert.deepEqual([...await pipeline.logits(0)], expectedLogits(DEPTH, [5, 6, 7]));
+  await pipeline.release({ slots: [2], snapshots: [], order: 2 });
+  await assert.rejects(pipeline.run(step(3, 2, 4, 1), Uint32Array.of(9)), /slot 2 does not hold/);
+  const { session, steps, rows, queue, hops } = second.status;
+  assert.deepEqual({ session, steps, rows, queue }, { session: "s", steps: 2, rows: 4, queue: 0 });
+  assert.deepEqual(hops, [{ route: 1, to: "server", transport: "nats", roundTripMillis: 0.5 }]);
+  assert.deepEqual(a.events, [{ type: "joined", route: 1, session: "s", to: "stage-1" }]);
+});
+
+Deno.test("routes that share a stage each hear of their own steps, and meet there in no order", async () => {
+  const network = new LocalNetwork();
+  const [shared, left, right] = [{ start: 0, end: 2 }, { start: 2, end: 4 }, { start: 2, end: 4 }]
+    .map((layers) => open(network, layers).host);
+  using _shared = shared!;
+  using _left = left!;
+  using _right = right!;
+  await using one = await route(network, [shared!, left!], 1);
+  await using two = await route(network, [shared!, right!], 2);
+  const answers = await Promise.all([
+    one.run(step(0, 0, 0, 2), Uint32Array.of(1, 2)),
+    two.run(step(1, 1, 0, 2), Uint32Array.of(3, 4)),
+    one.run(step(2, 0, 2, 1), Uint32Array.of(5)),
+    two.run(step(3, 1, 2, 1), Uint32Array.of(6)),
+  ]);
+  assert.deepEqual(answers.map(({ ids }) => ids[0]), [[1, 2], [3, 4], [1, 2, 5], [3, 4, 6]].map(best));
+  await two.run(step(9, 0, 0, 1), Uint32Array.of(7));
+  const late = await one.run(step(8, 0, 3, 1), Uint32Array.of(7)).catch((error) => error);
+  assert.deepEqual([late.lost, late.message], [true, "step 8 came after a later one had taken its place"]);
+  assert.equal((await two.run(step(10, 0, 1, 1), Uint32Array.of(8))).ids[0], best([7, 8]));
+});
+
+Deno.test("a route that ends anywhere ends everywhere, gives back what was its own, and leaves others alone", async () => {
+  const network = new LocalNetwork();
+  const released: string[] = [];
+  const listen = (model: FakeStage): StageModel =>
+    Object.assign(model, { release: ({ slots }: { slots: readonly number[] }) => void released.push(`${slots}`) });
+  const [a, b] = [open(network, { start: 0, end: 2 }, { change: listen }), open(network, { start: 2, end: 4 })];
+  using first = a.host;
+  using second = b.host;
+  const one = await route(network, [first, second], 1);
+  await using two = await route(network, [first, second], 2);
+  await one.run(step(0, 3, 0, 1), Uint32Array.of(1));
+  await two.run(step(1, 1, 0, 1), Uint32Array.of(1));
+  assert.deepEqual(await second.answer({ type: "leave", session: "s", route: 1 }), { type: "left" });
+  await turns();
+  assert.ok(one.broken.aborted);
+  assert.deepEqual(released, ["3"]);
+  assert.deepEqual(a.events.at(-1), { type: "left", route: 1, session: "s", reason: "the link to stage-1 ended" });
+  assert.deepEqual(b.events.at(-1), { type: "left", route: 1, session: "s", reason: "the server ended it" });
+  assert.equal((await two.run(step(2, 1, 1, 1), Uint32Array.of(2))).ids[0], best([1, 2]));
+  await two[Symbol.asyncDispose]();
+  await turns();
+  assert.deepEqual([first.status.session, first.status.hops], [null, []]);
+});
+
+Deno.test("a server is refused in one sentence what it may not have", async () => {
+  const network = new LocalNetwork();
+  const there = ["s"];
+  const { host, events } = open(network, { start: 0, end: 2 }, { there });
+  using _host = host;
+  const ask = async (request: ControlRequest) => reasonOf(await host.answer(request));
+  assert.match(await ask(join(1, "s", 7)), /speaks version 1 of the pool's protocol, the server version 7/);
+  assert.equal(await ask(join(4)), "joined");
+  assert.match(await ask(join(4)), /Route 4 is not new/);
+  assert.match(await ask(join(3)), /Route 3 is not new/);
+  assert.match(await ask(join(1, "other")), /works for another server, s/);
+  const connect = {
+    type: "connect",
+    session: "s",
+    to: { subject: "inbox.9", token: "", tcp: null },
+    name: "x",
+  } as const;
+  assert.match(await ask({ ...connect, route: 9 }), /Route 9 does not wait here/);
+  assert.match(await ask({ ...connect, route: 4, session: "other" }), /Route 4 does not wait here/);
+  assert.match(await ask({ ...connect, route: 4 }), /Cannot reach inbox\.9/);
+  assert.deepEqual(events.map(({ type }) => type), ["refused", "refused", "refused", "refused"]);
+  there.pop(); // the server is gone, though its route is not
+  assert.equal(await ask(join(1, "other")), "joined");
+  assert.match(await ask({ ...connect, route: 4 }), /Route 4 does not wait here/);
+  await host.drain(10);
+  assert.match(await ask(join(2, "other")), /leaving the pool/);
+});
+
+Deno.test("another server finds nothing of the one before", async () => {
+  const network = new LocalNetwork();
+  const there = ["s"];
+  using host = open(network, { start: 0, end: 4 }, { there }).host;
+  const before = await route(network, [host], 1);
+  await before.run(step(7, 0, 0, 1), Uint32Array.of(1));
+  there.pop();
+  await using pipeline = await route(network, [host], 0, "t");
+  await turns();
+  assert.ok(before.broken.aborted);
+  assert.equal((await pipeline.run(step(0, 0, 0, 1), Uint32Array.of(3))).ids[0], best([3]), "numbers begin anew");
+  await assert.rejects(pipeline.run(step(1, 1, 1, 1), Uint32Array.of(3)), /slot 1 does not hold/);
+});
+
+Deno.test("a step that waited for too long is not run, and what waits for a route that has ended neither", async () => {
+  const network = new LocalNetwork();
+  const ran: number[] = [];
+  const slow = (model: FakeStage): StageModel => {
+    const forward = model.forward.bind(model);
+    return Object.assign(model, {
+      forward: async (...args: Parameters<typeof forward>) => {
+        ran.push(args[0].id);
+        await new Promise((resolve) => setTimeout(resolve, 40));
+        return await forward(...args);
+      },
+    });
+  };
+  using host = open(network, { start: 0, end: 4 }, { change: slow }).host;
+  await using one = await route(network, [host], 1);
+  const two = await route(network, [host], 2);
+  const three = await route(network, [host], 3);
+  const outcomes = Promise.allSettled([
+    one.run(step(0, 0, 0, 1), Uint32Array.of(1)),
+    two.run(step(1, 1, 0, 1), Uint32Array.of(1)),
+    three.run(step(2, 2, 0, 1, { deadline: 10 }), Uint32Array.of(1)),
+  ]);
+  await turns(2);
+  assert.equal(host.status.queue, 3);
+  const waiting = one.run(step(3, 3, 0, 1), Uint32Array.of(1)).catch((error) => error.message);
+  void waiting;
+  await outcomes;
+  const [, , late] = await outcomes;
+  assert.match(String((late as PromiseRejectedResult).reason), /step 2 waited here until its time was over/);
+  const gone = Promise.all([0, 1, 2].map((i) => two.run(step(10 + i, i, 0, 1), Uint32Array.of(1)).catch(() => "gone")));
+  const last = three.run(step(20, 3, 0, 1), Uint32Array.of(1)).catch(() => "gone");
+  await turns(2);
+  await host.answer({ type: "leave", session: "s", route: 3 });
+  await host.drain(1000);
+  assert.equal(await last, "gone");
+  await gone;
+  assert.ok(!ran.includes(2) && !ran.includes(20), `${ran}`);
+  await two[Symbol.asyncDispose]();
+});
+
+Deno.test("a peer that sends what is no message loses its route, which is counted, and nothing else", async () => {
+  const network = new LocalNetwork();
+  using host = open(network, { start: 0, end: 4 }).host;
+  await using good = await route(network, [host], 1);
+  const own = new LocalWire(network);
+  const inbox = inboxOf(await host.answer(join(2)));
+  const back = await own.receive(fromStageCodec(ROOM));
+  await host.answer({ type: "connect", session: "s", route: 2, to: back.offer, name: "server" });
+  const plain = { maxBytes: 99, encode: (bytes: Uint8Array) => bytes, decode: (bytes: Uint8Array) => bytes };
+  const bad = await own.connect(inbox, plain);
+  bad.link.send(Uint8Array.of(255, 1, 2));
+  await turns();
+  assert.equal(host.status.malformed, 1);
+  assert.deepEqual(host.status.hops.map(({ route }) => route), [1]);
+  assert.equal((await good.run(step(0, 0, 0, 1), Uint32Array.of(3))).ids[0], best([3]));
+});
+
+Deno.test("a worker that does not get on is told of", async () => {
+  const network = new LocalNetwork();
+  const stuck = (model: FakeStage): StageModel => Object.assign(model, { forward: () => new Promise<never>(() => {}) });
+  using host = open(network, { start: 0, end: 4 }, { change: stuck, limitMillis: 900 }).host;
+  const pipeline = await route(network, [host], 1);
+  const run = pipeline.run(step(0, 0, 0, 1), Uint32Array.of(3)).catch((error) => error.message);
+  assert.equal(await host.hangs, "its worker has been at one step for 1 s");
+  pipeline.break("over");
+  assert.equal(await run, "over");
+});
