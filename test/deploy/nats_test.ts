@@ -1,11 +1,10 @@
 /** deploy/nats.conf on the real server: each role can do what it must, and nothing else; without a certificate nobody can do anything. */
 import { strict as assert } from "node:assert";
-import { join } from "node:path";
 import { Objm } from "@nats-io/obj";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/transport-node";
 import { announce, Members } from "../../src/pool/membership.ts";
 import { controlSubject, inboxSubject, serverKey, type StageEntry, stageKey } from "../../src/pool/protocol.ts";
-import { Broker, makeCertificates, type Role, ROLES } from "./broker.ts";
+import { Broker, type Role, ROLES } from "./broker.ts";
 import { program, testWith } from "./linters.ts";
 
 const natsServer = program("nats-server");
