@@ -1,26 +1,28 @@
 /** The flags that lead a member of a pool to its broker. */
-import { type Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import type { NatsOptions } from "../pool/nats_options.ts";
 import { given } from "./args.ts";
 
 const GROUP = "NATS:";
 
-/** Adds them to a command; without `--nats` it has no pool. */
-export function natsFlags<Args extends unknown[], Flags extends Record<string, unknown>>(
-  command: Command<Args, Flags>,
-) {
-  return command
-    .addOption(
-      new Option("--nats <url>", "broker of the pool, as nats://host:4222; tls:// if it must encrypt")
-        .argParser(brokerUrl).helpGroup(GROUP),
-    )
-    .addOption(new Option("--nats-user <name>", "user at the broker").helpGroup(GROUP))
-    .addOption(new Option("--nats-password-file <file>", "the user's password").helpGroup(GROUP))
-    .addOption(new Option("--nats-token-file <file>", "token for the broker").helpGroup(GROUP))
-    .addOption(new Option("--nats-creds <file>", "credentials for the broker, a JWT and its seed").helpGroup(GROUP))
-    .addOption(new Option("--nats-ca <file>", "who signs the broker's certificate (PEM)").helpGroup(GROUP))
-    .addOption(new Option("--nats-cert <file>", "certificate to show the broker (PEM)").helpGroup(GROUP))
-    .addOption(new Option("--nats-key <file>", "key of that certificate (PEM)").helpGroup(GROUP));
+const OPTIONS = [
+  new Option("--nats <url>", "broker of the pool, as nats://host:4222; tls:// if it must encrypt").argParser(brokerUrl),
+  new Option("--nats-user <name>", "user at the broker"),
+  new Option("--nats-password-file <file>", "the user's password"),
+  new Option("--nats-token-file <file>", "token for the broker"),
+  new Option("--nats-creds <file>", "credentials for the broker, a JWT and its seed"),
+  new Option("--nats-ca <file>", "who signs the broker's certificate (PEM)"),
+  new Option("--nats-cert <file>", "certificate to show the broker (PEM)"),
+  new Option("--nats-key <file>", "key of that certificate (PEM)"),
+];
+
+/**
+ * Adds them to a command, whose action hears of them as {@linkcode NatsFlags}; without `--nats` it has no pool. The command's type does not
+ * tell of them: the compiler took minutes to add up so many.
+ */
+export function natsFlags<C extends CommandUnknownOpts>(command: C): C {
+  for (const option of OPTIONS) command.addOption(option.helpGroup(GROUP));
+  return command;
 }
 
 export interface NatsFlags {
