@@ -3,28 +3,26 @@ import { type CommandUnknownOpts, InvalidArgumentError, Option } from "@commande
 import type { NatsOptions } from "../pool/nats_options.ts";
 import { given } from "./args.ts";
 
-const GROUP = "NATS:";
-
-const OPTIONS = [
-  new Option("--nats <url>", "broker of the pool, as nats://host:4222; tls:// if it must encrypt").argParser(brokerUrl),
-  new Option("--nats-user <name>", "user at the broker"),
-  new Option("--nats-password-file <file>", "the user's password"),
-  new Option("--nats-token-file <file>", "token for the broker"),
-  new Option("--nats-creds <file>", "credentials for the broker, a JWT and its seed"),
-  new Option("--nats-ca <file>", "who signs the broker's certificate (PEM)"),
-  new Option("--nats-cert <file>", "certificate to show the broker (PEM)"),
-  new Option("--nats-key <file>", "key of that certificate (PEM)"),
-];
-
-/**
- * Adds them to a command, whose action hears of them as {@linkcode NatsFlags}; without `--nats` it has no pool. The command's type does not
- * tell of them: the compiler took minutes to add up so many.
- */
-export function natsFlags<C extends CommandUnknownOpts>(command: C): C {
-  for (const option of OPTIONS) command.addOption(option.helpGroup(GROUP));
+/** Adds them to a command; without `--nats` it has no pool. Its action's flags are {@linkcode NatsFlags} too. */
+export function natsFlags<C>(command: C): C {
+  const add = (flags: string, description: string) => {
+    const option = new Option(flags, description).helpGroup("NATS:");
+    if (flags.startsWith("--nats ")) option.argParser(brokerUrl);
+    // Not its own type: compilers take minutes to add to that of a long command whose flags they are told one by one.
+    (command as unknown as CommandUnknownOpts).addOption(option);
+  };
+  add("--nats <url>", "broker of the pool, as nats://host:4222; tls:// if it must encrypt");
+  add("--nats-user <name>", "user at the broker");
+  add("--nats-password-file <file>", "the user's password");
+  add("--nats-token-file <file>", "token for the broker");
+  add("--nats-creds <file>", "credentials for the broker, a JWT and its seed");
+  add("--nats-ca <file>", "who signs the broker's certificate (PEM)");
+  add("--nats-cert <file>", "certificate to show the broker (PEM)");
+  add("--nats-key <file>", "key of that certificate (PEM)");
   return command;
 }
 
+/** All may be missing, so what a command's action gets is one of these. */
 export interface NatsFlags {
   readonly nats?: string;
   readonly natsUser?: string;
