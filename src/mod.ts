@@ -19,6 +19,7 @@ export { EngineBusyError, EngineError, EngineUnavailableError, TooLongError } fr
 export { chunkRows, type DeviceChoices, deviceChoices, measureDevice } from "./load/devices.ts";
 export { compareProviders, type ProviderReport } from "./load/measured_providers.ts";
 export { isSameGpu } from "./load/provider_choice.ts";
+export { type JoinedStage, joinPool, type JoinSettings } from "./load/join_pool.ts";
 export { EMBEDDED_MODEL, type EngineSettings, type LoadOptions } from "./load/options.ts";
 export { chooseDevice, type DeviceChoice } from "./load/settle.ts";
 export type { ModelSplit } from "./load/split.ts";
@@ -33,6 +34,9 @@ export type {
   StageInfo,
   StepReport,
 } from "./pipeline/messages.ts";
+export type { NatsOptions } from "./pool/nats_options.ts";
+export type { PoolStageEvent } from "./pool/pool_stage.ts";
+export type { StageOffer } from "./pool/protocol.ts";
 export type { SamplingParams } from "./pipeline/requests.ts";
 export type { Ceilings } from "./stage/ceilings.ts";
 export { convert, type Converted, type ConvertOptions } from "./stage/convert.ts";

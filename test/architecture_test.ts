@@ -11,8 +11,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/server/schema/": [],
   "src/server/requests/": ["src/server/schema/", "src/chat/"],
   "src/server/replies/": ["src/server/schema/", "src/server/choices.ts", "src/chat/"],
-  "src/mod.ts": ["src/chat/", "src/engine/", "src/load/", "src/pipeline/", "src/stage/"],
-  "src/load/": ["src/pipeline/", "src/stage/", "deno.json"],
+  "src/mod.ts": ["src/chat/", "src/engine/", "src/load/", "src/pipeline/", "src/pool/", "src/stage/"],
+  "src/load/": ["src/engine/", "src/pipeline/", "src/pool/", "src/stage/", "src/wire/", "deno.json"],
   "src/chat/": [
     "src/engine/",
     "src/grammar/",

@@ -73,17 +73,34 @@ export const prefixCache = new Option(
 )
   .argParser(cacheSizes).default({ device: 2 ** 29 }, "512MiB").helpGroup("Model:");
 
+/** What is said of a model that runs, but for how it is cut into stages. */
+export const modelOptions = {
+  model: new Option("--model <dir>", "checkpoint to load (default: the embedded ring-nano)").helpGroup("Model:"),
+  backend: new Option(
+    "--backend <name>",
+    "auto takes a hardware GPU if there is one, else WASM, unless software was measured to be faster",
+  )
+    .choices(["auto", "webgpu", "wasm"] as const).default("auto" as const).helpGroup("Model:"),
+  threads: new Option("--threads <n>", "threads of a WASM stage (default: the processors, up to 16)")
+    .argParser(integer(1)).helpGroup("Model:"),
+  quantize: new Option("--quantize <kind>", "matrices in 8 bits (q8), or routed experts in 4 and the others in 8 (q4)")
+    .choices(["none", "q8", "q4"] as const).default("none" as const).helpGroup("Model:"),
+  kvCache: new Option("--kv-cache <type>", "keys and values in f32, or in f16 with half the memory")
+    .choices(["f32", "f16"] as const).default("f32" as const).helpGroup("Model:"),
+  maxContext: new Option("--max-context <n>", "tokens that a sequence may have").argParser(integer(1))
+    .helpGroup("Model:"),
+  decay: new Option("--decay <convention>", "decay of the linear layers")
+    .choices(["serving", "hf", "mlx"] as const).default("serving" as const).helpGroup("Model:"),
+  ropeScaling: new Option("--rope-scaling <kind>", "stretch the context, as yarn:4")
+    .argParser(matching(/^yarn:\d+(\.\d+)?$/, "like yarn:4")).helpGroup("Model:"),
+} as const;
+
 /** A command that runs a model. */
 export function modelCommand(name: string) {
+  const { model, backend, threads, quantize, kvCache, maxContext, decay, ropeScaling } = modelOptions;
   return new Command(name)
-    .addOption(new Option("--model <dir>", "checkpoint to load (default: the embedded ring-nano)").helpGroup("Model:"))
-    .addOption(
-      new Option(
-        "--backend <name>",
-        "auto takes a hardware GPU if there is one, else WASM, unless software was measured to be faster",
-      )
-        .choices(["auto", "webgpu", "wasm"] as const).default("auto" as const).helpGroup("Model:"),
-    )
+    .addOption(model)
+    .addOption(backend)
     .addOption(
       new Option(
         "--gpu <providers>",
@@ -102,29 +119,12 @@ export function modelCommand(name: string) {
       new Option("--layers <ranges>", "the layers of each stage, as 0-9,10-19")
         .argParser(matching(/^\d+-\d+(,\d+-\d+)*$/, "ranges like 0-9,10-19")).helpGroup("Model:"),
     )
-    .addOption(
-      new Option("--threads <n>", "threads of a WASM stage (default: the processors, up to 16)")
-        .argParser(integer(1)).helpGroup("Model:"),
-    )
-    .addOption(
-      new Option("--quantize <kind>", "matrices in 8 bits (q8), or routed experts in 4 and the others in 8 (q4)")
-        .choices(["none", "q8", "q4"] as const).default("none" as const).helpGroup("Model:"),
-    )
-    .addOption(
-      new Option("--kv-cache <type>", "keys and values in f32, or in f16 with half the memory")
-        .choices(["f32", "f16"] as const).default("f32" as const).helpGroup("Model:"),
-    )
-    .addOption(
-      new Option("--max-context <n>", "tokens that a sequence may have").argParser(integer(1)).helpGroup("Model:"),
-    )
-    .addOption(
-      new Option("--decay <convention>", "decay of the linear layers")
-        .choices(["serving", "hf", "mlx"] as const).default("serving" as const).helpGroup("Model:"),
-    )
-    .addOption(
-      new Option("--rope-scaling <kind>", "stretch the context, as yarn:4")
-        .argParser(matching(/^yarn:\d+(\.\d+)?$/, "like yarn:4")).helpGroup("Model:"),
-    );
+    .addOption(threads)
+    .addOption(quantize)
+    .addOption(kvCache)
+    .addOption(maxContext)
+    .addOption(decay)
+    .addOption(ropeScaling);
 }
 
 /** A command that generates text. */

@@ -13,6 +13,8 @@ import type {
   EngineSettings,
   GpuInstallation,
   InstallableGpu,
+  JoinedStage,
+  JoinSettings,
   LoadOptions,
   ModelSize,
   ModelSplit,
@@ -39,6 +41,7 @@ export interface Host {
   /** Directory of the model that comes with Ringlet. */
   readonly embeddedModel: string;
   load(options: LoadOptions): Promise<Model>;
+  joinPool(settings: JoinSettings): Promise<JoinedStage>;
   convert(options: ConvertOptions): Promise<Converted>;
   openEngine(settings: EngineSettings): Promise<Engine>;
   chooseDevice(settings: EngineSettings, onMeasure: (computer: Computer) => void): Promise<DeviceChoice>;

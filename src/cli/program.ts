@@ -11,12 +11,13 @@ import type { Host } from "./host.ts";
 import { isAbort } from "./interrupt.ts";
 import { scoreCommand } from "./score.ts";
 import { serveCommand } from "./serve.ts";
+import { stageCommand } from "./stage.ts";
 
 /** Exit codes: done, failed, wrong use, and ended by Ctrl-C as shells have it. */
 const DONE = 0, FAILED = 1, WRONG_USE = 2, INTERRUPTED = 130;
 
 const COMMANDS = [
-  ...[generateCommand, chatCommand, serveCommand],
+  ...[generateCommand, chatCommand, serveCommand, stageCommand],
   ...[scoreCommand, evalCommand, convertCommand, benchCommand, devicesCommand],
 ];
 

@@ -5,7 +5,7 @@ import type { Wire } from "../wire/wire.ts";
 import type { Broker } from "./connection.ts";
 import { serveControl } from "./control.ts";
 import { announce, Members } from "./membership.ts";
-import { serverKey, stageKey, type StageOffer, type StageStatus } from "./protocol.ts";
+import { serverKey, stageKey, type StageOffer } from "./protocol.ts";
 import { StageHost, type StageHostEvent } from "./stage_host.ts";
 
 /** A message in the worker for as long hangs, unless the stage was measured to be that slow. */
@@ -39,16 +39,12 @@ export interface PoolStageParts {
 
 /** Disposing leaves the pool in order. What it was made of outlives it. */
 export class PoolStage implements AsyncDisposable {
-  readonly offer: StageOffer;
   /** Resolves to a sentence once the stage can do nothing any more. */
   readonly ended: Promise<string>;
-  readonly #host: StageHost;
   readonly #leaving: AsyncDisposableStack;
 
-  private constructor(host: StageHost, parts: PoolStageParts, leaving: AsyncDisposableStack) {
-    this.#host = host;
-    this.offer = parts.offer;
-    this.ended = Promise.race([parts.ended, host.hangs]);
+  private constructor(ended: Promise<string>, leaving: AsyncDisposableStack) {
+    this.ended = ended;
     this.#leaving = leaving;
   }
 
@@ -60,15 +56,12 @@ export class PoolStage implements AsyncDisposable {
     const isThere = (session: string) => members.has(serverKey(session));
     const host = stack.use(new StageHost({ ...parts, isThere, limitMillis: limitOf(offer) }));
     stack.use(serveControl(nats, pool, offer.id, (request) => host.answer(request), () => host.countMalformed()));
-    stack.defer(() => host.drain(DRAIN_MILLIS));
+    const ended = Promise.race([parts.ended, host.hangs]);
+    stack.defer(() => Promise.race([host.drain(DRAIN_MILLIS), ended.then(() => {})]));
     stack.use(await announce(nats, pool, stageKey(offer.id), (beat) => ({ offer, status: host.status, beat })));
     if (onEvent) void tellRefusals(members, offer.id, onEvent);
     if (onEvent) void tellBroker(parts.broker, onEvent);
-    return new PoolStage(host, parts, stack.move());
-  }
-
-  get status(): StageStatus {
-    return this.#host.status;
+    return new PoolStage(ended, stack.move());
   }
 
   /** Takes its key out, so that nobody makes routes through it, lets what is under way go on, and ends its links. */

@@ -77,6 +77,7 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
       return Promise.resolve(model);
     },
     convert: () => Promise.resolve({ shards: 1, sourceBytes: 2_000_000, bytes: 1_000_000 }),
+    joinPool: () => Promise.reject(new Error("there is no pool")),
     openEngine: () => Promise.reject(new Error("there is no engine")),
     chooseDevice: ({ gpu = "auto" }) =>
       Promise.resolve({

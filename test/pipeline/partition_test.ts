@@ -1,7 +1,7 @@
 /** Dividing layers among stages. */
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
-import { parseLayers, partition, partitionBySize } from "../../src/pipeline/partition.ts";
+import { parseLayers, parseStage, partition, partitionBySize } from "../../src/pipeline/partition.ts";
 
 Deno.test("partition() covers every layer once, in sizes that differ by one at most", () => {
   const sizes = fc.integer({ min: 1, max: 200 }).chain((layers) =>
@@ -80,4 +80,12 @@ Deno.test("parseLayers() says what is wrong with a division", () => {
   for (const text of ["", "a", "0-9,", "0--9", "-1-5", "0-9;10-19", "0.5-19"]) {
     assert.match(`${message(text)}`, /^SyntaxError: /);
   }
+});
+
+Deno.test("parseStage() reads one range, and refuses what the model does not have", () => {
+  assert.deepEqual(parseStage("10-19", 20), { start: 10, end: 20 });
+  assert.deepEqual(parseStage("3", 20), { start: 3, end: 4 });
+  assert.throws(() => parseStage("10-20", 20), /Cannot open layers 10-20: the model has layers 0 to 19/);
+  assert.throws(() => parseStage("5-4", 20), /4 is less than 5/);
+  assert.throws(() => parseStage("0-3,4-5", 20), SyntaxError);
 });
