@@ -7,6 +7,9 @@ import type { OpenStage, StageInfo } from "../pipeline/messages.ts";
 import type { FromStage, ToStage } from "../pipeline/steps.ts";
 import type { StageSetup } from "./stage_options.ts";
 
+/** Time that a worker has to end; whoever closes it ends the process then, and with it a driver that hangs. */
+const CLOSE_MILLIS = 5000;
+
 export interface StageHooks {
   readonly onProgress?: (loadedBytes: number, totalBytes: number) => void;
   /** Gives up opening. */
@@ -42,7 +45,10 @@ export async function openStageWorker(setup: StageSetup, hooks: StageHooks): Pro
   const close = async () => {
     input[Symbol.dispose]();
     output[Symbol.dispose]();
-    await worker[Symbol.asyncDispose]();
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, CLOSE_MILLIS);
+    await Promise.race([worker[Symbol.asyncDispose](), late.promise]);
+    clearTimeout(timer);
   };
   signal?.addEventListener("abort", close);
   try {

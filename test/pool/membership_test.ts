@@ -1,8 +1,7 @@
 /** Who is in a pool, over a real broker: coming, changing, leaving, falling silent, and a broker that restarts without what it knew. */
 import { strict as assert } from "node:assert";
 import { Kvm } from "@nats-io/kv";
-import type { NatsConnection } from "@nats-io/nats-core";
-import { connect } from "@nats-io/transport-node";
+import { type Broker, connectBroker } from "../../src/pool/connection.ts";
 import { announce, type MemberEvent, Members } from "../../src/pool/membership.ts";
 import { bucketOf, LOST_MILLIS, serverKey, stageKey } from "../../src/pool/protocol.ts";
 import { NatsServer, NO_NATS } from "../nats_server.ts";
@@ -22,8 +21,7 @@ function testPool(name: string, run: (server: NatsServer) => Promise<void>) {
   });
 }
 
-const join = (server: NatsServer): Promise<NatsConnection> =>
-  connect({ servers: server.url, reconnectTimeWait: 50, maxReconnectAttempts: -1, pingInterval: 1000 });
+const join = ({ url }: NatsServer): Promise<Broker> => connectBroker({ url }, "stage");
 
 async function next(members: Members, wanted: (event: MemberEvent) => boolean = () => true): Promise<MemberEvent> {
   for await (const event of members) if (wanted(event)) return event;
@@ -35,9 +33,9 @@ const comesOrGoes = ({ type }: MemberEvent) => type !== "changed";
 testPool("members are heard of when they come, change and leave in order", async (server) => {
   await using own = await join(server);
   await using other = await join(server);
-  await using members = await Members.watch(own, "default");
+  await using members = await Members.watch(own.nats, "default");
   assert.deepEqual(members.all, []);
-  const stage = await announce(other, "default", stageKey("a"), (beat) => exampleStage("a", beat));
+  const stage = await announce(other.nats, "default", stageKey("a"), (beat) => exampleStage("a", beat));
   assert.deepEqual(await next(members), {
     type: "joined",
     member: { kind: "stage", id: "a", entry: exampleStage("a") },
@@ -47,7 +45,7 @@ testPool("members are heard of when they come, change and leave in order", async
     type: "changed",
     member: { kind: "stage", id: "a", entry: exampleStage("a", 2) },
   });
-  await using _server = await announce(other, "default", serverKey("s"), (beat) => exampleServer("s", beat));
+  await using _server = await announce(other.nats, "default", serverKey("s"), (beat) => exampleServer("s", beat));
   assert.equal((await next(members, comesOrGoes)).member.kind, "server");
   await stage[Symbol.asyncDispose]();
   const event = await next(members, comesOrGoes);
@@ -57,16 +55,16 @@ testPool("members are heard of when they come, change and leave in order", async
 
 testPool("those who are there already are told to whoever comes, other pools are not", async (server) => {
   await using own = await join(server);
-  await using _a = await announce(own, "one", stageKey("a"), (beat) => exampleStage("a", beat));
-  await using _b = await announce(own, "two", stageKey("b"), (beat) => exampleStage("b", beat));
-  await using members = await Members.watch(own, "one");
+  await using _a = await announce(own.nats, "one", stageKey("a"), (beat) => exampleStage("a", beat));
+  await using _b = await announce(own.nats, "two", stageKey("b"), (beat) => exampleStage("b", beat));
+  await using members = await Members.watch(own.nats, "one");
   assert.deepEqual(members.all.map(({ id }) => id), ["a"]);
 });
 
 testPool("who falls silent is lost", async (server) => {
   await using own = await join(server);
-  const bucket = await new Kvm(own).create(bucketOf("default"));
-  await using members = await Members.watch(own, "default");
+  const bucket = await new Kvm(own.nats).create(bucketOf("default"));
+  await using members = await Members.watch(own.nats, "default");
   const begun = performance.now();
   await bucket.put(stageKey("a"), JSON.stringify(exampleStage("a")));
   assert.equal((await next(members)).type, "joined");
@@ -80,23 +78,23 @@ testPool(
   async (server) => {
     await using own = await join(server);
     await using other = await join(server);
-    await using _a = await announce(other, "default", stageKey("a"), (beat) => exampleStage("a", beat));
-    await using members = await Members.watch(own, "default");
+    await using _a = await announce(other.nats, "default", stageKey("a"), (beat) => exampleStage("a", beat));
+    await using members = await Members.watch(own.nats, "default");
     await server.stop();
     await new Promise((resolve) => setTimeout(resolve, LOST_MILLIS + 1000));
     await server.restart();
     const last = await next(members, ({ member }) => member.kind === "stage" && member.entry.beat > 4);
     assert.equal(last.type, "changed", "it was lost or came anew");
     await new Promise((resolve) => setTimeout(resolve, 2500)); // the bucket is made by the next heartbeats
-    const entry = await (await new Kvm(own).open(bucketOf("default"))).get(stageKey("a"));
+    const entry = await (await new Kvm(own.nats).open(bucketOf("default"))).get(stageKey("a"));
     assert.equal(entry?.operation, "PUT");
   },
 );
 
 testPool("entries that cannot be read are members that nobody knows", async (server) => {
   await using own = await join(server);
-  const bucket = await new Kvm(own).create(bucketOf("default"));
-  await using members = await Members.watch(own, "default");
+  const bucket = await new Kvm(own.nats).create(bucketOf("default"));
+  await using members = await Members.watch(own.nats, "default");
   const stage = exampleStage("a");
   const reasonOf = async (key: string, value: unknown) => {
     await bucket.put(key, typeof value === "string" ? value : JSON.stringify(value));
@@ -124,11 +122,13 @@ testPool("entries that cannot be read are members that nobody knows", async (ser
   assert.deepEqual(members.all.map(({ id }) => id), ["a", "b"]);
 });
 
-testPool("a broker that keeps nothing is refused in one sentence", async (_server) => {
-  await using plain = await NatsServer.start(`accounts { A { users: [{ user: a, password: b }] } }`);
-  await using nats = await connect({ servers: plain.url, user: "a", pass: "b" });
+testPool("a broker that does not let us make a pool is told of in one sentence", async (_server) => {
+  const rights = `publish: ["$JS.API.INFO", "_INBOX.>"], subscribe: ">"`;
+  const more = `authorization { users: [{ user: a, password: b, permissions: { ${rights} } }] }`;
+  await using plain = await NatsServer.start(more);
+  await using own = await connectBroker({ url: plain.url.replace("//", "//a:b@") }, "stage");
   await assert.rejects(
-    announce(nats, "default", stageKey("a"), (beat) => exampleStage("a", beat)),
+    announce(own.nats, "default", stageKey("a"), (beat) => exampleStage("a", beat)),
     /^Error: Cannot open the pool default at .*: .*\(it needs a NATS server with JetStream\)$/,
   );
 });
