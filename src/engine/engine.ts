@@ -38,6 +38,7 @@ export class Engine {
   readonly #room: Room;
   readonly #clock = new StepClock();
   readonly #begun: Begun[] = []; // as many as there are stages at most; of one stage two, if one of them is a chain that follows the other
+  #awaited: Batch | null = null; // the step before these, while it is waited for
   readonly #tasks = new Tasks();
   readonly #recovery: Recovery;
   #wake = () => {};
@@ -84,9 +85,12 @@ export class Engine {
     this.#emit({ type: "status", status: { running, waiting, preemptions, steps, rows, prefixCache } });
   }
 
-  /** Its slot is free at once; a step of it that is under way ends unheard. */
+  /** Its slot is free at once; a step of it that is under way ends unheard, and if it is for nobody else before its time. */
   abort(id: number): void {
     this.#finish(id, "abort");
+    for (const batch of [this.#awaited, ...this.#begun.map(({ batch }) => batch)]) {
+      if (batch?.shares.every((share) => !this.#tasks.counts(share))) this.#pipeline.cancel(batch.step.id);
+    }
     this.#wake();
   }
 
@@ -208,8 +212,9 @@ export class Engine {
 
   /** Samples what a step has given, while the device works on the one that follows it if there is one. */
   async #finishStep({ batch, candidates }: Begun): Promise<void> {
+    this.#awaited = batch;
     try {
-      const found = await candidates;
+      const found = await candidates.finally(() => this.#awaited = null);
       this.#recovery.note(batch);
       const next = this.#begun[0]?.batch.step;
       await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next?.follows ? next : null));

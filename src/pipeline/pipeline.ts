@@ -65,6 +65,10 @@ export class Pipeline implements Runner, AsyncDisposable {
     }
   }
 
+  cancel(id: number): void {
+    if (this.#replies.has(id) && !this.#ended) this.#first.send({ type: "cancel", id });
+  }
+
   /** Lets all stages take back pages, behind the steps that were begun before, also those that still wait. */
   async release(released: Released): Promise<void> {
     await this.#taken;

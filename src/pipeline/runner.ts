@@ -11,6 +11,8 @@ export interface Runner {
    * @param tokens [T] token ids, in the order of the step's segments.
    */
   run(step: Step, tokens: Uint32Array): Promise<Candidates>;
+  /** Nobody waits for step `id` any more: stages that have not begun it fail it. */
+  cancel(id: number): void;
   /** Lets the stages take back pages, behind the steps that were begun before. */
   release(released: Released): Promise<void>;
   /** Lets the stages copy to the host's memory. */

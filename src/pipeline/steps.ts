@@ -105,6 +105,8 @@ export type ToStage =
   | { readonly type: "store"; readonly id: number; readonly store: Store }
   /** Asks for the whole logits of a step, behind which no more others have been begun than logits are kept of. */
   | { readonly type: "logits"; readonly id: number }
+  /** Nobody waits for a step any more: where it has not begun it need not, and fails. Follows it until it is found. */
+  | { readonly type: "cancel"; readonly id: number }
   | StepFailure;
 
 /** What the engine hears from the last stage. A `failed` of any stage travels on to the end. */

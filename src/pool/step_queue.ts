@@ -23,7 +23,12 @@ interface Work {
   readonly message: ToStage;
   readonly step: Step | null;
   readonly came: number;
+  /** Nobody waits for its result, but for being told so. */
+  cancelled?: true;
 }
+
+/** Why a step that was cancelled fails. */
+const CANCELLED = "nobody waits for it any more";
 
 export interface StepQueueOptions {
   /** Whether the stage has the model's head, so that a release ends there. */
@@ -75,6 +80,7 @@ export class StepQueue implements Disposable {
   /** A message has come on a route. What has failed before goes on at once; all else in its turn. */
   push(way: Way, message: ToStage): void {
     if (message.type === "failed") return way.send(message);
+    if (message.type === "cancel") return this.#cancel(way, message);
     this.#waiting.push({ way, message, step: "step" in message ? message.step : null, came: this.#now() });
     this.#pump();
   }
@@ -102,6 +108,18 @@ export class StepQueue implements Disposable {
     clearInterval(this.#looking);
     this.#input[Symbol.dispose]();
     this.#output[Symbol.dispose]();
+  }
+
+  /** A step that has gone on already is followed; one in the worker ends there, and no later stage hears of it. */
+  #cancel(way: Way, message: Extract<ToStage, { type: "cancel" }>): void {
+    const isMeant = (work: Work) => work.way === way && work.step?.id === message.id;
+    const begun = this.#inWorker.find(isMeant);
+    const waits = this.#waiting.findIndex(isMeant);
+    if (begun) begun.cancelled = true;
+    else if (waits >= 0) {
+      this.#waiting.splice(waits, 1);
+      way.send({ type: "failed", id: message.id, reason: CANCELLED });
+    } else if (!this.#options.last) way.send(message);
   }
 
   #pump(): void {
@@ -156,10 +174,11 @@ export class StepQueue implements Disposable {
     }
   }
 
-  #finish({ way, message, step, came }: Work, result: ToStage | FromStage): void {
+  #finish({ way, message, step, came, cancelled }: Work, result: ToStage | FromStage): void {
     if (result.type === "failed" && step) this.#guard.fail(step);
     else if (step) this.#figures.ran(step.segments.reduce((sum, { rows }) => sum + rows, 0));
     if (message.type === "release") way?.send(message); // whole: other stages hold something else
+    else if (step && cancelled) way?.send({ type: "failed", id: step.id, reason: CANCELLED });
     else if (result.type === "hidden" && result.step.deadline !== undefined) {
       way?.send({ ...result, step: { ...result.step, deadline: Math.max(0, this.#left(result.step, came)) } });
     } else way?.send(result);

@@ -80,6 +80,10 @@ export async function runStage(model: StageModel, input: StageInput, output: Sta
   };
   let before = Promise.resolve();
   for await (const message of input) {
+    if (message.type === "cancel") {
+      if (!model.last) output.send(message); // what waits here cannot be taken out
+      continue;
+    }
     if (!("step" in message && message.step.follows)) await before;
     if (lost) break;
     if (message.type !== "release") before = serve(message, before);
@@ -92,7 +96,7 @@ export async function runStage(model: StageModel, input: StageInput, output: Sta
   if (lost) throw lost;
 }
 
-type Question = Exclude<ToStage, { type: "release" }>;
+type Question = Exclude<ToStage, { type: "release" | "cancel" }>;
 
 async function answer(model: StageModel, message: Question): Promise<ToStage | FromStage> {
   switch (message.type) {

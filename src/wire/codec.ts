@@ -97,6 +97,7 @@ function toStage(activations: Activations): Format<ToStage> {
     store: copies,
     logits: struct({ id: u53 }),
     failed,
+    cancel: struct({ id: u53 }),
   });
 }
 

@@ -2,6 +2,8 @@
 import { strict as assert } from "node:assert";
 import { setImmediate } from "node:timers/promises";
 import fc from "fast-check";
+import type { Pipeline } from "../../src/pipeline/pipeline.ts";
+import type { Runner } from "../../src/pipeline/runner.ts";
 import type { EngineFinish } from "../../src/pipeline/requests.ts";
 import { expectedLogits, expectedTokens } from "../stage/fake_stage.ts";
 import { GREEDY, LocalEngine, request } from "./local_engine.ts";
@@ -207,6 +209,30 @@ Deno.test("Engine aborts a request before its next step, running or waiting, and
   assert.deepEqual((await local.end(2)).tokens, expectedTokens(DEPTH, PROMPT, 8));
   assert.deepEqual([local.outcome(0).tokens.length, local.outcome(1).tokens.length], [heard, 0]);
   local.engine.abort(0);
+});
+
+Deno.test("Engine cancels a step once nobody waits for it", async () => {
+  const cancelled: number[] = [];
+  let steps = 0;
+  const through = (join: () => Pipeline): Runner => {
+    const pipeline = join();
+    const run: Runner["run"] = async (step, tokens) => {
+      steps = step.id;
+      await setImmediate();
+      if (step.id === 2) local.engine.abort(0); // the other one waits
+      if (step.id === 4) local.engine.abort(1);
+      return await pipeline.run(step, tokens);
+    };
+    const { broken } = pipeline;
+    const rest = { release: pipeline.release.bind(pipeline), store: pipeline.store.bind(pipeline) };
+    return { broken, run, ...rest, logits: pipeline.logits.bind(pipeline), cancel: (id) => void cancelled.push(id) };
+  };
+  await using local: LocalEngine = await LocalEngine.open({ slots: 2, through });
+  local.engine.generate(0, request([1, 2], { maxTokens: 50 }));
+  local.engine.generate(1, request([3, 4], { maxTokens: 50 }));
+  await Promise.all([local.end(0), local.end(1)]);
+  await setImmediate();
+  assert.deepEqual([cancelled, steps], [[4], 4]);
 });
 
 Deno.test("Engine says nothing of a token whose request is aborted while it is sampled", async () => {

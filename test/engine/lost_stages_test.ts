@@ -43,6 +43,10 @@ class Replaced implements Runner {
     return this.#lossOf(this.#pipeline.run(step, tokens));
   }
 
+  cancel(id: number) {
+    this.#pipeline.cancel(id);
+  }
+
   logits(id: number) {
     return this.#lossOf(this.#pipeline.logits(id));
   }

@@ -2,7 +2,7 @@
 import { strict as assert } from "node:assert";
 import { localLinks } from "../../src/pipeline/link.ts";
 import { Pipeline } from "../../src/pipeline/pipeline.ts";
-import type { FromStage, LayerRange, Step, ToStage } from "../../src/pipeline/steps.ts";
+import type { Candidates, FromStage, LayerRange, Step, ToStage } from "../../src/pipeline/steps.ts";
 import { type ControlReply, type ControlRequest, PROTOCOL } from "../../src/pool/protocol.ts";
 import { StageHost, type StageHostEvent } from "../../src/pool/stage_host.ts";
 import { runStage, type StageModel } from "../../src/stage/stage.ts";
@@ -189,44 +189,73 @@ Deno.test("another server finds nothing of the one before", async () => {
   await assert.rejects(pipeline.run(step(1, 1, 1, 1), Uint32Array.of(3)), /slot 1 does not hold/);
 });
 
+/** Notes the steps that run, each for 40 ms. */
+const slow = (ran: number[]) => (model: FakeStage): StageModel => {
+  const forward = model.forward.bind(model);
+  return Object.assign(model, {
+    forward: async (...args: Parameters<typeof forward>) => {
+      ran.push(args[0].id);
+      await new Promise((resolve) => setTimeout(resolve, 40));
+      return await forward(...args);
+    },
+  });
+};
+
+const outcome = (run: Promise<Candidates>) => run.then(({ ids }) => ids[0], (error: Error) => error.message);
+
 Deno.test("a step that waited for too long is not run, and what waits for a route that has ended neither", async () => {
   const network = new LocalNetwork();
   const ran: number[] = [];
-  const slow = (model: FakeStage): StageModel => {
-    const forward = model.forward.bind(model);
-    return Object.assign(model, {
-      forward: async (...args: Parameters<typeof forward>) => {
-        ran.push(args[0].id);
-        await new Promise((resolve) => setTimeout(resolve, 40));
-        return await forward(...args);
-      },
-    });
-  };
-  using host = open(network, { start: 0, end: 4 }, { change: slow }).host;
+  using host = open(network, { start: 0, end: 4 }, { change: slow(ran) }).host;
   await using one = await route(network, [host], 1);
-  const two = await route(network, [host], 2);
-  const three = await route(network, [host], 3);
-  const outcomes = Promise.allSettled([
+  await using two = await route(network, [host], 2);
+  await using three = await route(network, [host], 3);
+  const outcomes = [
     one.run(step(0, 0, 0, 1), Uint32Array.of(1)),
-    two.run(step(1, 1, 0, 1), Uint32Array.of(1)),
-    three.run(step(2, 2, 0, 1, { deadline: 10 }), Uint32Array.of(1)),
-  ]);
+    two.run(step(1, 1, 0, 1), Uint32Array.of(2)),
+    three.run(step(2, 2, 0, 1, { deadline: 10 }), Uint32Array.of(3)),
+  ].map(outcome);
   await turns(2);
   assert.equal(host.status.queue, 3);
-  const waiting = one.run(step(3, 3, 0, 1), Uint32Array.of(1)).catch((error) => error.message);
-  void waiting;
-  await outcomes;
-  const [, , late] = await outcomes;
-  assert.match(String((late as PromiseRejectedResult).reason), /step 2 waited here until its time was over/);
-  const gone = Promise.all([0, 1, 2].map((i) => two.run(step(10 + i, i, 0, 1), Uint32Array.of(1)).catch(() => "gone")));
-  const last = three.run(step(20, 3, 0, 1), Uint32Array.of(1)).catch(() => "gone");
+  const late = "step 2 waited here until its time was over";
+  assert.deepEqual(await Promise.all(outcomes), [best([1]), best([2]), late]);
+  const others = [
+    one.run(step(3, 0, 1, 1), Uint32Array.of(1)),
+    two.run(step(4, 1, 1, 1), Uint32Array.of(1)),
+    three.run(step(5, 3, 0, 1), Uint32Array.of(1)),
+  ].map(outcome);
   await turns(2);
   await host.answer({ type: "leave", session: "s", route: 3 });
-  await host.drain(1000);
-  assert.equal(await last, "gone");
-  await gone;
-  assert.ok(!ran.includes(2) && !ran.includes(20), `${ran}`);
-  await two[Symbol.asyncDispose]();
+  assert.deepEqual(await Promise.all(others), [best([1, 1]), best([2, 1]), "a stage ended without a word"]);
+  assert.deepEqual(ran, [0, 1, 3, 4]);
+});
+
+Deno.test("a step that is cancelled fails where it waits, and else where it has gone on to", async () => {
+  const network = new LocalNetwork();
+  const ran: number[] = [];
+  using first = open(network, { start: 0, end: 2 }).host;
+  using second = open(network, { start: 2, end: 4 }, { change: slow(ran) }).host;
+  const routes = await Promise.all([1, 2].map((number) => route(network, [first, second], number)));
+  await using one = routes[0]!;
+  await using two = routes[1]!;
+  const outcomes = [
+    one.run(step(0, 0, 0, 1), Uint32Array.of(1)),
+    two.run(step(1, 1, 0, 1), Uint32Array.of(2)),
+    one.run(step(2, 2, 0, 1), Uint32Array.of(3)),
+    two.run(step(3, 3, 0, 1), Uint32Array.of(4)),
+  ].map(outcome);
+  await turns(4);
+  assert.equal(second.status.queue, 4);
+  one.cancel(2);
+  two.cancel(2); // of another route: nobody's
+  const cancelled = "nobody waits for it any more";
+  assert.deepEqual(await Promise.all(outcomes), [best([1]), best([2]), cancelled, best([4])]);
+  assert.deepEqual(ran, [0, 1, 3]);
+  const next = one.run(step(4, 2, 0, 1), Uint32Array.of(5));
+  await turns(1);
+  one.cancel(4); // it is in the second stage's worker
+  assert.equal(await outcome(next), cancelled);
+  assert.equal(await outcome(one.run(step(5, 0, 1, 1), Uint32Array.of(6))), best([1, 6]));
 });
 
 Deno.test("a peer that sends what is no message loses its route, which is counted, and nothing else", async () => {

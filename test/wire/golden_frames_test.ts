@@ -42,6 +42,7 @@ const GOLDENS = [
     "020100000004000000020000000000000008000000014d00000000000000",
   ],
   [toOther, { type: "logits", id: 12 }, "040c00000000000000"],
+  [toOther, { type: "cancel", id: 12 }, "060c00000000000000"],
   [
     toOther,
     { type: "failed", id: 12, reason: "Cannot: é", pages: 40, lost: true },

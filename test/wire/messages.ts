@@ -71,6 +71,7 @@ export function toStage(input: "tokens" | "hidden", room = ROOM): fc.Arbitrary<T
     { weight: 3, arbitrary: stepsOf(room).chain(input === "tokens" ? tokens : hidden) },
     released.map((released): ToStage => ({ type: "release", released })),
     id.map((id): ToStage => ({ type: "logits", id })),
+    id.map((id): ToStage => ({ type: "cancel", id })),
     failed,
   );
 }
