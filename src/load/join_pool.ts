@@ -64,7 +64,8 @@ async function offerOf(
   const host = Deno.hostname();
   const speed = measureStage(input, output, {
     rows: maxRows,
-    hidden: layers.start === 0 ? null : model.hidden,
+    hidden: model.hidden,
+    vocabulary: layers.start === 0 ? model.vocabulary : null,
     last: layers.end === model.layers,
   });
   return {

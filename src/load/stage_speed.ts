@@ -18,19 +18,25 @@ const LONG_MILLIS = 1000;
 
 /**
  * Over the links to its worker and back, which nobody else uses yet. Nothing stays behind.
- * @param hidden H; null for the first stage, which takes tokens
+ * @param vocabulary V, on the first stage, which takes tokens; else null
+ * @param hidden H
  * @throws {Error} with the stage's reason if a step fails
  */
 export async function measureStage(
   input: Link<never, ToStage>,
   output: Link<ToStage | FromStage, never>,
-  { rows, hidden, last }: { readonly rows: number; readonly hidden: number | null; readonly last: boolean },
+  { rows, hidden, vocabulary, last }: {
+    readonly rows: number;
+    readonly hidden: number;
+    readonly vocabulary: number | null;
+    readonly last: boolean;
+  },
 ): Promise<StageSpeed> {
   const answers = output[Symbol.asyncIterator]();
   const run = async (start: number, rows: number): Promise<number> => {
     const begun = performance.now();
     const step: Step = { id: start, segments: [{ slot: 0, start, rows }], outputs: Uint32Array.of(rows - 1) };
-    if (hidden === null) input.send({ type: "tokens", step, tokens: new Uint32Array(rows) });
+    if (vocabulary !== null) input.send({ type: "tokens", step, tokens: tokensOf(rows, vocabulary) });
     else input.send({ type: "hidden", step, hidden: hiddenRows(rows * hidden) });
     const { value } = await answers.next();
     if (value?.type === "failed") throw new Error(`Cannot measure the stage: ${value.reason}`);
@@ -45,3 +51,7 @@ export async function measureStage(
   if (!last) await answers.next();
   return { rowMillis: Math.min(...millis), promptRows: rows * 1000 / promptMillis };
 }
+
+/** Different ones, so that they are spread over the experts. */
+const tokensOf = (rows: number, vocabulary: number): Uint32Array =>
+  Uint32Array.from({ length: rows }, (_, i) => (i * 977 + 5) % vocabulary);

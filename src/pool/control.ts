@@ -51,7 +51,7 @@ export function serveControl(
   };
   const subscription = nats.subscribe(controlSubject(pool, stage), {
     callback: (error, message) => {
-      if (error === null) void respond(message);
+      if (error === null) respond(message).catch(() => {}); // the connection has just been closed
     },
   });
   return { [Symbol.dispose]: () => nats.isClosed() || subscription.unsubscribe() };

@@ -37,11 +37,12 @@ export async function announce(
   let beat = 0;
   let bucket = await openBucket(nats, pool);
   let putting = false;
-  const put = async () => {
+  const put = () => bucket.put(key, JSON.stringify(entry(++beat)), { timeout: ANSWER_MILLIS });
+  const refresh = async () => {
     if (putting || nats.isClosed()) return;
     putting = true;
     try {
-      await bucket.put(key, JSON.stringify(entry(++beat)), { timeout: ANSWER_MILLIS });
+      await put();
     } catch {
       // The broker is away, or has started without what it had in memory. The next heartbeat tries again.
       bucket = await openBucket(nats, pool).catch(() => bucket);
@@ -49,10 +50,12 @@ export async function announce(
       putting = false;
     }
   };
-  await put();
-  const timer = setInterval(put, HEARTBEAT_MILLIS);
+  await put().catch((error) => {
+    throw new Error(`Cannot join the pool ${pool} at ${nats.getServer()}: it does not take ${key} (${error.message})`);
+  });
+  const timer = setInterval(refresh, HEARTBEAT_MILLIS);
   return {
-    refresh: put,
+    refresh,
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       if (!nats.isClosed()) await within(ANSWER_MILLIS, bucket.delete(key)).catch(() => {});

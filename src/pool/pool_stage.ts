@@ -16,6 +16,9 @@ const PATIENCE = 20;
 /** So long what is under way may still go on when a stage leaves. */
 const DRAIN_MILLIS = 5000;
 
+/** Between two looks for a broker that has gone away while the stage was opened. */
+const RETRY_MILLIS = 250;
+
 export type PoolStageEvent =
   | StageHostEvent
   /** A server does not take the stage. */
@@ -50,7 +53,8 @@ export class PoolStage implements AsyncDisposable {
 
   /** Resolves once the stage is offered. */
   static async join(parts: PoolStageParts): Promise<PoolStage> {
-    const { broker: { nats }, pool, offer, onEvent } = parts;
+    const { broker, pool, offer, onEvent = () => {} } = parts;
+    const { nats } = broker;
     await using stack = new AsyncDisposableStack();
     const members = stack.use(await Members.watch(nats, pool));
     const isThere = (session: string) => members.has(serverKey(session));
@@ -58,9 +62,10 @@ export class PoolStage implements AsyncDisposable {
     stack.use(serveControl(nats, pool, offer.id, (request) => host.answer(request), () => host.countMalformed()));
     const ended = Promise.race([parts.ended, host.hangs]);
     stack.defer(() => Promise.race([host.drain(DRAIN_MILLIS), ended.then(() => {})]));
+    while (broker.upSince === null) await new Promise((resolve) => setTimeout(resolve, RETRY_MILLIS));
     stack.use(await announce(nats, pool, stageKey(offer.id), (beat) => ({ offer, status: host.status, beat })));
-    if (onEvent) void tellRefusals(members, offer.id, onEvent);
-    if (onEvent) void tellBroker(parts.broker, onEvent);
+    void tellRefusals(members, offer.id, onEvent);
+    void tellBroker(broker, onEvent);
     return new PoolStage(ended, stack.move());
   }
 

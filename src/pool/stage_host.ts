@@ -18,6 +18,9 @@ import { StepQueue } from "./step_queue.ts";
 type Join = Extract<ControlRequest, { type: "join" }>;
 type Connect = Extract<ControlRequest, { type: "connect" }>;
 
+/** At once; each costs an inbox. */
+const MOST_ROUTES = 256;
+
 /** What becomes of a stage's routes, for whoever watches it. */
 export type StageHostEvent =
   | { readonly type: "joined"; readonly route: number; readonly session: string; readonly to: string }
@@ -44,7 +47,7 @@ export class StageHost implements Disposable {
   readonly #routes = new Map<number, StageRoute | "joining">();
   #activations: Activations = "f32";
   #session: string | null = null;
-  #last = -1; // route of the session
+  readonly #known = new Set<number>(); // all routes of the session
   #leaving = false;
   #malformed = 0;
 
@@ -116,7 +119,7 @@ export class StageHost implements Disposable {
       return refused(reason);
     }
     if (session !== this.#session) this.#begin(session);
-    this.#last = route;
+    this.#known.add(route);
     this.#activations = activations;
     this.#routes.set(route, "joining");
     const { wire, offer } = this.#options;
@@ -147,8 +150,9 @@ export class StageHost implements Disposable {
     if (session !== this.#session && this.#routes.size > 0 && this.#options.isThere(this.#session!)) {
       return `This stage works for another server, ${this.#session}`;
     }
-    if (session === this.#session && route <= this.#last) {
-      return `Route ${route} is not new: the last one through this stage was ${this.#last}`;
+    if (session === this.#session && this.#known.has(route)) return `Route ${route} is not new`;
+    if (session === this.#session && this.#routes.size >= MOST_ROUTES) {
+      return `This stage is on ${MOST_ROUTES} routes already`;
     }
     return null;
   }
@@ -159,7 +163,7 @@ export class StageHost implements Disposable {
     this.#routes.clear();
     this.#queue.clear();
     this.#session = session;
-    this.#last = -1;
+    this.#known.clear();
   }
 
   async #connect(request: Connect): Promise<ControlReply> {
