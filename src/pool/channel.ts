@@ -83,9 +83,14 @@ export class TlsChannel implements Channel {
 
   static dial(host: string, port: number, signal: AbortSignal): Promise<TlsChannel> {
     return new Promise((resolve, reject) => {
-      const socket = createConnection({ host, port, noDelay: true, signal });
-      socket.once("connect", () => resolve(new TlsChannel(socket)));
+      const socket = createConnection({ host, port, noDelay: true });
+      const abort = () => socket.destroy(signal.reason);
+      signal.addEventListener("abort", abort);
       socket.once("error", reject);
+      socket.once("connect", () => {
+        signal.removeEventListener("abort", abort); // a signal given to the socket would end it even then
+        resolve(new TlsChannel(socket));
+      });
     });
   }
 

@@ -3,7 +3,7 @@ import { lookup } from "node:dns/promises";
 import { hostname } from "node:os";
 import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core";
 import { NatsConnectionImpl, setTransportFactory } from "@nats-io/nats-core/internal";
-import { connectionProblem, NoJetStreamError } from "./connection_problem.ts";
+import { connectionProblem, isRefusal, NoJetStreamError } from "./connection_problem.ts";
 import { authenticator, tlsFiles } from "./credentials.ts";
 import type { NatsOptions } from "./nats_options.ts";
 import { BrokerTransport, type Dialing } from "./transport.ts";
@@ -44,7 +44,7 @@ export async function connectBroker(options: NatsOptions, role: Role): Promise<B
     const nats = await NatsConnectionImpl.connect({ ...clientOptions(options, role), dialing } as object);
     await checkJetStream(nats);
     const secure = nats.info!.tls_required === true || dialing.mustEncrypt;
-    return new OpenBroker(nats, secure, () => connectionProblem(options, problem).message);
+    return new OpenBroker(nats, secure, dialing.failed, () => connectionProblem(options, problem).message);
   } catch (error) {
     throw connectionProblem(options, problem ?? error as Error);
   }
@@ -86,11 +86,12 @@ class OpenBroker implements Broker {
   #upSince: number | null = performance.now();
   readonly #trouble: () => string;
 
-  constructor(nats: NatsConnection, secure: boolean, trouble: () => string) {
+  /** @param failed Hears why the broker ended the connection. */
+  constructor(nats: NatsConnection, secure: boolean, failed: (error: Error) => void, trouble: () => string) {
     this.nats = nats;
     this.secure = secure;
     this.#trouble = trouble;
-    this.#watch();
+    this.#watch(failed);
   }
 
   get upSince(): number | null {
@@ -106,10 +107,11 @@ class OpenBroker implements Broker {
     await this.nats.close();
   }
 
-  async #watch(): Promise<void> {
-    for await (const { type } of this.nats.status()) {
-      if (type === "disconnect") this.#upSince = null;
-      else if (type === "reconnect") this.#upSince = performance.now();
+  async #watch(failed: (error: Error) => void): Promise<void> {
+    for await (const status of this.nats.status()) {
+      if (status.type === "disconnect") this.#upSince = null;
+      else if (status.type === "reconnect") this.#upSince = performance.now();
+      else if (status.type === "error" && isRefusal(status.error)) failed(status.error);
     }
   }
 }

@@ -6,6 +6,11 @@ import { NoTlsError, NotNatsError } from "./transport.ts";
 
 export class NoJetStreamError extends Error {}
 
+/** Whether the broker does not, or no longer, let us in. */
+export const isRefusal = (error: Error | null): boolean =>
+  error instanceof UserAuthenticationExpiredError ||
+  (error instanceof AuthorizationError && !/timeout/i.test(error.message));
+
 export function connectionProblem(options: NatsOptions, error: Error | null): Error {
   if (error instanceof FileError) return error;
   return new Error(`Cannot connect to the broker at ${place(options.url)}: ${why(options, error)}`, { cause: error });
@@ -19,8 +24,9 @@ function why(options: NatsOptions, error: Error | null): string {
   if (error instanceof NoJetStreamError) return "it has no JetStream; start nats-server with --jetstream";
   if (error instanceof NotNatsError) return "who listens there is no NATS server";
   if (error instanceof NoTlsError) return "it does not encrypt, as tls:// and the files for it ask";
-  if (error instanceof UserAuthenticationExpiredError || error instanceof AuthorizationError) return refusal(options);
-  return ofNetwork(error, code) ?? ofTls(options, error, code) ?? (error?.message || "the connection ended");
+  if (isRefusal(error)) return refusal(options);
+  if (error === null || error instanceof AuthorizationError) return "it ended the connection";
+  return ofNetwork(error, code) ?? ofTls(options, error, code) ?? error.message;
 }
 
 function refusal({ credsFile, tokenFile, user, url }: NatsOptions): string {
@@ -35,23 +41,23 @@ function refusal({ credsFile, tokenFile, user, url }: NatsOptions): string {
   return "it lets nobody in without credentials (--nats-user, --nats-creds, --nats-token-file or --nats-cert)";
 }
 
-function ofNetwork(error: Error | null, code: string): string | null {
+function ofNetwork(error: Error, code: string): string | null {
   if (code === "ECONNREFUSED") return "nobody listens there";
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "there is no host of that name";
   if (code === "ENETUNREACH" || code === "EHOSTUNREACH") return "no network leads there";
-  if (error?.name === "TimeoutError" || error?.name === "AbortError") return "it does not answer";
+  if (error.name === "TimeoutError" || error.name === "AbortError") return "it does not answer";
   return null;
 }
 
 /** Codes as OpenSSL has them: of our own checks, and of alerts that the broker sends. */
-function ofTls({ caFile, certFile, keyFile }: NatsOptions, error: Error | null, code: string): string | null {
+function ofTls({ caFile, certFile, keyFile }: NatsOptions, error: Error, code: string): string | null {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return "its certificate is made out for another host";
   if (code === "CERT_HAS_EXPIRED") return "its certificate has expired";
   if (UNKNOWN_CA.includes(code)) {
     const known = caFile === undefined ? "whom this system knows (--nats-ca)" : `whom ${caFile} has`;
     return `its certificate is not signed by ${known}`;
   }
-  if (/alert/i.test(code) || /fatal alert/.test(error?.message ?? "")) {
+  if (/alert/i.test(code) || /fatal alert/.test(error.message)) {
     if (certFile === undefined) return "it asks for a certificate (--nats-cert, --nats-key)";
     return `it does not take the certificate in ${certFile}`;
   }

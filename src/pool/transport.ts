@@ -72,9 +72,11 @@ export class BrokerTransport implements Transport {
     } catch (error) {
       if (!this.#isClosed) this.#fail(error as Error);
     }
-    // The client waits for its first answer however the connection ends: as when our certificate was refused.
-    if (!answered && !this.#isClosed) yield new TextEncoder().encode("-ERR 'Authentication Timeout'\r\n");
-    this.#end();
+    if (this.#isClosed) return;
+    if (answered) return this.#end();
+    // The client waits for its first answer, however the connection ends: as when our certificate was refused.
+    this.discard();
+    yield new TextEncoder().encode("-ERR 'Authentication Timeout'\r\n");
   }
 
   isEncrypted(): boolean {
@@ -85,9 +87,9 @@ export class BrokerTransport implements Transport {
     if (!this.#isClosed) this.#channel?.write(frame);
   }
 
-  close(error?: Error): Promise<void> {
-    if (error && !this.#isClosed) this.closeError ??= error;
-    this.#end();
+  /** The client ends it, and needs not hear of it. */
+  close(): Promise<void> {
+    this.discard();
     return Promise.resolve();
   }
 
@@ -99,7 +101,6 @@ export class BrokerTransport implements Transport {
     return this.#closed.promise;
   }
 
-  /** As close, but nobody is told. */
   discard(): void {
     this.#isClosed = true;
     this.#channel?.close();
