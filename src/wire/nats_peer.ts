@@ -154,7 +154,7 @@ export class NatsPeer implements Peer {
 
   #meet(): void {
     if (this.#pulse) return;
-    this.#pulse = new Pulse(() => this.ping(), () => this.#end());
+    this.#pulse = new Pulse(() => this.ping(), () => this.close());
     this.#met.resolve();
   }
 
@@ -164,7 +164,7 @@ export class NatsPeer implements Peer {
     const [number, offset, length] = [view.getUint32(0), view.getUint32(4), view.getUint32(8)];
     const part = data.subarray(HEADER_BYTES);
     if (length > this.#maxBytes || offset + part.length > length) return this.#refuse();
-    if (number !== this.#received || offset !== (this.#begun?.length ?? 0)) return this.#end();
+    if (number !== this.#received || offset !== (this.#begun?.length ?? 0)) return this.close();
     if (offset === 0 && part.length === length) return this.#complete(part);
     this.#begun ??= { number, bytes: new Uint8Array(length), length: 0 };
     if (this.#begun.bytes.length !== length || part.length === 0) return this.#refuse();
@@ -181,7 +181,7 @@ export class NatsPeer implements Peer {
 
   #refuse(): void {
     this.#events.malformed();
-    this.#end();
+    this.close();
   }
 }
 
