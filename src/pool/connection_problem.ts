@@ -2,7 +2,7 @@
 import { AuthorizationError, UserAuthenticationExpiredError } from "@nats-io/nats-core";
 import { expiry, FileError } from "./credentials.ts";
 import type { NatsOptions } from "./nats_options.ts";
-import { NoTlsError, NotNatsError } from "./transport.ts";
+import { CertificateRefusedError, NoTlsError, NotNatsError } from "./transport.ts";
 
 export class NoJetStreamError extends Error {}
 
@@ -57,7 +57,7 @@ function ofTls({ caFile, certFile, keyFile }: NatsOptions, error: Error, code: s
     const known = caFile === undefined ? "whom this system knows (--nats-ca)" : `whom ${caFile} has`;
     return `its certificate is not signed by ${known}`;
   }
-  if (/alert/i.test(code) || /fatal alert/.test(error.message)) {
+  if (error instanceof CertificateRefusedError || /alert/i.test(code)) {
     if (certFile === undefined) return "it asks for a certificate (--nats-cert, --nats-key)";
     return `it does not take the certificate in ${certFile}`;
   }

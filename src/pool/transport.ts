@@ -10,6 +10,8 @@ const MOST_INFO_BYTES = 2 ** 16;
 /** Whoever answers there speaks another language, or not as it must. */
 export class NotNatsError extends Error {}
 export class NoTlsError extends Error {}
+/** The broker ended an encrypted connection before it said anything: its alert, if it came through, is the cause. */
+export class CertificateRefusedError extends Error {}
 
 /** How one connection is made, among the client's options. */
 export interface Dialing {
@@ -64,15 +66,18 @@ export class BrokerTransport implements Transport {
   async *[Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     yield this.#info!;
     let answered = false;
+    let problem: unknown;
     try {
       for (let bytes = await this.#channel!.read(); bytes; bytes = await this.#channel!.read()) {
         answered = true;
         yield bytes;
       }
     } catch (error) {
-      if (!this.#isClosed) this.#fail(error as Error);
+      problem = error;
     }
     if (this.#isClosed) return;
+    if (!answered && this.isEncrypted()) problem = new CertificateRefusedError(undefined, { cause: problem });
+    if (problem) this.#fail(problem as Error);
     if (answered) return this.#end();
     // The client waits for its first answer, however the connection ends: as when our certificate was refused.
     this.discard();

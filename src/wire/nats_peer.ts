@@ -47,7 +47,7 @@ export class NatsPeer implements Peer {
   readonly #events: PeerEvents;
   readonly #maxBytes: number;
   readonly #subscription: Subscription;
-  readonly #met = Promise.withResolvers<void>();
+  readonly #met = Promise.withResolvers<boolean>();
   #pulse: Pulse | null = null;
   #sent = 0;
   #received = 0;
@@ -68,8 +68,8 @@ export class NatsPeer implements Peer {
     });
   }
 
-  /** Someone who has the token has said something. */
-  get met(): Promise<void> {
+  /** Someone who has the token has said something; false if it ended before. */
+  get met(): Promise<boolean> {
     return this.#met.promise;
   }
 
@@ -111,6 +111,7 @@ export class NatsPeer implements Peer {
     this.#ended = true;
     this.#pulse?.stop();
     this.#begun = null;
+    this.#met.resolve(false);
     this.#subscription.unsubscribe();
     this.#events.ended(this);
   }
@@ -142,20 +143,20 @@ export class NatsPeer implements Peer {
     if (data.length < HEADER_BYTES || !isSame(data.subarray(0, TAG_BYTES), this.#way.inTag)) {
       return this.#events.malformed();
     }
+    const kind = data[TAG_BYTES];
+    if (kind === KIND.end) return this.#end();
     this.#meet();
     this.#pulse?.heard();
-    const kind = data[TAG_BYTES];
     if (kind === KIND.message) this.#takePart(data);
     else if (kind === KIND.ping) this.#publish(KIND.pong, 0, 0, 0, EMPTY);
     else if (kind === KIND.pong) this.#pulse?.answered();
-    else if (kind === KIND.end) this.#end();
     else this.#refuse();
   }
 
   #meet(): void {
     if (this.#pulse) return;
     this.#pulse = new Pulse(() => this.ping(), () => this.close());
-    this.#met.resolve();
+    this.#met.resolve(true);
   }
 
   /** Parts come in order or are lost, and a link that has lost one is none. */

@@ -67,7 +67,7 @@ class OpenWire implements Wire {
       peer = this.#add(new TcpPeer(connection, events, codec.maxBytes, sealing));
       byBroker[Symbol.dispose]();
     });
-    byBroker.met.then(forget);
+    byBroker.met.then((met) => met && forget?.());
     const close = () => {
       forget?.();
       peer.close();
@@ -151,8 +151,9 @@ class OpenWire implements Wire {
     const peer = this.#add(new NatsPeer(this.#nats, senderWay(subject, secrets), events, 0));
     for (let waited = 0; waited < ANSWER_MILLIS; waited += ASK_MILLIS) {
       peer.ping();
-      const met = await Promise.race([peer.met.then(() => true), pause(ASK_MILLIS).then(() => false)]);
+      const met = await Promise.race([peer.met, pause(ASK_MILLIS)]);
       if (met) return peer;
+      if (met === false) break;
     }
     peer[Symbol.dispose]();
     throw new Error(`Cannot reach ${subject}: neither its addresses nor the broker lead to it`);
