@@ -140,7 +140,11 @@ export class TlsChannel implements Channel {
 
   /** The handlers stay for good: an error that nobody hears, as a late refusal of our certificate, would end the process. */
   #listen(socket: Socket): void {
-    socket.on("data", (bytes: Uint8Array) => this.#inbox.push(bytes));
+    // A Buffer is no other's Uint8Array: its slice() is no copy.
+    socket.on(
+      "data",
+      ({ buffer, byteOffset, length }: Uint8Array) => this.#inbox.push(new Uint8Array(buffer, byteOffset, length)),
+    );
     socket.on("error", (error: Error) => this.#inbox.end(error));
     socket.on("close", () => this.#inbox.end());
   }

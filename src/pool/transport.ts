@@ -118,7 +118,8 @@ export class BrokerTransport implements Transport {
 
   #end(): void {
     this.discard();
-    this.#closed.resolve(this.closeError);
+    // Not at once: a client that is just done with dialling takes that for the answer to this, and never dials again.
+    setTimeout(() => this.#closed.resolve(this.closeError));
   }
 
   /** Reads what a broker says first, and keeps it for the client. */
