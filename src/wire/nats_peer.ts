@@ -82,8 +82,10 @@ export class NatsPeer implements Peer {
   }
 
   send(frame: Uint8Array): void {
+    const { info } = this.#nats;
+    if (!info) return this.#end(); // the connection is lost
     const number = this.#sent++;
-    const most = this.#nats.info!.max_payload - HEADER_BYTES;
+    const most = info.max_payload - HEADER_BYTES;
     let offset = 0;
     do {
       const part = frame.subarray(offset, offset + most);

@@ -5,6 +5,7 @@ import { Inbox } from "../pipeline/inbox.ts";
 import type { Link } from "../pipeline/link.ts";
 import { isLoopback, ownAddresses } from "./addresses.ts";
 import { NatsPeer, receiverWay, senderWay } from "./nats_peer.ts";
+import { isOffer } from "./offer.ts";
 import type { Peer, PeerEvents } from "./peer.ts";
 import { Opener, Sealer } from "./seal.ts";
 import { newToken, Secrets, type Side } from "./secrets.ts";
@@ -17,8 +18,6 @@ const ANSWER_MILLIS = 2000;
 const ASK_MILLIS = 200;
 /** So long what is queued may still go out at the end. */
 const LAST_MILLIS = 250;
-/** Of an offer; further ones are not dialled. */
-const MOST_HOSTS = 16;
 
 /**
  * @param nats Outlives the wire.
@@ -79,8 +78,11 @@ class OpenWire implements Wire {
   }
 
   async connect<Message>(offer: Offer, codec: Codec<Message>): Promise<Outbound<Message>> {
-    if (offer.subject !== this.#options.subject(offer.subject.slice(offer.subject.lastIndexOf(".") + 1))) {
-      throw new RangeError(`Cannot connect to ${offer.subject}: it is no inbox of this pool`);
+    if (
+      !isOffer(offer) ||
+      offer.subject !== this.#options.subject(offer.subject.slice(offer.subject.lastIndexOf(".") + 1))
+    ) {
+      throw new RangeError(`Cannot connect to ${JSON.stringify(offer?.subject)}: it is no inbox of this pool`);
     }
     const secrets = new Secrets(offer.token);
     const inbox = new Inbox<never>();
@@ -140,7 +142,7 @@ class OpenWire implements Wire {
   async #dial({ tcp }: Offer, secrets: Secrets, events: PeerEvents): Promise<Peer | null> {
     // Where the broker asks for encryption nothing goes in the clear.
     if (!tcp || !this.#options.direct || (this.#options.secure && !tcp.sealed)) return null;
-    const connection = await dial(tcp.hosts.slice(0, MOST_HOSTS), tcp.port, secrets);
+    const connection = await dial(tcp.hosts, tcp.port, secrets);
     if (!connection) return null;
     return this.#add(
       new TcpPeer(connection, events, 0, tcp.sealed ? sealingOf(secrets.sender, secrets.receiver) : null),
