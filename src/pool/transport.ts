@@ -53,13 +53,14 @@ export class BrokerTransport implements Transport {
   /** @param name Whom the broker's certificate must be made out for. */
   async #dial(host: string, port: number, name: string, { millis, mustEncrypt, files }: Dialing): Promise<void> {
     const signal = AbortSignal.timeout(millis);
-    const info = await this.#open(await PlainChannel.dial(host, port, signal));
-    if (info.tls_required || (mustEncrypt && info.tls_available)) {
+    const info = await this.#open(await (mustEncrypt ? TlsChannel : PlainChannel).dial(host, port, signal));
+    if (!mustEncrypt && !info.tls_required) return;
+    if (!info.tls_required && !info.tls_available) throw new NoTlsError();
+    if (!(this.#channel instanceof TlsChannel)) {
       this.#channel!.close();
-      const channel = await TlsChannel.dial(host, port, signal);
-      await this.#open(channel);
-      await channel.encrypt(name, files());
-    } else if (mustEncrypt) throw new NoTlsError();
+      await this.#open(await TlsChannel.dial(host, port, signal));
+    }
+    await (this.#channel as TlsChannel).encrypt(name, files());
   }
 
   /** What the broker sends; what it says first was read already. */

@@ -129,7 +129,7 @@ test("credentials that expire end the connection, and it comes back with new one
   const operator = new Operator();
   await using server = await NatsServer.start(operator.config);
   const credsFile = await Deno.makeTempFile();
-  await Deno.writeTextFile(credsFile, operator.credentials(2));
+  await Deno.writeTextFile(credsFile, operator.credentials(5));
   await using broker = await connectBroker({ url: server.url, credsFile }, "stage");
   await until(() => broker.trouble !== null && /have expired/.test(broker.trouble));
   assert.equal(broker.upSince, null);
