@@ -99,7 +99,8 @@ export class Engine {
    * fail as lost. Not for stages that go through chains.
    */
   lose(lost: Released): void {
-    this.#recovery.lose(lost);
+    const hopeless = this.#recovery.lose(lost);
+    this.#failAll(hopeless, new UnavailableError("Cannot go on: stages were lost again and again before a next token"));
     this.#wake();
   }
 

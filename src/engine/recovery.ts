@@ -8,12 +8,16 @@ import type { Sequence } from "./sequence.ts";
 import type { Tasks } from "./tasks.ts";
 import { VoidResults } from "./void_results.ts";
 
+/** Losses behind each other, without a token between them, after which a sequence fails: it may be what its stages die of. */
+const MOST_LOSSES = 10;
+
 /** Hears of all steps, in their order. */
 export class Recovery {
   readonly #scheduler: Scheduler;
   readonly #room: Room;
   readonly #tasks: Tasks;
   readonly #void = new VoidResults();
+  readonly #losses = new WeakMap<Sequence, { readonly length: number; readonly count: number }>();
   #learnt = 0; // steps that were made before it was known how many pages there are
 
   constructor(scheduler: Scheduler, room: Room, tasks: Tasks) {
@@ -25,7 +29,7 @@ export class Recovery {
   /** A step has gone well, but what it was to keep may be void. Who went on from what is void begins anew. */
   note(batch: Batch): void {
     for (const snapshot of this.#void.note(batch, false)) this.#room.forget(snapshot);
-    this.#preempt(batch.shares.filter((share) => this.#void.has(share)));
+    this.#scheduler.preempt(this.#waiting(batch.shares.filter((share) => this.#void.has(share))));
   }
 
   /**
@@ -36,30 +40,43 @@ export class Recovery {
     const followed = this.#void.reaches(batch);
     for (const snapshot of this.#void.note(batch, true)) this.#room.forget(snapshot);
     const pages = error instanceof StepError ? error.pages : null;
-    const anew = followed || isLost(error) || (pages !== null && this.#learn(pages, batch.step.id));
-    return anew ? this.#preempt(batch.shares) : this.#waiting(batch.shares);
+    const waiting = this.#waiting(batch.shares);
+    if (isLost(error)) return this.#beginAnew(waiting);
+    if (!followed && (pages === null || !this.#learn(pages, batch.step.id))) return waiting;
+    this.#scheduler.preempt(waiting);
+    return [];
   }
 
   /** What was asked of a sequence's part of a step has failed; returns the sequence if it fails with it, and does not begin anew. */
   failShare(share: Share, error: unknown): Sequence[] {
-    return isLost(error) ? this.#preempt([share]) : this.#waiting([share]);
+    const waiting = this.#waiting([share]);
+    return isLost(error) ? this.#beginAnew(waiting) : waiting;
   }
 
-  /** Stages have lost what was in slots and snapshots, also of steps that are under way. */
-  lose({ slots, snapshots }: Released): void {
+  /** Stages have lost what was in slots and snapshots, also of steps that are under way. Returns those that fail, as that was so too often. */
+  lose({ slots, snapshots }: Released): Sequence[] {
     for (const snapshot of snapshots) this.#room.forget(snapshot);
-    this.#scheduler.preempt(this.#scheduler.inSlots(slots));
+    return this.#beginAnew(this.#scheduler.inSlots(slots));
+  }
+
+  #beginAnew(sequences: readonly Sequence[]): Sequence[] {
+    const hopeless = sequences.filter((sequence) => this.#countLoss(sequence) > MOST_LOSSES);
+    this.#scheduler.preempt(sequences.filter((sequence) => !hopeless.includes(sequence)));
+    return hopeless;
+  }
+
+  #countLoss(sequence: Sequence): number {
+    const { length } = sequence;
+    const last = this.#losses.get(sequence);
+    const count = last?.length === length ? last.count + 1 : 1;
+    this.#losses.set(sequence, { length, count });
+    return count;
   }
 
   /** Notes that there are only so many pages; false if that was known already when the step was made. */
   #learn(pages: number, step: number): boolean {
     if (this.#room.lower(pages)) this.#learnt = this.#scheduler.steps;
     return step < this.#learnt;
-  }
-
-  #preempt(shares: readonly Share[]): [] {
-    this.#scheduler.preempt(this.#waiting(shares));
-    return [];
   }
 
   #waiting(shares: readonly Share[]): Sequence[] {

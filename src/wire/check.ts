@@ -41,7 +41,7 @@ export function checkFromStage(message: FromStage, { vocabulary, maxRows }: Room
  * @param outputs of the step that it answers
  * @throws {FrameError} if it has more rows, or fewer.
  */
-export function checkAnswer(message: FromStage, outputs: number, { vocabulary }: Room): void {
+export function checkAnswer(message: FromStage, outputs: number, { vocabulary }: Pick<Room, "vocabulary">): void {
   const rows = rowsOf(message, vocabulary);
   if (message.type === "failed" || rows === outputs) return;
   refuse(`${rows} rows came of step ${message.id}, which has ${outputs} outputs`);

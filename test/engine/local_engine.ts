@@ -3,7 +3,6 @@ import { setImmediate } from "node:timers/promises";
 import { Engine } from "../../src/engine/engine.ts";
 import { Sampler } from "../../src/engine/sampler.ts";
 import type { EngineStatus, FromEngine, PrefixCacheOptions } from "../../src/pipeline/messages.ts";
-import type { Pipeline } from "../../src/pipeline/pipeline.ts";
 import type { Runner } from "../../src/pipeline/runner.ts";
 import type { EngineFinish, GenerateRequest, GenerateStats, ScoreRows } from "../../src/pipeline/requests.ts";
 import { joinFakes, type Joint } from "../pipeline/joined_stages.ts";
@@ -63,7 +62,7 @@ interface LocalOptions {
   /** Steps between two turns of the event loop; with several stages as many as these are under way together. 1 by default. */
   readonly stepsPerTurn?: number;
   /** What runs its steps in place of one pipeline, by pipelines of fakes that it makes. */
-  readonly through?: (join: () => Pipeline) => Runner;
+  readonly through?: (join: () => ReturnType<typeof joinFakes>) => Runner;
 }
 
 /** An engine of three layers; disposing ends its loop and its stages. */
@@ -84,7 +83,7 @@ export class LocalEngine implements AsyncDisposable {
     const keptLogits = devices === 1 ? 0 : stages - 1;
     const join = () => joinFakes({ stages, joint, slots, behaviour, keptLogits });
     const { pipeline, models } = join();
-    const runner = options.through?.(() => join().pipeline) ?? pipeline;
+    const runner = options.through?.(join) ?? pipeline;
     const { prefixCache = { alignment: 1, snapshots: 0, pages: 0 } } = options;
     const kept = (options.snapshots ?? 0) + prefixCache.snapshots;
     const limits = {

@@ -70,7 +70,10 @@ class Replaced implements Runner {
 
 async function open(options: Parameters<typeof LocalEngine.open>[0]) {
   let replaced: Replaced | null = null;
-  const local = await LocalEngine.open({ ...options, through: (join) => replaced = new Replaced(join) });
+  const local = await LocalEngine.open({
+    ...options,
+    through: (join) => replaced = new Replaced(() => join().pipeline),
+  });
   replaced!.onLost = (lost) => local.engine.lose(lost);
   return { local, lose: () => replaced!.lose() };
 }
@@ -173,4 +176,20 @@ Deno.test("Engine lets a sequence begin anew whose whole row is lost, in the mid
   local.engine.generate(1, hot);
   assert.ok(reads > 10);
   assert.deepEqual([reason, tokens], [null, (await local.end(1)).tokens]);
+});
+
+Deno.test("Engine fails a request whose stages are lost again and again before its next token, and goes on with others", async () => {
+  const { local, lose } = await open({ slots: 2 });
+  await using _ = local;
+  local.engine.generate(0, request(text(0, 90), { maxTokens: 5 }));
+  for (let time = 0; time <= 10; time++) {
+    assert.equal(local.outcome(0).reason, null);
+    await setImmediate();
+    lose();
+  }
+  const { reason, tokens } = await local.end(0);
+  assert.match(reason!, /^Cannot go on: stages were lost again and again/);
+  assert.deepEqual(tokens, []);
+  local.engine.generate(1, request([1]));
+  assert.deepEqual((await local.end(1)).tokens, expectedTokens(DEPTH, [1], 8));
 });

@@ -1,0 +1,67 @@
+/** A step whose sequences are on several routes, in a part for each; and what comes of the parts, as if it had been one. */
+import type { Candidates, Segment, Step } from "../pipeline/steps.ts";
+
+/** What goes along one route. */
+export interface Part<Route> {
+  readonly route: Route;
+  readonly segments: readonly Segment[];
+  /** [T'] of the segments. */
+  readonly tokens: Uint32Array;
+  /** Rows of the part whose logits are wanted, ascending. */
+  readonly outputs: Uint32Array;
+  /** Of each of these, which output of the step it is. */
+  readonly places: readonly number[];
+}
+
+/** @param routes that of each segment. */
+export function partsOf<Route>(step: Step, tokens: Uint32Array, routes: readonly Route[]): Part<Route>[] {
+  const rows = step.segments.flatMap(({ rows }, i) => Array<Route>(rows).fill(routes[i]!)); // the route of each row
+  return [...new Set(routes)].map((route) => {
+    const own = Array.from(tokens.keys()).filter((row) => rows[row] === route);
+    const places = Array.from(step.outputs.keys()).filter((place) => rows[step.outputs[place]!] === route);
+    return {
+      route,
+      segments: step.segments.filter((_, i) => routes[i] === route),
+      tokens: Uint32Array.from(own, (row) => tokens[row]!),
+      outputs: Uint32Array.from(places, (place) => own.indexOf(step.outputs[place]!)),
+      places,
+    };
+  });
+}
+
+type Placed = Pick<Part<unknown>, "places">;
+
+/** The candidates of a step's outputs, of which each part has some. */
+export function joinedCandidates(parts: readonly Placed[], found: readonly Candidates[]): Candidates {
+  if (found.length === 1) return found[0]!;
+  const { perRow } = found[0]!;
+  const millis = found.flatMap(({ gpuMillis }) => gpuMillis ?? []);
+  return {
+    perRow,
+    ids: joinedRows(parts, found.map(({ ids }) => ids), perRow, Uint32Array),
+    logits: joinedRows(parts, found.map(({ logits }) => logits), perRow, Float32Array),
+    logSumExp: joinedRows(parts, found.map(({ logSumExp }) => logSumExp), 1, Float32Array),
+    ...(millis.length > 0 && { gpuMillis: Math.max(...millis) }), // they ran side by side
+  };
+}
+
+/** [R, V] of a step's outputs. */
+export function joinedLogits(parts: readonly Placed[], found: readonly Float32Array[], width: number): Float32Array {
+  return found.length === 1 ? found[0]! : joinedRows(parts, found, width, Float32Array);
+}
+
+/** Rows of so many values each, put where they belong. */
+function joinedRows<Values extends Float32Array | Uint32Array>(
+  parts: readonly Placed[],
+  found: readonly Values[],
+  width: number,
+  Type: new (length: number) => Values,
+): Values {
+  const joined = new Type(width * parts.reduce((sum, { places }) => sum + places.length, 0));
+  for (const [i, { places }] of parts.entries()) {
+    for (const [row, place] of places.entries()) {
+      joined.set(found[i]!.subarray(row * width, (row + 1) * width), place * width);
+    }
+  }
+  return joined;
+}

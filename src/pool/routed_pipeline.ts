@@ -1,0 +1,219 @@
+/** Several pipelines as one: each sequence stays on the route that it began on, and begins anew on another when that is lost. */
+import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
+import { type Runner, UnavailableError } from "../pipeline/runner.ts";
+import type { Candidates, Released, Segment, Step } from "../pipeline/steps.ts";
+import { checkAnswer } from "../wire/check.ts";
+import { FrameError } from "../wire/frame_error.ts";
+import { joinedCandidates, joinedLogits, type Part, partsOf } from "./parts.ts";
+import { Pins } from "./pins.ts";
+
+/** A way through stages that have all layers. */
+export interface Route {
+  readonly pipeline: Pick<Pipeline, "run" | "release" | "logits" | "broken" | "break">;
+  /** Milliseconds after which the route is given up if a step of so many rows has not come through, with those before it. */
+  deadline(rows: number): number;
+}
+
+export interface RoutedOptions {
+  /** V, of rows of logits. */
+  readonly vocabulary: number;
+  /** Milliseconds without any route after which those who need one fail. */
+  readonly patience: number;
+  /** One sentence, told to them. */
+  absence(): string;
+  /** A route is lost, with what was in these slots and snapshots: steps that were under way in it fail as lost. */
+  onLost(route: Route, lost: Released): void;
+}
+
+/** Steps whose logits may still be asked for are not older than so many. */
+const REMEMBERED = 64;
+
+/** A part with the number under which the stages know it. */
+interface SentPart extends Part<Route> {
+  readonly id: number;
+}
+
+/**
+ * A step goes in a part along each route that its sequences are on. All parts and releases of a session are numbered upwards in one count, by
+ * which stages see that something came too late that went along another route.
+ */
+export class RoutedPipeline implements Runner, Disposable {
+  readonly #options: RoutedOptions;
+  readonly #routes = new Set<Route>();
+  readonly #pins = new Pins<Route>();
+  readonly #sent = new Map<number, readonly SentPart[]>(); // by the engine's number of the step
+  /** Never: there may be a route again. */
+  readonly broken = new AbortController().signal;
+  #order = 0;
+  #turn: Promise<unknown> = Promise.resolve(); // of the last step that waits for a route
+  #arrival = Promise.withResolvers<boolean>(); // of a route, where there is none; false when it was waited for long enough
+  #patience: ReturnType<typeof setTimeout> | undefined;
+  #waited = 0;
+
+  constructor(options: RoutedOptions) {
+    this.#options = options;
+    this.#await();
+  }
+
+  get routes(): readonly Route[] {
+    return [...this.#routes];
+  }
+
+  /** Steps that had to wait for a route so far. */
+  get waited(): number {
+    return this.#waited;
+  }
+
+  /** Sequences on a route. */
+  sequences(route: Route): number {
+    return this.#pins.count(route);
+  }
+
+  /** From now on sequences may begin here, until the route breaks. */
+  add(route: Route): void {
+    const { broken } = route.pipeline;
+    if (broken.aborted) return;
+    this.#routes.add(route);
+    broken.addEventListener("abort", () => this.#lose(route));
+    clearTimeout(this.#patience);
+    this.#arrival.resolve(true);
+  }
+
+  async run(step: Step, tokens: Uint32Array): Promise<Candidates> {
+    await this.#inTurn(() => this.#present());
+    const parts = this.#send(step, tokens);
+    const found = await Promise.all(parts.map((part) => this.#run(part)));
+    return joinedCandidates(parts, found);
+  }
+
+  async release(released: Released): Promise<void> {
+    await this.#inTurn(() => {});
+    this.#release(this.#pins.release(released));
+  }
+
+  /** Stages of others copy nothing. */
+  store(): Promise<never> {
+    return Promise.reject(new StepError({ reason: "Cannot keep states beside those of other computers" }));
+  }
+
+  async logits(id: number): Promise<Float32Array> {
+    const parts = this.#sent.get(id)?.filter(({ outputs }) => outputs.length > 0) ?? [];
+    const found = await Promise.all(parts.map((part) => this.#logits(part)));
+    return joinedLogits(parts, found, this.#options.vocabulary);
+  }
+
+  [Symbol.dispose](): void {
+    for (const { pipeline } of this.#routes) pipeline.break("the pool was left");
+    clearTimeout(this.#patience);
+  }
+
+  /** Whoever waits lets nobody pass who could be for the same slots. */
+  #inTurn(ready: () => Promise<void> | void): Promise<void> {
+    const turn = this.#turn.then(ready);
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Resolves once there is a route; rejects if there was none for too long. */
+  async #present(): Promise<void> {
+    if (this.#routes.size > 0) return;
+    this.#waited++;
+    if (!await this.#arrival.promise) throw new UnavailableError(this.#options.absence());
+  }
+
+  #await(): void {
+    this.#arrival = Promise.withResolvers();
+    this.#patience = setTimeout(this.#arrival.resolve, this.#options.patience, false);
+  }
+
+  #lose(route: Route): void {
+    if (!this.#routes.delete(route)) return;
+    if (this.#routes.size === 0) this.#await();
+    this.#options.onLost(route, this.#pins.drop(route));
+  }
+
+  /** Parts a step, with a number of its own for each part. */
+  #send(step: Step, tokens: Uint32Array): readonly SentPart[] {
+    const routes = step.segments.map((segment) => {
+      const route = this.#routeOf(segment);
+      this.#pin(segment, route);
+      return route;
+    });
+    const parts = partsOf(step, tokens, routes).map((part) => ({ ...part, id: ++this.#order }));
+    this.#sent.set(step.id, parts);
+    this.#sent.delete(step.id - REMEMBERED);
+    return parts;
+  }
+
+  /** @throws {StepError} if the route is lost on which it would go on */
+  #routeOf({ slot, start, from }: Segment): Route {
+    const route = start === 0
+      ? this.#lightest()
+      : from === undefined
+      ? this.#pins.of("slots", slot)
+      : this.#pins.of("snapshots", from);
+    if (route === undefined) throw new StepError({ reason: "the stages with its states are gone", lost: true });
+    return route;
+  }
+
+  #lightest(): Route | undefined {
+    const loads = new Map([...this.#routes].map((route) => [route, this.sequences(route)]));
+    return this.routes.toSorted((a, b) => loads.get(a)! - loads.get(b)!)[0];
+  }
+
+  /** What another route has of it is given back there. */
+  #pin({ slot, before, keep }: Segment, route: Route): void {
+    const elsewhere = this.#pins.pin("slots", slot, route);
+    if (elsewhere) this.#release(new Map([[elsewhere, { slots: [slot], snapshots: [] }]]));
+    for (const snapshot of [before, keep]) {
+      const elsewhere = snapshot === undefined ? null : this.#pins.pin("snapshots", snapshot, route);
+      if (elsewhere) this.#release(new Map([[elsewhere, { slots: [], snapshots: [snapshot!] }]]));
+    }
+  }
+
+  #release(shares: ReadonlyMap<Route, Released>): void {
+    for (const [{ pipeline }, released] of shares) void pipeline.release({ ...released, order: ++this.#order });
+  }
+
+  async #run({ route, id, segments, tokens, outputs }: SentPart): Promise<Candidates> {
+    const deadline = route.deadline(tokens.length);
+    const asked = route.pipeline.run({ id, segments, outputs, deadline }, tokens);
+    const candidates = await inTime(route, deadline, asked);
+    check(route, () => checkAnswer({ type: "candidates", id, candidates }, outputs.length, this.#options));
+    return candidates;
+  }
+
+  /** Where they are gone, as others came between, the sequence may as well begin anew. */
+  async #logits({ route, id, outputs, tokens }: SentPart): Promise<Float32Array> {
+    const asked = route.pipeline.logits(id).catch((error) => {
+      throw new StepError({ reason: error.message, lost: true });
+    });
+    const logits = await inTime(route, route.deadline(tokens.length), asked);
+    check(route, () => checkAnswer({ type: "logits", id, logits }, outputs.length, this.#options));
+    return logits;
+  }
+}
+
+/** What a route answers; where it is too late the route is given up, and whatever it fails with then is a loss. */
+async function inTime<T>({ pipeline }: Route, millis: number, asked: Promise<T>): Promise<T> {
+  const late = setTimeout(() => pipeline.break(`a step took longer than ${Math.round(millis / 1000)} s`), millis);
+  try {
+    return await asked;
+  } catch (error) {
+    if (!pipeline.broken.aborted) throw error;
+    throw new StepError({ reason: pipeline.broken.reason.message, lost: true });
+  } finally {
+    clearTimeout(late);
+  }
+}
+
+/** A route whose answers do not fit what was asked is given up. */
+function check({ pipeline }: Route, fits: () => void): void {
+  try {
+    fits();
+  } catch (error) {
+    if (!(error instanceof FrameError)) throw error;
+    pipeline.break(error.message);
+    throw new StepError({ reason: error.message, lost: true });
+  }
+}
