@@ -7,6 +7,7 @@ import { EngineClient } from "./engine/client.ts";
 import { engineOptions, sharedOptions } from "./load/engine_options.ts";
 import { type ModelSplit, wasmSplit } from "./load/split.ts";
 import { EMBEDDED_MODEL, type EngineSettings, type LoadOptions } from "./load/options.ts";
+import { poolEngineOptions, sessionOptions } from "./load/pool_options.ts";
 import { stageConfig } from "./stage/open.ts";
 import { type ModelWork, modelWork as workOf } from "./stage/work.ts";
 
@@ -20,7 +21,7 @@ export { chunkRows, type DeviceChoices, deviceChoices, measureDevice } from "./l
 export { compareProviders, type ProviderReport } from "./load/measured_providers.ts";
 export { isSameGpu } from "./load/provider_choice.ts";
 export { type JoinedStage, joinPool, type JoinSettings } from "./load/join_pool.ts";
-export { EMBEDDED_MODEL, type EngineSettings, type LoadOptions } from "./load/options.ts";
+export { EMBEDDED_MODEL, type EngineSettings, type LoadOptions, type PoolOptions } from "./load/options.ts";
 export { chooseDevice, type DeviceChoice } from "./load/settle.ts";
 export type { ModelSplit } from "./load/split.ts";
 export type {
@@ -77,10 +78,15 @@ export async function load(options: LoadOptions = {}): Promise<Chat> {
  * @throws as {@linkcode load} does
  */
 export async function openEngine(settings: EngineSettings): Promise<EngineClient> {
-  const { model = EMBEDDED_MODEL, ropeScaling = null, onProgress, onStep, signal } = settings;
-  const options = await engineOptions(settings, await stageConfig({ model, ropeScaling }));
-  const hooks = { ...(onProgress && { onProgress }), ...(onStep && { onStep }), ...(signal && { signal }) };
-  return await EngineClient.open(options, hooks);
+  const { model = EMBEDDED_MODEL, ropeScaling = null, pool, onProgress, onStep, onWaiting, signal } = settings;
+  const hooks = {
+    ...(onProgress && { onProgress }),
+    ...(onStep && { onStep }),
+    ...(onWaiting && { onWaiting }),
+    ...(signal && { signal }),
+  };
+  if (pool) return await EngineClient.join(await sessionOptions(pool, settings), poolEngineOptions(settings), hooks);
+  return await EngineClient.open(await engineOptions(settings, await stageConfig({ model, ropeScaling })), hooks);
 }
 
 /** What the steps of a model must move and compute. */

@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "src/wire/": ["src/pipeline/"],
   "src/pool/": ["src/wire/", "src/pipeline/", "deno.json"],
   "workers/": ["src/engine/", "src/pipeline/", "src/stage/"],
+  "workers/pool.ts": ["src/engine/pool_host.ts", "src/pool/", "src/pipeline/messages.ts"],
   "workers/thread.ts": ["src/backend/wasm/thread.ts", "src/pipeline/messages.ts"],
   "src/stage/": ["src/model/", "src/formats/", "src/backend/", "src/pipeline/"],
   "src/model/": [

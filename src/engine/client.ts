@@ -4,6 +4,7 @@ import type {
   EngineOptions,
   EngineStatus,
   FromEngine,
+  PoolEngineOptions,
   StepReport,
   ToEngine,
 } from "../pipeline/messages.ts";
@@ -15,14 +16,17 @@ import {
   EngineUnavailableError,
   TooLongError,
 } from "./engine_error.ts";
-import { EngineWorkers } from "./engine_workers.ts";
+import { type EngineHost, EngineWorkers } from "./engine_workers.ts";
 import { Exchange, type GenerateResult } from "./exchange.ts";
+import { PoolWorker } from "./pool_worker.ts";
 
 export interface EngineHooks {
   onProgress?(loadedBytes: number, totalBytes: number): void;
   /** Hears every step, if the options ask for a profile. */
   onStep?(report: StepReport): void;
-  /** Folder of the workers' entries: engine.ts, stage.ts and thread.ts. */
+  /** Hears what an engine over a pool waits for, in one sentence, and null when it is there; also after it was opened. */
+  onWaiting?(what: string | null): void;
+  /** Folder of the workers' entries: engine.ts, stage.ts, thread.ts and pool.ts. */
   readonly workers?: URL;
   /** Gives up opening. */
   readonly signal?: AbortSignal;
@@ -41,7 +45,7 @@ const CLOSE_MILLIS = 5000;
 const LAST_WORDS_MILLIS = 200;
 
 export class EngineClient implements AsyncDisposable {
-  readonly #workers: EngineWorkers;
+  readonly #workers: EngineHost;
   readonly #generations = new Map<number, Exchange<GeneratedToken>>();
   readonly #scorings = new Map<number, Exchange<ScoreRows>>();
   readonly #asked: PromiseWithResolvers<EngineStatus>[] = []; // answered in order
@@ -51,7 +55,7 @@ export class EngineClient implements AsyncDisposable {
   #failure: EngineError | null = null; // of the whole engine
 
   private constructor(
-    workers: EngineWorkers,
+    workers: EngineHost,
     readonly info: EngineInfo,
     maxWaiting: number,
     readonly onStep: NonNullable<EngineHooks["onStep"]>,
@@ -67,19 +71,38 @@ export class EngineClient implements AsyncDisposable {
    * @throws EngineError with the engine's reason; if the signal aborts, the signal's.
    */
   static async open(options: EngineOptions, hooks: EngineHooks = {}): Promise<EngineClient> {
-    const { signal, onProgress = () => {}, onStep = () => {} } = hooks;
-    const folder = hooks.workers ?? new URL("../../workers/", import.meta.url);
+    const { signal, onProgress = () => {} } = hooks;
     signal?.throwIfAborted();
-    const [engine, stage, thread] = ["engine.ts", "stage.ts", "thread.ts"].map((name) => new URL(name, folder));
-    const entries = { engine: engine!, stage: stage!, thread: thread! };
+    const entries = { engine: entry("engine", hooks), stage: entry("stage", hooks), thread: entry("thread", hooks) };
     const workers = new EngineWorkers(options, entries, onProgress);
+    const { devices = 1, context, slots } = options;
+    const opened = workers.opened().then((stages) => {
+      return { stages, devices, context, slots, vocabulary: stages[0]!.vocabulary };
+    });
+    return await EngineClient.#whenOpen(workers, opened, options, hooks);
+  }
+
+  /**
+   * Starts an engine whose stages are members of a pool, as `pool` says, and waits until they have all layers.
+   * @throws as open() does
+   */
+  static async join<Pool>(pool: Pool, options: PoolEngineOptions, hooks: EngineHooks = {}): Promise<EngineClient> {
+    const { signal, onWaiting = () => {} } = hooks;
+    signal?.throwIfAborted();
+    const worker = new PoolWorker(entry("pool", hooks), pool, options, onWaiting);
+    return await EngineClient.#whenOpen(worker, worker.opened(), options, hooks);
+  }
+
+  static async #whenOpen(
+    workers: EngineHost,
+    opened: Promise<EngineInfo>,
+    { maxWaiting = Infinity }: PoolEngineOptions,
+    { signal, onStep = () => {} }: EngineHooks,
+  ): Promise<EngineClient> {
     const giveUp = () => workers[Symbol.asyncDispose]();
     signal?.addEventListener("abort", giveUp);
     try {
-      const stages = await workers.opened();
-      const { devices = 1, context, slots, maxWaiting = Infinity } = options;
-      const info = { stages, devices, context, slots, vocabulary: stages[0]!.vocabulary };
-      return new EngineClient(workers, info, maxWaiting, onStep);
+      return new EngineClient(workers, await opened, maxWaiting, onStep);
     } catch (error) {
       await giveUp();
       signal?.throwIfAborted();
@@ -213,6 +236,10 @@ export class EngineClient implements AsyncDisposable {
     for (const asked of this.#asked.splice(0)) asked.reject(failure);
   }
 }
+
+/** The entry of a kind of worker. */
+const entry = (name: string, { workers = new URL("../../workers/", import.meta.url) }: EngineHooks): URL =>
+  new URL(`${name}.ts`, workers);
 
 function errorOf({ reason, grammar, unavailable }: Extract<FromEngine, { type: "failed" }>): EngineError {
   if (unavailable) return new EngineUnavailableError(reason);

@@ -1,5 +1,5 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
-import type { FromEngine } from "../pipeline/messages.ts";
+import type { EngineStatus, FromEngine } from "../pipeline/messages.ts";
 import type { Candidates, Released } from "../pipeline/steps.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
@@ -77,12 +77,15 @@ export class Engine {
     this.#submit(id, () => new ScoreTask(id, request, this.#limits, report));
   }
 
-  /** Tells what it does at the moment, and what it has done so far. */
-  tellStatus(): void {
+  /** What it does at the moment, and what it has done so far. */
+  get status(): EngineStatus {
     const { running, waiting, preemptions } = this.#scheduler;
     const { steps, rows } = this.#clock;
-    const { kept: prefixCache } = this.#room;
-    this.#emit({ type: "status", status: { running, waiting, preemptions, steps, rows, prefixCache } });
+    return { running, waiting, preemptions, steps, rows, prefixCache: this.#room.kept };
+  }
+
+  tellStatus(): void {
+    this.#emit({ type: "status", status: this.status });
   }
 
   /** Its slot is free at once; a step of it that is under way ends unheard, and if it is for nobody else before its time. */

@@ -5,6 +5,13 @@ import type { EngineOptions, FromEngine, OpenEngine, OpenStage, StageInfo, ToEng
 import { StageWorker } from "./stage_worker.ts";
 import { ThreadWorker } from "./thread_worker.ts";
 
+/** Where an engine is, as its client knows it: iterates over its messages until it is gone. */
+export interface EngineHost extends AsyncIterable<readonly FromEngine[]>, AsyncDisposable {
+  send(message: ToEngine): void;
+  /** Resolves to the reason once it runs no more. */
+  lost(): Promise<string>;
+}
+
 /** Entries of the three kinds of workers. */
 export interface WorkerEntries {
   readonly engine: URL;
@@ -13,10 +20,10 @@ export interface WorkerEntries {
 }
 
 /**
- * Iterates over the engine's messages until its worker is gone. The process starts all workers itself, for Deno takes half a
+ * The process starts all workers itself, for Deno takes half a
  * second to start a worker from within another, and as long again until it hears its first message.
  */
-export class EngineWorkers implements AsyncIterable<readonly FromEngine[]>, AsyncDisposable {
+export class EngineWorkers implements EngineHost {
   readonly #stages: readonly StageWorker[];
   readonly #link: Link<readonly FromEngine[], ToEngine>;
   readonly #sent = new Uint32Array(new SharedArrayBuffer(4));

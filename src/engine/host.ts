@@ -81,7 +81,7 @@ function openStage(
  * Sends what is said until the thread rests, such as all that a step brings, as one message. With a stage in this thread that is when
  * the next step is under way (Backend.run): a message takes some 20 µs, and the device would wait for its step as long.
  */
-function batched(send: (messages: readonly FromEngine[]) => void): (message: FromEngine) => void {
+export function batched(send: (messages: readonly FromEngine[]) => void): (message: FromEngine) => void {
   let batch: FromEngine[] = [];
   return (message) => {
     if (batch.push(message) > 1) return;
@@ -92,11 +92,8 @@ function batched(send: (messages: readonly FromEngine[]) => void): (message: Fro
   };
 }
 
-async function converse(
-  engine: Engine,
-  process: Link<ToEngine, readonly FromEngine[]>,
-  sent: Uint32Array,
-): Promise<void> {
+/** Does what the process says until it closes the engine or is gone. */
+export async function converse(engine: Engine, process: AsyncIterable<ToEngine>, sent: Uint32Array): Promise<void> {
   let received = 0;
   let lastTurn = performance.now();
   // Steps may follow each other without any rest, and then a turn of the event loop lets a message in only by chance: with

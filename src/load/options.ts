@@ -9,7 +9,23 @@ import type {
   StepReport,
 } from "../pipeline/messages.ts";
 import type { TokenBytes } from "../pipeline/requests.ts";
+import type { NatsOptions } from "../pool/nats_options.ts";
 import type { StageShare } from "../stage/split.ts";
+import type { Activations } from "../wire/room.ts";
+import type { WireOptions } from "../wire/wire.ts";
+
+/** The stages of other computers, which find each other by a NATS broker. */
+export interface PoolOptions {
+  readonly nats: NatsOptions;
+  /** The pool's; `default` by default. */
+  readonly name?: string;
+  /** So long requests wait while layers are missing, before they fail with an EngineUnavailableError; 30,000 by default. */
+  readonly timeoutMillis?: number;
+  /** In what hidden rows go from stage to stage; f32, the exact one, by default. */
+  readonly activations?: Activations;
+  /** Where stages reach this process; a free port of all its addresses by default, by way of the broker only if null. */
+  readonly direct?: WireOptions["direct"];
+}
 
 /** What to open and how; everything has a default. */
 export interface LoadOptions {
@@ -44,6 +60,13 @@ export interface LoadOptions {
   readonly decay?: DecayConvention;
   /** `yarn:4` stretches the context by 4. */
   readonly ropeScaling?: string;
+  /**
+   * Compute on the stages of a pool, which must have the same checkpoint, decay, RoPE scaling, quantization and type of keys and values. Who
+   * computes here, and on what, then says nothing; sequences and context are bounded by what the stages have room for.
+   */
+  readonly pool?: PoolOptions;
+  /** Hears what a pool waits for, in one sentence, and null when it is there; also later. */
+  readonly onWaiting?: (what: string | null) => void;
   /** Where measurements of devices are remembered; `ringlet/devices.json` in the user's cache by default. */
   readonly deviceFile?: string;
   /** Hears how far the weights are. */

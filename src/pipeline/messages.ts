@@ -219,6 +219,31 @@ export interface OpenEngine {
   readonly further: { readonly output: MessagePort; readonly results: MessagePort } | null;
 }
 
+/** What an engine over a pool is told besides what its stages determine. */
+export interface PoolEngineOptions extends Pick<EngineOptions, "rowsBeside" | "deterministic" | "profile" | "tokens"> {
+  /** Requests that may wait while all slots are taken; no bound if left out. */
+  readonly maxWaiting?: number;
+}
+
+/** Process → pool worker, once: an engine whose stages are other processes, which it finds as `pool` says. */
+export interface OpenPool<Pool> {
+  readonly type: "open";
+  readonly pool: Pool;
+  readonly options: PoolEngineOptions;
+  /** As an engine's. */
+  readonly port: MessagePort;
+  readonly sent: SharedArrayBuffer;
+}
+
+/** Pool worker → process. */
+export type PoolEvent =
+  /** For what it waits, in one sentence; null when it is there. */
+  | { readonly type: "waiting"; readonly what: string | null }
+  | { readonly type: "opened"; readonly info: EngineInfo }
+  /** It has left the pool in order. */
+  | { readonly type: "left" }
+  | { readonly type: "failed"; readonly reason: string };
+
 /** Process → engine. Ids are the sender's and name one request until it finished or failed. */
 export type ToEngine =
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest }

@@ -10,6 +10,8 @@ import { Pins } from "./pins.ts";
 /** A way through stages that have all layers. */
 export interface Route {
   readonly pipeline: Pick<Pipeline, "run" | "release" | "logits" | "broken" | "break">;
+  /** Their ids: routes may share some. */
+  readonly stages: readonly string[];
   /** Milliseconds after which the route is given up if a step of so many rows has not come through, with those before it. */
   deadline(rows: number): number;
 }
@@ -62,6 +64,12 @@ export class RoutedPipeline implements Runner, Disposable {
   /** Steps that had to wait for a route so far. */
   get waited(): number {
     return this.#waited;
+  }
+
+  /** Routes that share a last stage at most, and so the room for logits that it has. */
+  get sharing(): number {
+    const lasts = this.routes.map(({ stages }) => stages.at(-1));
+    return Math.max(1, ...lasts.map((last) => lasts.filter((one) => one === last).length));
   }
 
   /** Sequences on a route. */
@@ -156,9 +164,15 @@ export class RoutedPipeline implements Runner, Disposable {
     return route;
   }
 
+  /** That whose busiest stage has the fewest sequences, of several the newest: where it shares stages, it may be that others need it less. */
   #lightest(): Route | undefined {
-    const loads = new Map([...this.#routes].map((route) => [route, this.sequences(route)]));
-    return this.routes.toSorted((a, b) => loads.get(a)! - loads.get(b)!)[0];
+    const counts = new Map(this.routes.map((route) => [route, this.sequences(route)]));
+    const onStage = (stage: string) =>
+      this.routes.reduce((sum, route) => sum + (route.stages.includes(stage) ? counts.get(route)! : 0), 0);
+    const loads = new Map(this.routes.map((route) => [route, Math.max(...route.stages.map(onStage))]));
+    return this.routes.toReversed().toSorted((a, b) =>
+      loads.get(a)! - loads.get(b)! || counts.get(a)! - counts.get(b)!
+    )[0]; // deno-fmt-ignore
   }
 
   /** What another route has of it is given back there. */

@@ -38,9 +38,10 @@ async function open(options: Parameters<typeof LocalEngine.open>[0], patience = 
     },
   });
   const join = await joined.promise;
+  let made = 0;
   const add = () => {
     const { pipeline, models } = join();
-    const route = { pipeline, deadline: () => NEVER };
+    const route = { pipeline, stages: [`${made++}`], deadline: () => NEVER };
     routed.add(route);
     return { ...route, models };
   };
@@ -181,6 +182,7 @@ class ScriptedRoute implements Route {
     answer: (step: Step) => Candidates | Promise<Candidates>,
     logits: () => Promise<Float32Array> = () => Promise.reject(new Error("no logits")),
     readonly deadline = () => NEVER,
+    readonly stages: readonly string[] = [crypto.randomUUID()],
   ) {
     this.pipeline = {
       run: async (step) => {

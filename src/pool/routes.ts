@@ -1,0 +1,186 @@
+/** Keeps a server's routes through the members of its pool: makes them as stages come, and ends them as stages go. */
+import type { LayerRange } from "../pipeline/steps.ts";
+import { missingLayers, nextChain, rangeName } from "./chains.ts";
+import { type MadeRoute, makeRoute, RouteError, type RouteMaker } from "./make_route.ts";
+import type { Member, MemberEvent } from "./membership.ts";
+import type { ServerEntry, StageCapacity, StageOffer } from "./protocol.ts";
+import type { RoutedPipeline } from "./routed_pipeline.ts";
+import { leastRoom, refusalOf, type Wanted } from "./suitable.ts";
+
+/** A stage through which a route could not be made is left alone for so long. */
+const REST_MILLIS = 2000;
+/** Between two looks whether one may be tried again. */
+const LOOK_MILLIS = 250;
+
+export interface RoutesOptions {
+  readonly maker: RouteMaker;
+  readonly wanted: Omit<Wanted, "room">;
+  /** What people call the model, and where. */
+  readonly modelName: string;
+  /** What the engine may have at most. */
+  readonly most: { readonly slots: number; readonly context: number };
+  readonly pipeline: RoutedPipeline;
+  /** The members that are there. */
+  readonly members: { readonly all: readonly Member[] };
+  /** Hears that something changed: a route, or what is missing. */
+  readonly onChange: () => void;
+}
+
+/** With the room that the routes were made for. */
+export interface Ready {
+  readonly room: StageCapacity;
+  readonly stages: readonly StageOffer[];
+}
+
+export class Routes implements AsyncDisposable {
+  readonly #options: RoutesOptions;
+  readonly #routes = new Set<MadeRoute>();
+  readonly #failed = new Map<string, { readonly reason: string; readonly until: number }>();
+  readonly #burdens = new Map<string, number>(); // how often each stage was on a chain that failed, since one was made through it
+  readonly #served = new Set<string>(); // stages that were on routes
+  readonly #ready = Promise.withResolvers<Ready>();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #room: StageCapacity | null = null; // once there was a route
+  #made = 0;
+  #lost = 0;
+  #making: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(options: RoutesOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#look(), LOOK_MILLIS);
+    this.#look();
+  }
+
+  /** Resolves once there is a route. */
+  get ready(): Promise<Ready> {
+    return this.#ready.promise;
+  }
+
+  /** Those that there are. */
+  get all(): ServerEntry["routes"] {
+    const { pipeline } = this.#options;
+    return [...this.#routes].map((route) => {
+      return { route: route.number, stages: route.stages, sequences: pipeline.sequences(route) };
+    });
+  }
+
+  /** Stages that are not taken, or not for now. */
+  get refused(): ServerEntry["refused"] {
+    return this.#verdicts.flatMap(({ id, reason }) => reason === null ? [] : [{ id, reason }]);
+  }
+
+  /** Stages that were on routes and went. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** Layers that no stage offers which can be taken. */
+  get missing(): LayerRange[] {
+    return missingLayers(this.#taken, this.#layers);
+  }
+
+  /** What is wanting, as `layers 10-19 of ring-nano`, with the reasons of stages that are not taken; null if there are routes. */
+  get wanting(): string | null {
+    if (this.#routes.size > 0) return null;
+    const { missing } = this;
+    const layers = missing.length > 0 ? missing : this.#taken.map(({ layers }) => layers);
+    const what = `${missing.length > 0 ? "layers" : "a route through layers"} ${layers.map(rangeName).join(", ")}`;
+    const reasons = this.refused.map(({ id, reason }) => `; ${id} is not taken: ${reason}`);
+    return `${what} of ${this.#options.modelName}${reasons.join("")}`;
+  }
+
+  /** Tells what has become of a member. */
+  hear({ type, member }: MemberEvent): void {
+    if (type === "lost" && member.kind === "stage") this.#lose(member.id);
+    this.#look();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#making;
+    await Promise.all([...this.#routes].map((route) => route.end("the server ended it")));
+  }
+
+  get #layers(): number {
+    return this.#options.wanted.model.layers;
+  }
+
+  #lose(id: string): void {
+    if (this.#served.delete(id)) this.#lost++;
+    this.#failed.delete(id);
+    this.#burdens.delete(id);
+    for (const route of this.#routes) if (route.stages.includes(id)) void route.end(`stage ${id} is lost`);
+  }
+
+  /** Stages that may be on routes now. */
+  get #taken(): StageOffer[] {
+    return this.#verdicts.flatMap(({ offer, reason }) => offer && reason === null ? [offer] : []);
+  }
+
+  /** Of everybody but servers, why it is not taken; null if it is. */
+  get #verdicts() {
+    const { members, wanted } = this.#options;
+    return members.all.filter((member) => member.kind !== "server").map((member) => {
+      if (member.kind === "unknown") return { id: member.id, offer: null, reason: member.reason };
+      const { offer } = member.entry;
+      const reason = refusalOf(offer, { ...wanted, room: this.#room }) ?? this.#failed.get(offer.id)?.reason ?? null;
+      return { id: offer.id, offer, reason };
+    });
+  }
+
+  /** Begins with the next route that there should be, if there is one. */
+  #look(): void {
+    for (const [id, { until }] of this.#failed) if (until < performance.now()) this.#failed.delete(id);
+    const next = this.#closed || this.#making ? null : this.#next();
+    this.#making = next && this.#make(next.chain, next.room).finally(() => {
+      this.#making = null;
+      this.#look();
+    });
+    this.#options.onChange();
+  }
+
+  #next(): { readonly chain: StageOffer[]; readonly room: StageCapacity } | null {
+    const chains = [...this.#routes].map(({ stages }) => stages);
+    for (const group of this.#groups(this.#taken)) {
+      const chain = nextChain(group, chains, this.#layers, this.#burdens);
+      if (chain) return { chain, room: this.#room ?? leastRoom(group, this.#options.most) };
+    }
+    return null;
+  }
+
+  /** Before the engine has pages of some size, stages by the size of theirs. */
+  #groups(stages: readonly StageOffer[]): StageOffer[][] {
+    return [...Map.groupBy(stages, ({ capacity }) => capacity.alignment).values()];
+  }
+
+  async #make(chain: readonly StageOffer[], room: StageCapacity): Promise<void> {
+    const { maker, pipeline, wanted: { model } } = this.#options;
+    try {
+      const route = await makeRoute(maker, this.#made++, chain, { ...room, ...model });
+      this.#add(route);
+      this.#room ??= room;
+      pipeline.add(route);
+      for (const { id } of chain) this.#burdens.delete(id);
+      this.#ready.resolve({ room, stages: chain });
+    } catch (error) {
+      const stage = error instanceof RouteError ? error.stage : null;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#failed.set(stage ?? chain[0]!.id, { reason, until: performance.now() + REST_MILLIS });
+      for (const { id } of chain) this.#burdens.set(id, (this.#burdens.get(id) ?? 0) + 1);
+    }
+  }
+
+  #add(route: MadeRoute): void {
+    this.#routes.add(route);
+    for (const id of route.stages) this.#served.add(id);
+    const gone = () => {
+      this.#routes.delete(route);
+      void route.end("it is lost"); // tells its stages
+      this.#look();
+    };
+    if (route.pipeline.broken.aborted) gone();
+    else route.pipeline.broken.addEventListener("abort", gone);
+  }
+}
