@@ -12,6 +12,7 @@ import { integer, modelCommand, type ModelFlags, number, prefixCache, toLoadOpti
 import { deviceName } from "./device.ts";
 import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";
+import { checkPoolFlags, type ServePoolFlags, servePoolFlags, toPoolOptions } from "./serve_pool.ts";
 import { onStopSignals } from "./stop_signals.ts";
 
 const help = `
@@ -20,13 +21,14 @@ The first Ctrl-C or SIGTERM lets running answers end, the second does not.
 
 Examples:
   ringlet serve --port 8000 --api-key secret
-  ringlet serve --host 0.0.0.0 --api-key-file keys.txt --max-sequences 16`;
+  ringlet serve --host 0.0.0.0 --api-key-file keys.txt --max-sequences 16
+  ringlet serve --nats nats://broker:4222 --model /models/Ring-mini-linear-2.0      on the stages of a pool (ringlet stage)`;
 
 /** Longest time limit: timers count milliseconds in 31 bits. */
 const MOST_SECONDS = 2_000_000;
 
 export function serveCommand(host: Host) {
-  return modelCommand("serve")
+  const command = modelCommand("serve")
     .description("serve the model over HTTP, as OpenAI's API")
     .option("--host <address>", "address to listen on; one that others reach needs a key", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 takes a free one", integer(0, 65535), 8000)
@@ -47,11 +49,14 @@ export function serveCommand(host: Host) {
     .option("--max-queue <n>", "requests that may wait for others; more are refused", integer(0), 128)
     .option("--request-timeout <seconds>", "end answers that take longer (default: never)", number(0.001, MOST_SECONDS))
     .option("--drain-timeout <seconds>", "time that running answers have when it stops", number(0, MOST_SECONDS), 30)
-    .addHelpText("after", help)
-    .action((flags) => serve(host, flags));
+    .addHelpText("after", help);
+  return servePoolFlags(command).action((flags, command) => {
+    checkPoolFlags(command);
+    return serve(host, flags);
+  });
 }
 
-type Flags = ModelFlags & AccessFlags & {
+type Flags = ModelFlags & AccessFlags & ServePoolFlags & {
   readonly port: number;
   readonly servedModelName?: string;
   readonly cors?: string;
@@ -69,7 +74,12 @@ async function serve(host: Host, flags: Flags): Promise<void> {
   const apiKeys = await accessKeys(flags);
   const log = (entry: LogEntry) => note(`${toLine(entry)}\n`);
   const traffic = new Traffic({ answer: (flags.requestTimeout ?? Infinity) * 1000 });
-  const app = createApp({ name, root, model: () => model, apiKeys, corsOrigin: flags.cors, log, traffic });
+  const waiting = { what: null as string | null };
+  const app = createApp({
+    ...{ name, root, apiKeys, corsOrigin: flags.cors, log, traffic },
+    model: () => model,
+    waiting: () => waiting.what,
+  });
   await using server = await listen(flags.host, flags.port, traffic.times, (request) => app.fetch(request));
   const address = flags.host.includes(":") ? `[${flags.host}]` : flags.host;
   const url = `http://${address}:${server.port}`;
@@ -81,6 +91,11 @@ async function serve(host: Host, flags: Flags): Promise<void> {
   });
   const options = {
     ...toLoadOptions(flags),
+    ...toPoolOptions(flags),
+    onWaiting(what: string | null) {
+      waiting.what = what;
+      note(`${what ?? "All layers are there"}\n`);
+    },
     maxWaiting: flags.maxQueue,
     signal: stopping.signal,
   };

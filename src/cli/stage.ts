@@ -48,7 +48,8 @@ async function stage(host: Host, flags: StageFlags): Promise<void> {
 }
 
 async function join(host: Host, settings: JoinSettings): Promise<JoinedStage> {
-  const { backend, gpu, reason } = await settleDevice(host, settings);
+  const { pool: _, ...asked } = settings;
+  const { backend, gpu, reason } = await settleDevice(host, asked);
   if (reason !== null) host.terminal.note(`Taking ${backend === "wasm" ? backend : gpu.join(", ")}: ${reason}\n`);
   return await withProgress(
     host.terminal,

@@ -10,7 +10,7 @@ import type { EngineSettings } from "./options.ts";
 type Config = Awaited<ReturnType<typeof stageConfig>>;
 
 /** How to open a stage by itself. */
-export interface StageSettings extends Omit<EngineSettings, "stages" | "hostCache"> {
+export interface StageSettings extends Omit<EngineSettings, "stages" | "hostCache" | "pool" | "onWaiting"> {
   /** First and last layer, `10-19`. */
   readonly layers: string;
 }

@@ -80,13 +80,13 @@ export class Routes implements AsyncDisposable {
     return missingLayers(this.#taken, this.#layers);
   }
 
-  /** What is wanting, as `layers 10-19 of ring-nano`, with the reasons of stages that are not taken; null if there are routes. */
+  /** What is wanting, as `layers 10-19 of ring-nano`, with the reasons of stages that are not taken; null if there are routes, or may soon be. */
   get wanting(): string | null {
-    if (this.#routes.size > 0) return null;
-    const { missing } = this;
+    const { missing, refused } = this;
+    if (this.#routes.size > 0 || missing.length + refused.length === 0) return null;
     const layers = missing.length > 0 ? missing : this.#taken.map(({ layers }) => layers);
     const what = `${missing.length > 0 ? "layers" : "a route through layers"} ${layers.map(rangeName).join(", ")}`;
-    const reasons = this.refused.map(({ id, reason }) => `; ${id} is not taken: ${reason}`);
+    const reasons = refused.map(({ id, reason }) => `; ${id} is not taken: ${reason}`);
     return `${what} of ${this.#options.modelName}${reasons.join("")}`;
   }
 

@@ -67,7 +67,7 @@ export class Session implements AsyncDisposable {
     this.#options = options;
     this.#hooks = hooks;
     this.#members = members;
-    const absence = () => `Nobody has ${this.#routes.wanting ?? "a route"}`;
+    const absence = () => `Nobody has ${this.#routes.wanting ?? "made a route through the stages in time"}`;
     const onLost = (_: unknown, lost: Released) => this.#lose(lost);
     this.pipeline = new RoutedPipeline({ vocabulary: model.vocabulary, patience, absence, onLost });
     this.#routes = new Routes({

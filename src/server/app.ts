@@ -22,6 +22,8 @@ export interface AppOptions {
   readonly root?: string;
   /** The model, or null until it is warm. */
   readonly model: () => ServedModel | null;
+  /** In one sentence what it waits for, where others compute; null while nothing is missing. */
+  readonly waiting?: () => string | null;
   /** One of them is asked of whoever uses the model, if there are any. */
   readonly apiKeys?: readonly string[];
   /** Origin whose pages may call; none by default. */
@@ -48,7 +50,7 @@ export function createApp(options: AppOptions): App {
     log(entry);
   };
   guard(app, { ...options, traffic, log: record });
-  mount(app, new Served(options.name, options.model, traffic, options.root));
+  mount(app, new Served({ ...options, traffic }));
   app.openapi(
     routes.metrics,
     async (context) => context.text(await metrics.text(), 200, { "content-type": metrics.contentType }),

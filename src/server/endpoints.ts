@@ -30,12 +30,12 @@ export function mount(app: App, served: Served): void {
 
 function describe(app: App, served: Served): void {
   app.openapi(routes.health, (context) => {
-    const { status } = served;
-    return status === "ok" ? context.json({ status }, 200) : context.json({ status }, 503);
+    const { health } = served;
+    return health.status === "ok" ? context.json(health, 200) : context.json(health, 503);
   });
   app.openapi(routes.live, (context) => {
-    const { status } = served;
-    return context.json({ status }, status === "stopped" ? 503 : 200);
+    const { health } = served;
+    return context.json(health, health.status === "stopped" ? 503 : 200);
   });
   app.openapi(
     routes.models,

@@ -3,7 +3,7 @@ import type { z } from "@hono/zod-openapi";
 import type { Chat } from "../chat/chat.ts";
 import type { Tokenizer } from "../chat/tokenizer.ts";
 import { ApiError } from "./errors.ts";
-import type { Model } from "./schema/service.ts";
+import type { Health, Model } from "./schema/service.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** What the server needs of a loaded model. */
@@ -13,24 +13,43 @@ export interface ServedModel
   readonly tokenizer: Pick<Tokenizer, "encode" | "decode"> | null;
 }
 
+export interface ServedOptions {
+  readonly name: string;
+  /** Gives null until the model is warm. */
+  readonly model: () => ServedModel | null;
+  /** In one sentence what it waits for; null while nothing is missing. */
+  readonly waiting?: () => string | null;
+  readonly traffic: Traffic;
+  /** The name of the model's folder. */
+  readonly root?: string;
+}
+
 export class Served {
   readonly #created = seconds();
+  readonly name: string;
+  readonly root: string;
+  readonly traffic: Traffic;
+  readonly model: () => ServedModel | null;
+  readonly #waiting: () => string | null;
 
-  /**
-   * @param model Gives null until the model is warm.
-   * @param root The name of the model's folder.
-   */
-  constructor(
-    readonly name: string,
-    readonly model: () => ServedModel | null,
-    readonly traffic: Traffic,
-    readonly root = name,
-  ) {}
+  constructor({ name, model, waiting = () => null, traffic, root = name }: ServedOptions) {
+    this.name = name;
+    this.root = root;
+    this.traffic = traffic;
+    this.model = model;
+    this.#waiting = waiting;
+  }
 
-  get status(): "ok" | "loading" | "draining" | "stopped" {
+  get health(): z.infer<typeof Health> {
+    const waiting = this.#waiting();
+    return { status: this.#status, ...(waiting !== null && { waiting_for: waiting }) };
+  }
+
+  get #status(): z.infer<typeof Health>["status"] {
     const model = this.model();
     if (this.traffic.draining) return "draining";
-    return model === null ? "loading" : model.failure ? "stopped" : "ok";
+    if (model === null) return "loading";
+    return model.failure ? "stopped" : this.#waiting() === null ? "ok" : "waiting";
   }
 
   /**
@@ -42,7 +61,8 @@ export class Served {
     const model = this.model();
     if (model?.failure) throw new ApiError(503, "The model has stopped: restart the server", { code: "stopped" });
     if (model) return model;
-    throw new ApiError(503, "The model is still being loaded: try again in a moment", { code: "loading" });
+    const why = this.#waiting() ?? "The model is still being loaded";
+    throw new ApiError(503, `${why}: try again in a moment`, { code: "loading" });
   }
 
   /** @throws {ApiError} 404 for another model's name. */

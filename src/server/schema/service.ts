@@ -14,4 +14,7 @@ export const Model = z.object({
 
 export const ModelList = z.object({ object: z.literal("list"), data: z.array(Model) }).openapi("ModelList");
 
-export const Health = z.object({ status: z.enum(["ok", "loading", "draining", "stopped"]) }).openapi("Health");
+export const Health = z.object({
+  status: z.enum(["ok", "loading", "waiting", "draining", "stopped"]),
+  waiting_for: z.string().optional().openapi({ description: "What is missing, where the stages of a pool compute." }),
+}).openapi("Health");
