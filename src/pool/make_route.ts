@@ -44,8 +44,7 @@ export interface MadeRoute extends Route {
 export class RouteError extends Error {
   override readonly name = "RouteError";
 
-  /** Null if it is nobody's fault that is known. */
-  constructor(readonly stage: string | null, message: string) {
+  constructor(readonly stage: string, message: string) {
     super(message);
   }
 }

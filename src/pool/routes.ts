@@ -7,8 +7,9 @@ import type { ServerEntry, StageCapacity, StageOffer } from "./protocol.ts";
 import type { RoutedPipeline } from "./routed_pipeline.ts";
 import { leastRoom, refusalOf, type Wanted } from "./suitable.ts";
 
-/** A stage through which a route could not be made is left alone for so long. */
-const REST_MILLIS = 2000;
+/** A stage through which a route could not be made is left alone for so long, twice as long each time, up to the most. */
+const REST_MILLIS = 500;
+const MOST_REST_MILLIS = 4000;
 /** Between two looks whether one may be tried again. */
 const LOOK_MILLIS = 250;
 
@@ -35,10 +36,10 @@ export interface Ready {
 export class Routes implements AsyncDisposable {
   readonly #options: RoutesOptions;
   readonly #routes = new Set<MadeRoute>();
-  readonly #failed = new Map<string, { readonly reason: string; readonly until: number }>();
-  readonly #burdens = new Map<string, number>(); // how often each stage was on a chain that failed, since one was made through it
+  readonly #failed = new Map<string, { readonly reason: string; readonly until: number }>(); // stages, as a route through them could not be made
+  readonly #burdens = new Map<string, number>(); // how often each was on a chain that could not be made, since one was
   readonly #served = new Set<string>(); // stages that were on routes
-  readonly #ready = Promise.withResolvers<Ready>();
+  readonly #first = Promise.withResolvers<Ready>();
   readonly #timer: ReturnType<typeof setInterval>;
   #room: StageCapacity | null = null; // once there was a route
   #made = 0;
@@ -54,7 +55,7 @@ export class Routes implements AsyncDisposable {
 
   /** Resolves once there is a route. */
   get ready(): Promise<Ready> {
-    return this.#ready.promise;
+    return this.#first.promise;
   }
 
   /** Those that there are. */
@@ -109,14 +110,8 @@ export class Routes implements AsyncDisposable {
 
   #lose(id: string): void {
     if (this.#served.delete(id)) this.#lost++;
-    this.#failed.delete(id);
-    this.#burdens.delete(id);
+    this.#forgive(id);
     for (const route of this.#routes) if (route.stages.includes(id)) void route.end(`stage ${id} is lost`);
-  }
-
-  /** Stages that may be on routes now. */
-  get #taken(): StageOffer[] {
-    return this.#verdicts.flatMap(({ offer, reason }) => offer && reason === null ? [offer] : []);
   }
 
   /** Of everybody but servers, why it is not taken; null if it is. */
@@ -130,9 +125,21 @@ export class Routes implements AsyncDisposable {
     });
   }
 
+  get #taken(): StageOffer[] {
+    return this.#verdicts.flatMap(({ offer, reason }) => offer && reason === null ? [offer] : []);
+  }
+
+  /** Stages that may be on a route now: also those through which one could not be made a while ago. */
+  get #ready(): StageOffer[] {
+    const now = performance.now();
+    const rests = ({ id }: StageOffer) => (this.#failed.get(id)?.until ?? 0) > now;
+    const { members, wanted } = this.#options;
+    return members.all.flatMap((member) => member.kind === "stage" ? [member.entry.offer] : [])
+      .filter((offer) => refusalOf(offer, { ...wanted, room: this.#room }) === null && !rests(offer));
+  }
+
   /** Begins with the next route that there should be, if there is one. */
   #look(): void {
-    for (const [id, { until }] of this.#failed) if (until < performance.now()) this.#failed.delete(id);
     const next = this.#closed || this.#making ? null : this.#next();
     this.#making = next && this.#make(next.chain, next.room).finally(() => {
       this.#making = null;
@@ -143,7 +150,7 @@ export class Routes implements AsyncDisposable {
 
   #next(): { readonly chain: StageOffer[]; readonly room: StageCapacity } | null {
     const chains = [...this.#routes].map(({ stages }) => stages);
-    for (const group of this.#groups(this.#taken)) {
+    for (const group of this.#groups(this.#ready)) {
       const chain = nextChain(group, chains, this.#layers, this.#burdens);
       if (chain) return { chain, room: this.#room ?? leastRoom(group, this.#options.most) };
     }
@@ -162,14 +169,25 @@ export class Routes implements AsyncDisposable {
       this.#add(route);
       this.#room ??= room;
       pipeline.add(route);
-      for (const { id } of chain) this.#burdens.delete(id);
-      this.#ready.resolve({ room, stages: chain });
+      for (const { id } of chain) this.#forgive(id);
+      this.#first.resolve({ room, stages: chain });
     } catch (error) {
-      const stage = error instanceof RouteError ? error.stage : null;
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#failed.set(stage ?? chain[0]!.id, { reason, until: performance.now() + REST_MILLIS });
-      for (const { id } of chain) this.#burdens.set(id, (this.#burdens.get(id) ?? 0) + 1);
+      this.#note(error, chain);
     }
+  }
+
+  /** A chain could not be made: others come first for a while. */
+  #note(error: unknown, chain: readonly StageOffer[]): void {
+    for (const { id } of chain) this.#burdens.set(id, (this.#burdens.get(id) ?? 0) + 1);
+    const id = error instanceof RouteError ? error.stage : chain[0]!.id;
+    const rest = Math.min(MOST_REST_MILLIS, REST_MILLIS * 2 ** (this.#burdens.get(id)! - 1));
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#failed.set(id, { reason, until: performance.now() + rest });
+  }
+
+  #forgive(id: string): void {
+    this.#failed.delete(id);
+    this.#burdens.delete(id);
   }
 
   #add(route: MadeRoute): void {
