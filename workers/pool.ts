@@ -27,6 +27,7 @@ const join: JoinPool<SessionOptions> = async (options, hooks, signal) => {
     get status() {
       return session.status;
     },
+    stop: () => runner[Symbol.dispose](),
     [Symbol.asyncDispose]: () => joined[Symbol.asyncDispose](),
   };
 };

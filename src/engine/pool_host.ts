@@ -19,6 +19,8 @@ export interface JoinedPool extends AsyncDisposable {
   readonly keptLogits: number;
   readonly stages: readonly StageInfo[];
   readonly status: PoolStatus;
+  /** Lets no step wait any longer. */
+  stop(): void;
 }
 
 export interface PoolHooks {
@@ -48,6 +50,7 @@ export async function servePool<Pool>(
   };
   try {
     await using joined = await join(pool, hooks, closing);
+    closing.addEventListener("abort", () => joined.stop());
     const { stages, limits: { slots, context, vocabulary, devices = 1 } } = joined;
     const limits = {
       ...joined.limits,

@@ -110,9 +110,11 @@ export class RoutedPipeline implements Runner, Disposable {
     return joinedLogits(parts, found, this.#options.vocabulary);
   }
 
+  /** Whoever waits, or is on a route, waits no longer. */
   [Symbol.dispose](): void {
     for (const { pipeline } of this.#routes) pipeline.break("the pool was left");
     clearTimeout(this.#patience);
+    this.#arrival.resolve(false);
   }
 
   /** Whoever waits lets nobody pass who could be for the same slots. */

@@ -141,10 +141,12 @@ export class Routes implements AsyncDisposable {
   /** Begins with the next route that there should be, if there is one. */
   #look(): void {
     const next = this.#closed || this.#making ? null : this.#next();
-    this.#making = next && this.#make(next.chain, next.room).finally(() => {
-      this.#making = null;
-      this.#look();
-    });
+    if (next) {
+      this.#making = this.#make(next.chain, next.room).finally(() => {
+        this.#making = null;
+        this.#look();
+      });
+    }
     this.#options.onChange();
   }
 
