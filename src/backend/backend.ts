@@ -250,6 +250,8 @@ export interface Backend extends Disposable {
   readonly onHost: boolean;
   /** Rows that a step had best have at most where each is another sequence's: more are computed as prompts are. Infinity where that is no worse. */
   readonly decodeRows: number;
+  /** Rows of steps that are best run before the first one, in this order, where code gets faster by being run. */
+  readonly warmRows?: readonly number[];
   /** Milliseconds that the device worked on the last run; null unless it was opened to measure them. */
   readonly gpuMillis: number | null;
   /** A tensor of zeros. If the device has no room for it, this or what comes next throws OutOfMemoryError. */

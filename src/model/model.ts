@@ -25,6 +25,9 @@ import { stateBytes } from "./state_bytes.ts";
 import { States } from "./states.ts";
 import type { Weights } from "./weights.ts";
 
+/** Milliseconds of a backend's warm-up at most, but for the step that it is in: a large model is as fast by its first token. */
+const WARM_MILLIS = 60;
+
 /** A step that the backend is to run. */
 interface Begun {
   readonly plan: Plan;
@@ -94,16 +97,28 @@ export class Model implements Disposable {
     }
   }
 
-  /** Runs a row through the smallest and the largest plan, to leave nothing for the first step to do; before any sequence. */
+  /**
+   * Runs a row through the smallest and the largest plan, and whatever else lets the backend's code become fast, to leave nothing for the
+   * first step to do; before any sequence.
+   */
   async warm(): Promise<void> {
-    const rows = this.#parts.embedding ? new Uint32Array(1) : new Float32Array(this.#config.hidden);
-    const segments = [{ slot: 0, start: 0, rows: 1 }];
-    const { pages } = await this.#parts.cache.place(segments);
-    await this.#parts.rope.reach(1);
-    const step = { segments, pages, outputs: Uint32Array.of(0), rows };
-    const read = { tensor: this.#activations.hidden, elements: 1 };
-    for (const most of [1, this.#options.maxRows]) await this.#backend.run(this.#plan(most, 1), step, [read]);
+    const { maxRows } = this.#options;
+    for (const most of [1, maxRows]) await this.#tryOut(1, most);
+    const end = performance.now() + WARM_MILLIS;
+    for (const rows of this.#backend.warmRows ?? []) {
+      if (performance.now() < end) await this.#tryOut(Math.min(rows, maxRows));
+    }
     this.release({ slots: [0], snapshots: [] });
+  }
+
+  /** Runs rows of no meaning through the plan for `most` rows. */
+  async #tryOut(count: number, most: number = count): Promise<void> {
+    const rows = this.#parts.embedding ? new Uint32Array(count) : new Float32Array(count * this.#config.hidden);
+    const segments = [{ slot: 0, start: 0, rows: count }];
+    const { pages } = await this.#parts.cache.place(segments);
+    await this.#parts.rope.reach(count);
+    const step = { segments, pages, outputs: Uint32Array.of(0), rows };
+    await this.#backend.run(this.#plan(most, 1), step, [{ tensor: this.#activations.hidden, elements: 1 }]);
   }
 
   /** Milliseconds that the device worked on the last step; null if that was loaded, or unless it was opened to measure them. */

@@ -37,6 +37,12 @@ import { Threads, type ThreadsPlan } from "./threads.ts";
 /** Tensors begin at multiples of so many bytes. */
 const ALIGN = 16;
 
+/**
+ * V8 compiles a function in earnest, in a thread of its own, once it has run for a millisecond or so, and until then it takes five times as
+ * long. Products of one to five rows are different code, and so is a prompt's attention.
+ */
+const WARM_ROWS = [48, 1, 2, 3, 4, 5, 48, 1, 2, 3, 4, 5];
+
 /** Of a memory of so many bytes, those that tensors may take; the others are for stacks, scratch and the tables of plans. */
 export const tensorBytes = (memoryBytes: number = MAX_BYTES): number =>
   memoryBytes - Math.max(2 ** 23, memoryBytes / 32);
@@ -58,6 +64,7 @@ export class WasmBackend implements Backend {
   readonly onHost = true;
   readonly gpuMillis = null;
   readonly decodeRows = Infinity;
+  readonly warmRows = WARM_ROWS;
   readonly pieceBytes: number;
   readonly #memory: Memory<KernelsExports>;
   readonly #shared: Shared;
