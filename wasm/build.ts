@@ -1,6 +1,7 @@
-/** Builds every C module of this folder: NAME.c and NAME.h become NAME.wasm, NAME_relaxed.wasm of some, and NAME.ts, its typed bindings. */
+/** Builds every C module of this folder: NAME.c and NAME.h become NAME.wasm, NAME_relaxed.wasm of some, and NAME.ts, its typed bindings; and where threads call by number, NAME_calls.h and .ts. */
 import { fileURLToPath } from "node:url";
 import { bindings } from "./bindings.ts";
+import { callsInC, callsInTypeScript } from "./calls.ts";
 
 export const MODULES = ["kernels", "tokenizer", "sampler"] as const;
 
@@ -91,11 +92,19 @@ export async function generate(name: string): Promise<{ source: string; exports:
   return { source: new TextDecoder().decode((await fmt.output()).stdout), exports };
 }
 
+/** The files by which kernels are called by their numbers, by their names; none of other modules. */
+export async function generateCalls(name: string): Promise<Readonly<Record<string, string>>> {
+  if (!SHARED.includes(name)) return {};
+  const header = await Deno.readTextFile(new URL(`./${name}.h`, import.meta.url));
+  return { [`${name}_calls.h`]: callsInC(name, header), [`${name}_calls.ts`]: callsInTypeScript(name, header) };
+}
+
 if (import.meta.main) {
   const wanted = Deno.args.length > 0 ? Deno.args : MODULES;
   for (const name of wanted) {
     const { source, exports } = await generate(name);
     await Deno.writeTextFile(new URL(`./${name}.ts`, import.meta.url), source);
+    for (const [file, text] of Object.entries(await generateCalls(name))) await Deno.writeTextFile(path(file), text);
     await compile(name, exports, path(`./${name}.wasm`));
     if (RELAXED.includes(name)) await compile(name, exports, path(`./${name}_relaxed.wasm`), true);
   }

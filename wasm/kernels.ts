@@ -250,4 +250,20 @@ export interface KernelsExports extends ModuleExports {
    * y[i] = exp(x[i]), relative error ≤ 2e-7: what all kernels use, exported for its test
    */
   exponential(y: Ptr<"f32">, x: Ptr<"f32">, begin: number, end: number): void;
+
+  /**
+   * Makes pieces of run `run`, whose first one has the number `first`, beside other threads until none is left to be taken;
+   * 0 if the threads are done for: board as in tickets.ts, program as in program.ts
+   */
+  share(board: Ptr<"u32">, program: Ptr<"u32">, run: number, first: number, thread: number): number;
+
+  /**
+   * Waits until all pieces below `number` are done; 0 if they never will be
+   */
+  wait_done(board: Ptr<"u32">, number: number): number;
+
+  /**
+   * Shares every run that the thread is called to, until the threads are let go
+   */
+  serve(board: Ptr<"u32">, thread: number): number;
 }

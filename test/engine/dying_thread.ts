@@ -1,15 +1,18 @@
 /** workers/thread.ts that takes a piece of work and ends: of a stage with one such thread in the first run that it comes to, with more in the 30th. */
 import { parentPort } from "node:worker_threads";
 import type { Joining } from "../../src/backend/wasm/threads.ts";
-import { boardWords, Tickets } from "../../src/backend/wasm/tickets.ts";
+import { boardWords, calledTo, NEXT } from "../../src/backend/wasm/tickets.ts";
 import type { OpenThread } from "../../src/pipeline/messages.ts";
 
 function die({ memory, board, threads, index }: Joining): void {
-  const tickets = new Tickets(new Int32Array(memory.buffer, board, boardWords(threads)));
-  let number = 0;
+  const words = new Int32Array(memory.buffer, board, boardWords(threads));
+  const call = calledTo(index);
+  let run = 0;
   for (let left = threads === 2 ? 1 : 30;; left--) {
-    number = tickets.nextRun(index, number)!.number;
-    if (left <= 1 && tickets.take(tickets.next)) Deno.exit();
+    while (Atomics.load(words, call) === run) Atomics.pause();
+    run = Atomics.load(words, call);
+    const next = Atomics.load(words, NEXT);
+    if (left <= 1 && Atomics.compareExchange(words, NEXT, next, next + 1) === next) Deno.exit();
   }
 }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import process from "node:process";
-import { compile, generate, MODULES, RELAXED } from "../../wasm/build.ts";
+import { compile, generate, generateCalls, MODULES, RELAXED } from "../../wasm/build.ts";
 import { unicodeTables } from "../../wasm/unicode_tables.ts";
 
 // Another compiler gives other bytes.
@@ -35,6 +35,9 @@ for (const name of MODULES) {
 
   Deno.test(`${name}.ts is what build.ts generates from ${name}.h`, async () => {
     assert.equal(await Deno.readTextFile(file(`${name}.ts`)), (await generate(name)).source);
+    for (const [calls, text] of Object.entries(await generateCalls(name))) {
+      assert.equal(await Deno.readTextFile(file(calls)), text);
+    }
   });
 
   for (const relaxed of RELAXED.includes(name) ? [false, true] : [false]) {

@@ -41,12 +41,9 @@ export interface Call {
 }
 
 /** What only the stage's own thread does. */
-export interface OwnCall {
-  readonly kernel: null;
-  readonly beside: false;
-}
+export type OwnWork = () => void;
 
-export type PlannedCall = Call | OwnCall;
+export type PlannedCall = Call | OwnWork;
 
 /** What the steps that run have, in the order of COUNTS. */
 export type Counts = readonly number[];

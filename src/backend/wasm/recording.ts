@@ -3,7 +3,7 @@ import type { Ptr } from "../../../wasm/memory.ts";
 import type { Capacity, Norm } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { type Bindings, f32, sides } from "./binding.ts";
-import type { Arguments, Call, Count, KernelName, Own, PlannedCall, Range } from "./call.ts";
+import type { Arguments, Call, Count, KernelName, Own, OwnWork, PlannedCall, Range } from "./call.ts";
 import { codeType, Input, narrowedWords } from "./input.ts";
 import type { Scratch } from "./scratch.ts";
 import type { StepTables } from "./step_tables.ts";
@@ -45,8 +45,6 @@ export const columns = ([N, K]: readonly [N: number, K: number], times: Count, p
 
 export class Recording {
   readonly calls: PlannedCall[] = [];
-  /** What calls without a kernel do, in their order. */
-  readonly own: (() => void)[] = [];
   /** Linear states that they read and write. */
   readonly states: Tensor[] = [];
   readonly bindings: Bindings;
@@ -70,9 +68,8 @@ export class Recording {
   }
 
   /** Adds what only this thread does. */
-  here(run: () => void): void {
-    this.calls.push({ kernel: null, beside: false });
-    this.own.push(run);
+  here(run: OwnWork): void {
+    this.calls.push(run);
   }
 
   /** What comes next changes hidden, so that norms are taken anew. */

@@ -1,34 +1,33 @@
-/** The threads of a stage: they share its memory, get each plan once, and go through it together with the stage's own thread. */
+/** The threads of a stage: they share its memory, and go through each plan together with the stage's own thread. */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { KernelsExports } from "../../../wasm/kernels.ts";
-import type { Memory, Shared } from "../../../wasm/memory.ts";
+import type { Memory, Ptr, Shared } from "../../../wasm/memory.ts";
 import { DeviceLostError } from "../backend.ts";
-import type { Counts, Cut, PlannedCall } from "./call.ts";
-import { boardWords, type Run, Tickets } from "./tickets.ts";
-import { type Place, Walk } from "./walk.ts";
+import { BoundCall } from "./bound_call.ts";
+import type { Call, Counts, Cut, OwnWork, PlannedCall } from "./call.ts";
+import { Program } from "./program.ts";
+import { boardWords, Tickets } from "./tickets.ts";
 
 /** Stage → thread, once. */
-export interface Joining extends Shared, Place {
-  /** Where the board is, in bytes. */
-  readonly board: number;
+export interface Joining extends Shared {
+  /** Where the board is. */
+  readonly board: Ptr<"u32">;
+  /** Which of the threads it is, and how many there are; the stage's own is the first. */
+  readonly index: number;
+  readonly threads: number;
 }
 
-/** Stage → thread: a plan by its number, which is one more than the last one's. */
-export type SharedPlan = readonly PlannedCall[];
-
-/** A plan that the threads know. */
-export interface ThreadsPlan {
-  readonly number: number;
-  readonly walk: Walk;
-}
+/** What of a plan is done one after the other: what only the stage's thread can do, and what all share or, where there are no others, it does alone. */
+export type ThreadsPlan = readonly (OwnWork | Program | readonly BoundCall[])[];
 
 /** The stage's own thread and those behind `ports`, if there are any. */
 export class Threads implements Disposable {
+  readonly #memory: Memory<KernelsExports>;
   readonly #kernels: KernelsExports;
   readonly #ports: readonly MessagePort[];
-  readonly #place: Place;
-  readonly #tickets: Tickets | null;
-  #plans = 0;
+  readonly #cut: Cut;
+  readonly #board: Ptr<"u32">;
+  readonly #tickets: Tickets;
 
   constructor(
     memory: Memory<KernelsExports>,
@@ -36,36 +35,58 @@ export class Threads implements Disposable {
     ports: readonly MessagePort[],
     leastWork: number,
   ) {
+    const threads = ports.length + 1;
+    this.#memory = memory;
     this.#kernels = kernels;
     this.#ports = ports;
-    this.#place = { index: 0, threads: ports.length + 1, leastWork };
-    this.#tickets = ports.length === 0 ? null : joined(memory, ports, this.#place);
+    this.#cut = { threads, leastWork };
+    this.#board = memory.alloc("u32", boardWords(threads));
+    this.#tickets = new Tickets(memory.view("i32", this.#board as number as Ptr<"i32">, boardWords(threads)));
+    ports.forEach((port, i) => {
+      port.postMessage({ ...memory.share(), board: this.#board, index: i + 1, threads } satisfies Joining);
+    });
   }
 
   /** How many there are. */
   get count(): number {
-    return this.#place.threads;
+    return this.#cut.threads;
   }
 
-  /** Hands out a plan. `own` are the calls that only this thread can make, in their order. */
-  plan(calls: readonly PlannedCall[], own: readonly (() => void)[]): ThreadsPlan {
-    for (const port of this.#ports) port.postMessage(calls satisfies SharedPlan);
-    return { number: this.#plans++, walk: new Walk(calls, own, this.#kernels, this.#place) };
+  /** Makes a plan of what is to be done. */
+  plan(calls: readonly PlannedCall[]): ThreadsPlan {
+    const parts: (OwnWork | Call[])[] = [];
+    for (const call of calls) {
+      const last = parts.at(-1);
+      if (typeof call === "function") parts.push(call);
+      else if (Array.isArray(last)) last.push(call);
+      else parts.push([call]);
+    }
+    return parts.map((part) => {
+      if (typeof part === "function") return part;
+      if (this.count === 1) return part.map((call) => new BoundCall(call, this.#kernels));
+      return new Program(this.#memory, part, this.#cut);
+    });
   }
 
   /** Goes through a plan once. Throws DeviceLostError if a thread failed, now or before. */
-  run({ number, walk }: ThreadsPlan, counts: Counts): void {
-    if (this.#tickets?.open === false) throw new DeviceLostError(`A thread of the CPU failed: ${this.#reason()}`);
-    const threads = walk.cut(counts);
-    if (this.#tickets === null || threads === 1) walk.alone();
-    else this.#runShared(this.#tickets, walk, this.#tickets.begin(number, counts, threads));
+  run(plan: ThreadsPlan, counts: Counts): void {
+    if (!this.#tickets.open) throw new DeviceLostError(`A thread of the CPU failed: ${this.#reason()}`);
+    for (const part of plan) {
+      if (typeof part === "function") part();
+      else if (part instanceof Program) this.#share(part, counts);
+      else for (const call of part) call.make(counts);
+    }
   }
 
-  #runShared(tickets: Tickets, walk: Walk, run: Run): void {
+  #share(program: Program, counts: Counts): void {
+    const { number, first } = this.#tickets.begin(program.at, () => program.cut(counts));
     try {
-      if (walk.share(run, tickets) && tickets.wait(walk.end(run))) return;
+      const [kernels, board] = [this.#kernels, this.#board];
+      if (kernels.share(board, program.at, number, first, 0) && kernels.wait_done(board, first + program.pieces)) {
+        return;
+      }
     } catch (error) {
-      tickets.fail();
+      this.#tickets.fail();
       throw new DeviceLostError(`A thread of the CPU failed: ${error instanceof Error ? error.message : error}`);
     }
     throw new DeviceLostError(`A thread of the CPU failed: ${this.#reason()}`);
@@ -79,18 +100,7 @@ export class Threads implements Disposable {
 
   /** Lets the threads go. */
   [Symbol.dispose](): void {
-    this.#tickets?.close();
+    this.#tickets.close();
     for (const port of this.#ports) port.close();
   }
-}
-
-/** Lets the threads behind `ports` into the memory. */
-function joined(memory: Memory<KernelsExports>, ports: readonly MessagePort[], cut: Cut): Tickets {
-  const words = boardWords(cut.threads);
-  const board = memory.alloc("i32", words);
-  ports.forEach((port, i) => {
-    const joining: Joining = { ...memory.share(), board, ...cut, index: i + 1 };
-    port.postMessage(joining);
-  });
-  return new Tickets(memory.view("i32", board, words));
 }

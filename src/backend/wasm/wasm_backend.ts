@@ -164,7 +164,7 @@ export class WasmBackend implements Backend {
       const step = new StepTables(this.#memory, capacity);
       const recording = new Recording(this.#shared, capacity, step);
       build(new Recorder(recording, this.#memory));
-      return new WasmPlan(capacity, this.#threads.plan(recording.calls, recording.own), step, recording.states);
+      return new WasmPlan(capacity, this.#threads.plan(recording.calls), step, recording.states);
     } catch (error) {
       if (!(error instanceof MemoryFullError)) throw error;
       throw new OutOfMemoryError(`a plan for ${capacity.rows} rows`, error.bytes, this.device, this.#bytes);
