@@ -22,6 +22,16 @@ export { compareProviders, type ProviderReport } from "./load/measured_providers
 export { isSameGpu } from "./load/provider_choice.ts";
 export { type JoinedStage, joinPool, type JoinSettings } from "./load/join_pool.ts";
 export { EMBEDDED_MODEL, type EngineSettings, type LoadOptions, type PoolOptions } from "./load/options.ts";
+export {
+  fetchModel,
+  type ModelTransfer,
+  type NatsOptions,
+  type PoolOverview,
+  pushModel,
+  type StoredModel,
+  storedModels,
+  watchPool,
+} from "./load/pool.ts";
 export { chooseDevice, type DeviceChoice } from "./load/settle.ts";
 export type { ModelSplit } from "./load/split.ts";
 export type {

@@ -18,9 +18,13 @@ import type {
   LoadOptions,
   ModelSize,
   ModelSplit,
+  ModelTransfer,
   ModelWork,
+  NatsOptions,
+  PoolOverview,
   ProviderReport,
   SizeOptions,
+  StoredModel,
 } from "../mod.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -63,4 +67,10 @@ export interface Host {
   deviceChoices(settings: EngineSettings, measure: boolean): Promise<DeviceChoices | null>;
   modelSize(model: string, options: SizeOptions): Promise<ModelSize>;
   modelSplit(settings: EngineSettings): Promise<ModelSplit>;
+  watchPool(
+    options: { readonly nats: NatsOptions; readonly pool: string; readonly signal: AbortSignal },
+  ): AsyncIterable<PoolOverview>;
+  pushModel(options: ModelTransfer & { readonly model: string }): Promise<StoredModel>;
+  storedModels(nats: NatsOptions): Promise<StoredModel[]>;
+  fetchModel(options: ModelTransfer & { readonly role: "stage" | "server" }): Promise<string>;
 }

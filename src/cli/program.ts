@@ -9,6 +9,7 @@ import { evalCommand } from "./eval.ts";
 import { generateCommand } from "./generate.ts";
 import type { Host } from "./host.ts";
 import { isAbort } from "./interrupt.ts";
+import { poolCommand } from "./pool.ts";
 import { scoreCommand } from "./score.ts";
 import { serveCommand } from "./serve.ts";
 import { stageCommand } from "./stage.ts";
@@ -17,7 +18,7 @@ import { stageCommand } from "./stage.ts";
 const DONE = 0, FAILED = 1, WRONG_USE = 2, INTERRUPTED = 130;
 
 const COMMANDS = [
-  ...[generateCommand, chatCommand, serveCommand, stageCommand],
+  ...[generateCommand, chatCommand, serveCommand, stageCommand, poolCommand],
   ...[scoreCommand, evalCommand, convertCommand, benchCommand, devicesCommand],
 ];
 
@@ -35,17 +36,22 @@ function program(host: Host): Command {
   const program = new Command("ringlet")
     .description("Runs Ring-mini-linear-2.0 and its relatives: hybrid linear attention on WebGPU or WASM.")
     .version(project.version, "--version")
+    .enablePositionalOptions() // what stands behind a command's name is that command's
     .exitOverride()
     .configureOutput({
       writeOut: (text) => host.terminal.write(text),
       writeErr: (text) => host.terminal.note(text),
       outputError: () => {},
     });
-  for (const create of COMMANDS) {
-    const command = create(host) as unknown as Command;
-    program.addCommand(command.copyInheritedSettings(program));
-  }
+  for (const create of COMMANDS) add(program, create(host) as unknown as Command);
   return program;
+}
+
+/** With all that its subcommands must inherit. */
+function add(parent: Command, command: Command): void {
+  if (command.parent === null) parent.addCommand(command);
+  command.copyInheritedSettings(parent);
+  for (const sub of command.commands) add(command, sub as Command);
 }
 
 function explain(error: unknown, { terminal }: Host): number {

@@ -12,6 +12,10 @@ export interface Terminal {
   readonly paint: Pick<typeof colors, "bold" | "dim" | "red" | "green" | "cyan">;
   /** To stdout. */
   write(text: string): void;
+  /** The size in characters of a terminal at stdout; null where it is none. */
+  size(): { readonly columns: number; readonly rows: number } | null;
+  /** To such a terminal, with characters that steer it. */
+  draw(text: string): void;
   /** To stderr. */
   note(text: string): void;
   /** All of stdin, or null where it is a terminal. */
@@ -27,6 +31,8 @@ export function processTerminal(): Terminal {
     interactive: live && Deno.stdin.isTerminal(),
     paint: colors.createColors(live && colors.isColorSupported),
     write: (text) => writeAll(Deno.stdout, Deno.stdout.isTerminal() ? harmless(text) : text),
+    size: () => Deno.stdout.isTerminal() ? Deno.consoleSize() : null,
+    draw: (text) => writeAll(Deno.stdout, text),
     note: (text) => writeAll(Deno.stderr, text),
     readAll: async () => Deno.stdin.isTerminal() ? null : await new Response(Deno.stdin.readable).text(),
     lines: () => createInterface({ input: process.stdin, terminal: false }),

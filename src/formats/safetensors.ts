@@ -32,6 +32,11 @@ export class Checkpoint implements Disposable {
     this.#shards = shards;
   }
 
+  /** Names of the files that hold the tensors. */
+  get shards(): string[] {
+    return [...this.#shards.keys()];
+  }
+
   has(name: string): boolean {
     return this.tensors.has(name);
   }

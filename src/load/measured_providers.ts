@@ -31,7 +31,7 @@ export type OnMeasure = (computer: Computer) => void;
 
 /** Where measurements are remembered; null if the environment does not tell. */
 export function deviceFileOf({ deviceFile }: LoadOptions): string | null {
-  return deviceFile ?? cacheFile(Deno.build.os, (name) => Deno.env.get(name));
+  return deviceFile ?? cacheFile();
 }
 
 /** The choice by what is remembered, if that is still there; null if there is none. */

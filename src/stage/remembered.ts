@@ -19,17 +19,26 @@ interface Entry {
 type File = Readonly<Record<string, Entry>>;
 
 /**
- * Where a user's programs leave what they can make again: XDG_CACHE_HOME, or what each system has; null if the environment
- * does not tell.
+ * Where Ringlet leaves what it can make or fetch again: below XDG_CACHE_HOME, or below what each system has; null if the environment does
+ * not tell.
  */
-export function cacheFile(os: string, variable: (name: string) => string | undefined): string | null {
+export function cacheFolder(
+  os: string = Deno.build.os,
+  variable: (name: string) => string | undefined = (name) => Deno.env.get(name),
+): string | null {
   const below = (folder: string | undefined, ...path: string[]) => folder ? join(folder, ...path) : null;
   const usual = {
     windows: below(variable("LOCALAPPDATA")),
     darwin: below(variable("HOME"), "Library", "Caches"),
   }[os] ?? below(variable("HOME"), ".cache");
   const folder = below(variable("XDG_CACHE_HOME")) ?? usual;
-  return folder && join(folder, "ringlet", "devices.json");
+  return folder && join(folder, "ringlet");
+}
+
+/** Where measurements are. */
+export function cacheFile(os?: string, variable?: (name: string) => string | undefined): string | null {
+  const folder = cacheFolder(os, variable);
+  return folder && join(folder, "devices.json");
 }
 
 /** What is remembered of one question, if it is what `isContent` expects; else null. */

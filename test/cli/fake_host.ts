@@ -65,6 +65,8 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
       live: false,
       paint: colors.createColors(false),
       write: (text) => void (out += text),
+      size: () => null,
+      draw: (text) => void (out += text),
       note: (text) => void (err += text),
       readAll: () => Promise.resolve(stdin ?? null),
       async *lines() {
@@ -101,6 +103,12 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     deviceChoices: () => Promise.resolve(null),
     modelSize: () => Promise.resolve({ ...SHARE, context: 8192 }),
     modelSplit: () => Promise.resolve({ stages: [SHARE], neededBytes: 28e6, availableBytes: 4e9 }),
+    watchPool: () => {
+      throw new Error("there is no broker");
+    },
+    pushModel: () => Promise.reject(new Error("there is no broker")),
+    storedModels: () => Promise.resolve([]),
+    fetchModel: () => Promise.reject(new Error("there is no broker")),
     ...host,
   });
   return { code, out, err, model, loaded };

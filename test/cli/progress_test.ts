@@ -9,6 +9,8 @@ async function noted(total: number, events: readonly (readonly [millis: number, 
   const notes: string[] = [];
   const terminal: Terminal = {
     ...{ interactive: false, live: false, paint: colors.createColors(false) },
+    size: () => null,
+    draw: () => assert.fail("progress is drawn on stderr"),
     note: (text) => void notes.push(text),
     write: () => assert.fail("progress is no output"),
     readAll: () => Promise.resolve(null),

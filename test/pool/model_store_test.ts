@@ -1,7 +1,6 @@
 /** Handing out models over a real broker: put, replaced, taken, interrupted, wanted by several at once, and damaged on the way. */
 import { strict as assert } from "node:assert";
-import type { NatsConnection } from "@nats-io/nats-core";
-import { connect } from "@nats-io/transport-node";
+import { type Broker, connectBroker } from "../../src/pool/connection.ts";
 import { fetchModel } from "../../src/pool/models/fetch.ts";
 import { ModelStoreError } from "../../src/pool/models/manifest.ts";
 import { pushModel } from "../../src/pool/models/push.ts";
@@ -20,7 +19,7 @@ class World implements AsyncDisposable {
 
   private constructor(
     readonly server: NatsServer,
-    readonly nats: NatsConnection,
+    readonly broker: Broker,
     readonly store: ModelStore,
     readonly folder: string,
     readonly cache: string,
@@ -34,15 +33,9 @@ class World implements AsyncDisposable {
 
   static async start(): Promise<World> {
     const server = await NatsServer.start();
-    const nats = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
-    const folder = await Deno.makeTempDir();
-    const world = new World(
-      server,
-      nats,
-      await ModelStore.open(nats, { make: true }),
-      folder,
-      await Deno.makeTempDir(),
-    );
+    const broker = await connectBroker({ url: server.url }, "watch");
+    const store = await ModelStore.open(broker.nats, { make: true });
+    const world = new World(server, broker, store, await Deno.makeTempDir(), await Deno.makeTempDir());
     await world.write(1);
     return world;
   }
@@ -76,12 +69,12 @@ class World implements AsyncDisposable {
 
   /** Messages in the store: pieces, manifests, and their descriptions. */
   async messages(): Promise<number> {
-    const answer = await this.nats.request(`$JS.API.STREAM.INFO.OBJ_${MODELS_BUCKET}`);
+    const answer = await this.broker.nats.request(`$JS.API.STREAM.INFO.OBJ_${MODELS_BUCKET}`);
     return answer.json<{ state: { messages: number } }>().state.messages;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.nats.close();
+    await this.broker[Symbol.asyncDispose]();
     await this.server[Symbol.asyncDispose]();
     for (const folder of [this.folder, this.cache]) await Deno.remove(folder, { recursive: true });
   }
@@ -243,6 +236,9 @@ testStore("models that are not there, and names that could mean something else, 
   for (const file of ["../config.json", ".env", "a/b"]) {
     await assert.rejects(world.push("small", { files: [file] }), { name: "ModelStoreError" });
   }
-  await world.nats.request("$JS.API.STREAM.DELETE.OBJ_ringlet_models");
-  await assert.rejects(ModelStore.open(world.nats), { name: "ModelStoreError", message: /The broker has no models/ });
+  await world.broker.nats.request("$JS.API.STREAM.DELETE.OBJ_ringlet_models");
+  await assert.rejects(ModelStore.open(world.broker.nats), {
+    name: "ModelStoreError",
+    message: /The broker has no models/,
+  });
 });
