@@ -1,15 +1,16 @@
 /** `--model nats:NAME`: a model that the broker hands out, fetched into the user's cache where it is not there already. */
+import type { StageInfo } from "../mod.ts";
 import type { Host } from "./host.ts";
 import { type NatsFlags, toNatsOptions } from "./nats_flags.ts";
 import { withProgress } from "./progress.ts";
 
 const SCHEME = "nats:";
 
-/** The model's folder; any other `--model` is one as it stands. */
+/** The folder of what a server, or a stage with these layers, needs of the model; any other `--model` is one as it stands. */
 export async function fetchedModel(
   { terminal, fetchModel }: Host,
   flags: NatsFlags & { readonly model?: string },
-  role: "stage" | "server",
+  of: "server" | StageInfo["layers"],
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { model } = flags;
@@ -20,6 +21,6 @@ export async function fetchedModel(
   return await withProgress(
     terminal,
     "Fetching",
-    (onProgress) => fetchModel({ nats, role, name, onProgress, signal }),
+    (onProgress) => fetchModel({ nats, of, name, onProgress, signal }),
   );
 }

@@ -1,5 +1,6 @@
 /** What may be done with a pool from outside of it: to watch it, and to hand out models by way of its broker. */
 import { join } from "node:path";
+import type { LayerRange } from "../pipeline/steps.ts";
 import { connectBroker } from "../pool/connection.ts";
 import { fetchModel as fetchFrom } from "../pool/models/fetch.ts";
 import { ModelStoreError } from "../pool/models/manifest.ts";
@@ -8,7 +9,7 @@ import { ModelStore, type StoredModel } from "../pool/models/store.ts";
 import type { NatsOptions } from "../pool/nats_options.ts";
 import type { Overview as PoolOverview } from "../pool/overview.ts";
 import { watchPool as watchBy } from "../pool/watch.ts";
-import { checkpointFiles } from "../stage/checkpoint_files.ts";
+import { checkpointFiles, layerRanges } from "../stage/checkpoint_files.ts";
 import { cacheFolder } from "../stage/remembered.ts";
 
 export type { NatsOptions, PoolOverview, StoredModel };
@@ -47,15 +48,20 @@ export async function storedModels(nats: NatsOptions): Promise<StoredModel[]> {
 }
 
 /**
- * The folder of a model of the broker's store, in the user's cache; what is not there yet is fetched.
+ * The folder of a model of the broker's store, in the user's cache; what is not there yet is fetched: the weights of the layers of a stage,
+ * none for a server, and all else.
  * @throws {ModelStoreError} if there is no such model, or it is not what its hashes say
  */
-export async function fetchModel(options: ModelTransfer & { readonly role: "stage" | "server" }): Promise<string> {
+export async function fetchModel(options: ModelTransfer & { readonly of: "server" | LayerRange }): Promise<string> {
   const folder = cacheFolder();
   if (folder === null) {
     throw new ModelStoreError("Cannot tell where to put what is fetched: XDG_CACHE_HOME and HOME are not set");
   }
-  await using broker = await connectBroker(options.nats, options.role);
+  const { of } = options;
+  const part = of === "server"
+    ? { name: "no-weights", ranges: () => Promise.resolve([]) }
+    : { name: `layers-${of.start}-${of.end - 1}`, ranges: (model: string) => layerRanges(model, of) };
+  await using broker = await connectBroker(options.nats, of === "server" ? of : "stage");
   const store = await ModelStore.open(broker.nats);
-  return await fetchFrom(store, { ...options, cache: join(folder, "models") });
+  return await fetchFrom(store, { ...options, part, cache: join(folder, "models") });
 }

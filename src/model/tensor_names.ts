@@ -10,6 +10,7 @@ export interface NamedShape {
 
 const EMBEDDING = "model.word_embeddings.weight";
 const HEAD = "lm_head.weight";
+const NORM = "model.norm.weight";
 
 /** The tensors of layers `[start, end)`, all by default: the first layer brings the embedding, the last one norm and head. */
 export function* expectedTensors(
@@ -29,7 +30,7 @@ export function* expectedTensors(
       ? experts(config, `${prefix}.mlp`)
       : mlp(`${prefix}.mlp`, hidden, config.intermediate);
   }
-  if (last) yield { name: "model.norm.weight", shape: [hidden] };
+  if (last) yield { name: NORM, shape: [hidden] };
   if (last && !tied) yield { name: HEAD, shape: [vocab, hidden] };
 }
 
@@ -76,4 +77,15 @@ export function isIgnoredTensor({ layers, tied }: ModelConfig, name: string): bo
   const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
   return name.startsWith("model.mtp") || (layer !== undefined && Number(layer) >= layers) ||
     ["inv_freq", "v_head", "slope"].some((part) => name.includes(part)) || (tied && name === HEAD);
+}
+
+/** Whether layers `[start, end)` need a tensor, its scales among them. What is not known by its name, all need. */
+export function isNeededBy({ start, end }: LayerRange, { layers, tied }: ModelConfig, name: string): boolean {
+  const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
+  if (layer !== undefined) return start <= Number(layer) && Number(layer) < end;
+  const first = start === 0 && end > 0;
+  const last = end === layers;
+  const isOf = (other: string) => name.startsWith(other.replace(/weight$/, ""));
+  if (isOf(EMBEDDING)) return first || (last && tied);
+  return last || !(isOf(HEAD) || isOf(NORM));
 }

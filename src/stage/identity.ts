@@ -36,18 +36,29 @@ function meaningOf({ eosTokenIds: _, ...config }: ModelConfig): string {
 
 async function* checkpointParts(folder: string, config: ModelConfig): AsyncGenerator<string | Uint8Array> {
   using checkpoint = await openCheckpoint(folder);
-  const tensors = [...checkpoint.tensors.values()].filter(({ name }) => !isIgnoredTensor(config, name))
-    .sort((a, b) => a.name < b.name ? -1 : 1);
-  for (const { name, dtype, shape } of tensors) yield JSON.stringify([name, dtype, shape]);
-  const samples = Math.min(tensors.length, MOST_SAMPLES);
-  for (let n = 0; n < samples; n++) {
-    yield await sampleOf(checkpoint, tensors[Math.floor(n * tensors.length / samples)]!);
+  for (const { name, dtype, shape } of countedTensors(checkpoint, config)) yield JSON.stringify([name, dtype, shape]);
+  for (const { name, firstRow, rows } of samplesOf(checkpoint, config)) {
+    yield await checkpoint.read(name, firstRow, rows);
   }
 }
 
-function sampleOf(checkpoint: Checkpoint, { name, shape, begin, end }: TensorEntry): Promise<Uint8Array> {
+/** Rows of tensors that are hashed, and where in their files they are: what else is there does not count. */
+export function* samplesOf(checkpoint: Checkpoint, config: ModelConfig) {
+  const tensors = countedTensors(checkpoint, config);
+  const samples = Math.min(tensors.length, MOST_SAMPLES);
+  for (let n = 0; n < samples; n++) yield sampleOf(tensors[Math.floor(n * tensors.length / samples)]!);
+}
+
+function countedTensors(checkpoint: Checkpoint, config: ModelConfig): TensorEntry[] {
+  return [...checkpoint.tensors.values()].filter(({ name }) => !isIgnoredTensor(config, name))
+    .sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+function sampleOf({ name, shape, shard, begin, end }: TensorEntry) {
   const total = shape[0] ?? 1;
-  const rowBytes = Math.max(1, (end - begin) / Math.max(1, total));
-  const rows = Math.min(total, Math.ceil(SAMPLE_BYTES / rowBytes));
-  return checkpoint.read(name, Math.floor((total - rows) / 2), rows);
+  const rowBytes = (end - begin) / Math.max(1, total);
+  const rows = Math.min(total, Math.ceil(SAMPLE_BYTES / Math.max(1, rowBytes)));
+  const firstRow = Math.floor((total - rows) / 2);
+  const start = begin + firstRow * rowBytes;
+  return { name, firstRow, rows, shard, start, end: start + rows * rowBytes };
 }

@@ -213,9 +213,12 @@ Deno.test("a model of the broker's is fetched with the broker's flags, any other
   } as unknown as Host;
   const { signal } = new AbortController();
   const flags = { model: "nats:nano", nats: "nats://broker:4222" };
-  assert.equal(await fetchedModel(host, flags, "stage", signal), "/cache/0123/nano");
-  assert.deepEqual(asked, [{ nats: { url: "nats://broker:4222" }, role: "stage", name: "nano" }]);
-  assert.equal(await fetchedModel(host, { ...flags, model: "models/nano" }, "stage", signal), "models/nano");
+  assert.equal(await fetchedModel(host, flags, { start: 2, end: 4 }, signal), "/cache/0123/nano");
+  assert.deepEqual(asked, [{ nats: { url: "nats://broker:4222" }, of: { start: 2, end: 4 }, name: "nano" }]);
+  assert.equal(
+    await fetchedModel(host, { ...flags, model: "models/nano" }, { start: 2, end: 4 }, signal),
+    "models/nano",
+  );
   assert.equal(await fetchedModel(host, {}, "server", signal), undefined);
   await assert.rejects(fetchedModel(host, { model: "nats:nano" }, "server", signal), {
     message: /give its address with --nats$/,

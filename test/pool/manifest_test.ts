@@ -13,6 +13,11 @@ const read = (value: unknown) => readManifest("small", new TextEncoder().encode(
 
 Deno.test("readManifest() gives what was written", () => {
   assert.deepEqual(read(good), good);
+  const extracts = [{ start: 0, content: "AAAA" }, { start: 20, content: "AAAAAAA=" }];
+  assert.deepEqual(read({ ...good, files: [{ ...file, extracts }] }).files[0]!.extracts, extracts);
+  const large = { ...file, bytes: 2 ** 24, pieces: [hash] };
+  const header = { start: 0, content: new Uint8Array(2 ** 24).toBase64() };
+  assert.equal(read({ ...good, pieceBytes: 2 ** 24, files: [{ ...large, extracts: [header] }] }).files.length, 1);
   assert.deepEqual(read({ ...good, files: [{ name: "empty", bytes: 0, pieces: [] }] }).files[0]!.bytes, 0);
 });
 
@@ -28,6 +33,17 @@ Deno.test("readManifest() refuses in one sentence what could lead out of the fol
     ["negative bytes", { ...good, files: [{ ...file, bytes: -1 }] }, /in files\.0\.bytes/],
     ["half a byte", { ...good, files: [{ ...file, bytes: 24.5 }] }, /in files\.0\.bytes/],
     ["a hash that is none", { ...good, files: [{ ...file, pieces: [hash, hash, "x"] }] }, /in files\.0\.pieces\.2/],
+    [
+      "bytes behind its end",
+      { ...good, files: [{ ...file, extracts: [{ start: 20, content: "AAAAAAAA" }] }] },
+      /not in the file/,
+    ],
+    [
+      "bytes before it",
+      { ...good, files: [{ ...file, extracts: [{ start: -1, content: "AAAA" }] }] },
+      /extracts\.0\.start/,
+    ],
+    ["bytes that are none", { ...good, files: [{ ...file, extracts: [{ start: 0, content: "A!" }] }] }, /extracts\.0/],
     ["pieces without bytes", { ...good, pieceBytes: 0 }, /in pieceBytes/],
     ["pieces that no memory holds", { ...good, pieceBytes: 2 ** 40 }, /in pieceBytes/],
     ["an id that leads elsewhere", { ...good, id: "../other/0123456" }, /in id/],

@@ -2,6 +2,7 @@
 import { strict as assert } from "node:assert";
 import { type Broker, connectBroker } from "../../src/pool/connection.ts";
 import { fetchModel } from "../../src/pool/models/fetch.ts";
+import type { Part } from "../../src/pool/models/fetch_files.ts";
 import { ModelStoreError } from "../../src/pool/models/manifest.ts";
 import { pushModel } from "../../src/pool/models/push.ts";
 import { MODELS_BUCKET, ModelStore } from "../../src/pool/models/store.ts";
@@ -51,7 +52,13 @@ class World implements AsyncDisposable {
   }
 
   push(name = "small", more: Partial<Parameters<typeof pushModel>[1]> = {}) {
-    return pushModel(this.store, { name, folder: this.folder, files: Object.keys(FILES), pieceBytes: PIECE, ...more });
+    return pushModel(this.store, {
+      name,
+      folder: this.folder,
+      files: Object.keys(FILES).map((name) => ({ name })),
+      pieceBytes: PIECE,
+      ...more,
+    });
   }
 
   fetch(name = "small", more: Partial<Parameters<typeof fetchModel>[1]> = {}) {
@@ -126,6 +133,8 @@ testStore("a push that is interrupted leaves nothing, and the model that was the
 testStore("a model that is pushed again is another one, and the pieces of the one before are gone", async (world) => {
   await world.push();
   const before = await world.fetch();
+  await world.push(); // the same once more, which need not be taken again
+  assert.deepEqual([await world.fetch(), world.taken], [before, PIECES]);
   const messages = await world.messages();
   await world.write(3);
   await world.push();
@@ -143,7 +152,7 @@ testStore("of two who push one model the first has it, and the other is told", a
   const { publish } = world.store;
   world.store.publish = async (...manifest) => {
     world.store.publish = publish;
-    await world.push("small", { files: ["config.json"] });
+    await world.push("small", { files: [{ name: "config.json" }] });
     await publish.apply(world.store, manifest);
   };
   await assert.rejects(world.push(), { name: "ModelStoreError", message: /somebody else has pushed it meanwhile/ });
@@ -169,6 +178,55 @@ testStore("a fetch that was interrupted goes on, and what was damaged meanwhile 
   assert.equal(heard.at(-1), 5800);
 });
 
+const WEIGHTS = "model.safetensors";
+const withExtracts = {
+  files: Object.keys(FILES).map((name) => ({
+    name,
+    ...(name === WEIGHTS && { extracts: [{ start: 0, end: 10 }, { start: 1500, end: 1507 }] }),
+  })),
+};
+const part = (...ranges: readonly (readonly [start: number, end: number])[]): Part => ({
+  name: `part-${ranges.join("-")}`,
+  async ranges(folder) {
+    assert.equal((await Deno.stat(`${folder}/config.json`)).size, FILES["config.json"]); // what they are told from
+    assert.equal((await Deno.stat(`${folder}/${WEIGHTS}`)).size, FILES[WEIGHTS]);
+    return ranges.map(([start, end]) => ({ file: WEIGHTS, start, end }));
+  },
+});
+
+testStore("of a part of a model the pieces that it needs are taken, and the extracts of the others", async (world) => {
+  await world.push("small", withExtracts);
+  const weights = await Deno.readFile(`${world.folder}/${WEIGHTS}`);
+  const fetched = async (part: Part) => await Deno.readFile(`${await world.fetch("small", { part })}/${WEIGHTS}`);
+  const expected = (...whole: readonly (readonly [number, number])[]) => {
+    const bytes = new Uint8Array(weights.length);
+    for (const [start, end] of [[0, 10], [1500, 1507], ...whole] as const) {
+      bytes.set(weights.subarray(start, end), start);
+    }
+    return bytes;
+  };
+  assert.deepEqual(await fetched(part()), expected());
+  assert.equal(world.taken, 3); // config.json and tokenizer.json
+  assert.deepEqual(await fetched(part([2990, 3010])), expected([2000, 3500]));
+  assert.equal(world.taken, 3 + 3 + 2);
+  assert.deepEqual(await fetched(part([999, 1000], [10, 20])), expected([0, 1000]));
+  await world.isSame(await world.fetch());
+  const taken = world.taken;
+  await world.isSame(await world.fetch("small", { part: part([0, 7]) })); // the whole one does for all
+  assert.equal(world.taken, taken);
+});
+
+testStore("a part that was interrupted goes on", async (world) => {
+  await world.push("small", withExtracts);
+  const wanted = part([1000, 3500]);
+  await assert.rejects(world.fetch("small", { part: wanted, ...abortAt(1000) }), { name: "AbortError" });
+  assert.equal(world.taken, 4);
+  const heard: number[] = [];
+  await world.fetch("small", { part: wanted, onProgress: (done, total) => heard.push(done, total) });
+  assert.equal(world.taken, 6);
+  assert.deepEqual(heard, [1000, 2500, 2000, 2500, 2500, 2500]);
+});
+
 testStore("a file that somebody has taken out of a fetched model is fetched again", async (world) => {
   await world.push();
   const folder = await world.fetch();
@@ -187,7 +245,7 @@ testStore("several who want one model at once fetch it once", async (world) => {
 
 testStore("a piece that is not what its hash says is not written, and the model does not appear", async (world) => {
   await world.push();
-  const { manifest } = await world.store.find("small");
+  const manifest = await world.store.find("small");
   const piece = { file: "model.safetensors", index: 2, start: 2000, bytes: PIECE };
   await world.store.putPiece(manifest, piece, new Uint8Array(PIECE).fill(7));
   await assert.rejects(world.fetch(), (error: Error) => {
@@ -234,7 +292,7 @@ testStore("models that are not there, and names that could mean something else, 
     await assert.rejects(world.push(name), { name: "ModelStoreError", message: /^Cannot use ".*" as a model's name/ });
   }
   for (const file of ["../config.json", ".env", "a/b"]) {
-    await assert.rejects(world.push("small", { files: [file] }), { name: "ModelStoreError" });
+    await assert.rejects(world.push("small", { files: [{ name: file }] }), { name: "ModelStoreError" });
   }
   await world.broker.nats.request("$JS.API.STREAM.DELETE.OBJ_ringlet_models");
   await assert.rejects(ModelStore.open(world.broker.nats), {

@@ -1,6 +1,10 @@
 /** Which files a model needs on another computer. */
 import { strict as assert } from "node:assert";
-import { checkpointFiles } from "../../src/stage/checkpoint_files.ts";
+import { openCheckpoint } from "../../src/formats/safetensors.ts";
+import { loadConfig } from "../../src/model/load_config.ts";
+import { expectedTensors } from "../../src/model/tensor_names.ts";
+import { modelIdentity } from "../../src/stage/identity.ts";
+import { checkpointFiles, type FileRange, layerRanges } from "../../src/stage/checkpoint_files.ts";
 
 Deno.test("checkpointFiles() lists what a model needs, and nothing that only lies beside it", async () => {
   const folder = await Deno.makeTempDir();
@@ -14,7 +18,7 @@ Deno.test("checkpointFiles() lists what a model needs, and nothing that only lie
     ) {
       await Deno.writeTextFile(`${folder}/${name}`, "");
     }
-    assert.deepEqual(await checkpointFiles(folder), [
+    assert.deepEqual((await checkpointFiles(folder)).map(({ name }) => name), [
       ...["LICENSE", "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors.index.json"],
       ...["tokens.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"],
     ]);
@@ -27,3 +31,43 @@ Deno.test("checkpointFiles() lists what a model needs, and nothing that only lie
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** Copies a checkpoint so that of its weights only these bytes are there; all others are 0. */
+async function copyPart(from: string, to: string, ranges: readonly FileRange[]): Promise<void> {
+  for (const { name, extracts } of await checkpointFiles(from)) {
+    const all = await Deno.readFile(`${from}/${name}`);
+    const copy = extracts ? new Uint8Array(all.length) : all;
+    for (const { file, start, end } of extracts ? [...extracts, ...ranges] : []) {
+      if (file === name) copy.set(all.subarray(start, end), start);
+    }
+    await Deno.writeFile(`${to}/${name}`, copy);
+  }
+}
+
+for (const variant of ["base", "flash", "fp8", "nogroup", "odd-heads", "tied", "yarn"]) {
+  Deno.test(`a part of a checkpoint has the whole one's identity, and the tensors of its layers (${variant})`, async () => {
+    const model = `test/data/tiny/${variant}`;
+    const config = await loadConfig(model);
+    const identity = (model: string) =>
+      modelIdentity({ model, quantize: "none", kvCache: "f32", decay: "serving", ropeScaling: null });
+    using whole = await openCheckpoint(model);
+    for (const layers of [{ start: 0, end: 1 }, { start: 1, end: config.layers }, { start: 0, end: 0 }]) {
+      const folder = await Deno.makeTempDir();
+      try {
+        const ranges = await layerRanges(model, layers);
+        await copyPart(model, folder, ranges);
+        assert.deepEqual(await identity(folder), await identity(model));
+        using part = await openCheckpoint(folder);
+        const read = layers.end === 0 ? [] : [...expectedTensors(config, layers)];
+        for (const { name } of whole.tensors.values()) {
+          if (!read.some((expected) => name.startsWith(expected.name.replace(/weight$/, "")))) continue;
+          assert.deepEqual(await part.read(name), await whole.read(name), name);
+        }
+        const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+        assert.ok(layers.end === 0 ? bytes === 0 : bytes < whole.bytes, `${bytes} of ${whole.bytes}`);
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    }
+  });
+}

@@ -24,6 +24,14 @@ export interface ModelFile {
   readonly bytes: number;
   /** sha256 of each piece, in hex; none of an empty file. */
   readonly pieces: readonly string[];
+  /** Of a file of which a part may do: what everybody needs of it. */
+  readonly extracts?: readonly Extract[];
+}
+
+/** Some bytes of a file, in base64. */
+export interface Extract {
+  readonly start: number;
+  readonly content: string;
 }
 
 /** Of one file: bytes `[start, start + bytes)`. */
@@ -38,7 +46,7 @@ export interface Piece {
 export const PIECE_BYTES = 32 * 2 ** 20;
 const MOST_PIECE_BYTES = 2 ** 28;
 const MOST_FILES = 10_000;
-/** Ring-flash's has 0.5 MB. */
+/** Ring-flash's has 5 MB, most of it headers of its files. */
 export const MOST_MANIFEST_BYTES = 2 ** 26;
 
 /** A part of object names and of a path, which cannot lead anywhere else. */
@@ -47,11 +55,17 @@ const FILE_NAME = /^\w[\w.-]{0,199}$/;
 /** Not as a whole name, and not at its end, where Windows does not see it. */
 const isPlain = (name: string) => !name.endsWith(".");
 
+const extract = z.object({ start: z.int().nonnegative(), content: z.base64() });
+
 const file = z.object({
   name: z.string().regex(FILE_NAME).refine(isPlain),
   bytes: z.int().nonnegative(),
   pieces: z.array(z.string().regex(/^[0-9a-f]{64}$/)),
-});
+  extracts: z.array(extract).exactOptional(),
+}).refine(
+  ({ bytes, extracts = [] }) => extracts.every(({ start, content }) => start + decodedBytes(content) <= bytes),
+  "it has bytes that are not in the file",
+);
 
 const manifest: z.ZodType<Manifest> = z.object({
   format: z.literal(1),
@@ -103,6 +117,16 @@ export function readManifest(name: string, bytes: Uint8Array): Manifest {
     return refuse(`its manifest is wrong${path.length > 0 ? ` in ${path.join(".")}` : ""}: ${message}`);
   }
   return data.name === name ? data : refuse("its manifest is another model's");
+}
+
+/** Of all files: models with the same are the same to the bit, whoever pushed them when. */
+export async function contentHash({ pieceBytes, files }: Manifest): Promise<string> {
+  return await sha256(new TextEncoder().encode(JSON.stringify({ pieceBytes, files })));
+}
+
+/** Of base64. */
+function decodedBytes(content: string): number {
+  return content.length / 4 * 3 - (content.endsWith("==") ? 2 : content.endsWith("=") ? 1 : 0);
 }
 
 /** In how many pieces a file is, and where each begins. */

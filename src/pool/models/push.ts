@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import {
   checkModelName,
+  type Extract,
   isFileName,
   type Manifest,
   type ModelFile,
@@ -15,14 +16,20 @@ import { describe, type ModelStore, type StoredModel } from "./store.ts";
 
 export interface PushOptions {
   readonly name: string;
-  /** Where the files are, and their names. */
+  /** Where the files are. */
   readonly folder: string;
-  readonly files: readonly string[];
+  readonly files: readonly PushedFile[];
   /** 32 MiB if left out. */
   readonly pieceBytes?: number;
   /** Hears the bytes that are in the store, and those in all. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
+}
+
+export interface PushedFile {
+  readonly name: string;
+  /** Bytes `[start, end)` that whoever takes a part of it needs; if left out, it is taken as a whole only. */
+  readonly extracts?: readonly { readonly start: number; readonly end: number }[];
 }
 
 /**
@@ -47,29 +54,44 @@ export async function pushModel(store: ModelStore, options: PushOptions): Promis
 }
 
 async function putFiles(store: ModelStore, options: PushOptions & { readonly id: string }): Promise<Manifest> {
-  const { name, id, folder, files, pieceBytes = PIECE_BYTES, onProgress, signal } = options;
-  const sizes = await Promise.all(files.map((file) => sizeOf(folder, file)));
-  const total = totalBytes(sizes);
+  const { name, id, folder, pieceBytes = PIECE_BYTES, onProgress, signal } = options;
+  const files = await Promise.all(options.files.map((file) => withSize(folder, file)));
+  const total = totalBytes(files);
   const stored: ModelFile[] = [];
   let done = 0;
-  for (const file of sizes) {
-    using opened = await Deno.open(join(folder, file.name));
+  for (const { name: fileName, bytes, extracts } of files) {
+    const file = { name: fileName, bytes };
+    using opened = await Deno.open(join(folder, fileName));
     const pieces: string[] = [];
     for (const piece of piecesOf(file, pieceBytes)) {
       signal?.throwIfAborted();
-      const bytes = await readFull(opened, file.name, piece.bytes);
-      pieces.push(await sha256(bytes));
-      await store.putPiece({ name, id }, piece, bytes);
+      const content = await readFull(opened, fileName, piece.bytes);
+      pieces.push(await sha256(content));
+      await store.putPiece({ name, id }, piece, content);
       onProgress?.(done += piece.bytes, total);
     }
-    stored.push({ ...file, pieces });
+    stored.push({ ...file, pieces, ...(extracts && { extracts: await readExtracts(opened, fileName, extracts) }) });
   }
   return { format: 1, name, id, pushed: new Date().toISOString(), pieceBytes, files: stored };
 }
 
-async function sizeOf(folder: string, name: string): Promise<{ readonly name: string; readonly bytes: number }> {
+async function withSize(folder: string, file: PushedFile): Promise<PushedFile & { readonly bytes: number }> {
+  const { name } = file;
   if (!isFileName(name)) throw new ModelStoreError(`Cannot push ${JSON.stringify(name)}: it is no plain file name`);
-  return { name, bytes: (await Deno.stat(join(folder, name))).size };
+  return { ...file, bytes: (await Deno.stat(join(folder, name))).size };
+}
+
+async function readExtracts(
+  file: Deno.FsFile,
+  name: string,
+  ranges: NonNullable<PushedFile["extracts"]>,
+): Promise<Extract[]> {
+  const extracts: Extract[] = [];
+  for (const { start, end } of ranges) {
+    await file.seek(start, Deno.SeekMode.Start);
+    extracts.push({ start, content: (await readFull(file, name, end - start)).toBase64() });
+  }
+  return extracts;
 }
 
 async function readFull(file: Deno.FsFile, name: string, length: number): Promise<Uint8Array<ArrayBuffer>> {

@@ -34,12 +34,6 @@ export interface StoredModel {
   readonly pushed: string;
 }
 
-/** A manifest, and the hash of its bytes: two with the same hash are one model, to the bit. */
-export interface FoundManifest {
-  readonly manifest: Manifest;
-  readonly hash: string;
-}
-
 export class ModelStore {
   readonly #bucket: ObjectStore;
   readonly #streams: JetStreamManager["streams"];
@@ -71,12 +65,12 @@ export class ModelStore {
   async list(): Promise<StoredModel[]> {
     const names = (await this.#bucket.list()).map(({ name }) => name).filter((name) => !name.includes("/"));
     const all = await Promise.all(names.map((name) => this.find(name).catch(() => null)));
-    return all.flatMap((found) => found === null ? [] : [describe(found.manifest)])
+    return all.flatMap((found) => found === null ? [] : [describe(found)])
       .sort((a, b) => a.name < b.name ? -1 : 1);
   }
 
   /** @throws {ModelStoreError} if there is no such model, or its manifest is not one */
-  async find(name: string): Promise<FoundManifest> {
+  async find(name: string): Promise<Manifest> {
     const info = await this.#bucket.info(checkModelName(name));
     if (!info || info.deleted) {
       throw new ModelStoreError(`The broker has no model ${name}: ringlet pool models lists those that it has`);
@@ -86,8 +80,7 @@ export class ModelStore {
     }
     const bytes = await this.#read(name, info.size);
     if (bytes === null) throw new ModelStoreError(`Cannot use model ${name} of the store: it was changed meanwhile`);
-    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
-    return { manifest: readManifest(name, bytes), hash };
+    return readManifest(name, bytes);
   }
 
   /** Counts what was written under a name; 0 before that. */
