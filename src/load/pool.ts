@@ -37,7 +37,7 @@ export interface ModelTransfer {
  */
 export async function pushModel(options: ModelTransfer & { readonly model: string }): Promise<StoredModel> {
   const files = await checkpointFiles(options.model);
-  await using broker = await connectBroker(options.nats, "watch");
+  await using broker = await connectBroker(options.nats, "publish");
   const store = await ModelStore.open(broker.nats, { make: true });
   return await pushTo(store, { ...options, folder: options.model, files });
 }

@@ -9,7 +9,7 @@ import type { NatsOptions } from "./nats_options.ts";
 import { BrokerTransport, type Dialing } from "./transport.ts";
 
 /** Who connects: brokers may allow each something else, and list it by that name. Answers to its requests come below `_INBOX.ROLE`. */
-export type Role = "server" | "stage" | "watch";
+export type Role = "server" | "stage" | "watch" | "publish";
 
 /** Short, as members count as lost after {@linkcode LOST_MILLIS}. */
 const PING_MILLIS = 1000;
