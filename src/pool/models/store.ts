@@ -57,7 +57,7 @@ export class ModelStore {
       if (/not found/.test(why)) {
         throw new ModelStoreError("The broker has no models: ringlet pool push puts one there");
       }
-      throw new ModelStoreError(`Cannot open the broker's store of models: ${why} (it needs JetStream)`);
+      throw new ModelStoreError(`Cannot open the broker's store of models: ${why}`);
     }
   }
 
