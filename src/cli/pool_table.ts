@@ -66,7 +66,8 @@ function troubles({ trouble, models }: PoolOverview): string[] {
       if (layers === null) return [`nobody has any layer${of(hash) || " of the model"}`];
       if (missing.length === 0) return [];
       const ranges = missing.map(layerNames).join(", ");
-      return [`${/[,-]/.test(ranges) ? "layers" : "layer"} ${ranges}${of(hash)} missing: nothing is answered without`];
+      const subject = /[,-]/.test(ranges) ? `layers ${ranges}${of(hash)} are` : `layer ${ranges}${of(hash)} is`;
+      return [`${subject} missing, without which nothing is answered`];
     }),
   ];
 }

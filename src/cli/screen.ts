@@ -19,7 +19,7 @@ export class Screen implements Disposable {
     const fitting = lines.length <= rows
       ? lines
       : [...lines.slice(0, rows - 1), `… ${lines.length - rows + 1} more lines`];
-    this.#draw(HOME + fitting.map((line) => line + REST_OF_LINE).join("\r\n") + REST_OF_SCREEN);
+    this.#draw(HOME + fitting.map((line) => line + REST_OF_LINE).join("\n") + REST_OF_SCREEN);
   }
 
   [Symbol.dispose](): void {

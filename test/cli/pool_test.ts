@@ -60,7 +60,7 @@ const busy = overviewOf(
 
 const TABLE = `
 pool default: 3 stages, 1 server, 12 sequences running, 3 waiting
-layer 3 missing: nothing is answered without
+layer 3 is missing, without which nothing is answered
 
 server    host   running  waiting
 e0e1e2e3  front       12        3
@@ -150,7 +150,7 @@ Deno.test("on a terminal pool draws in place, restores the terminal and leaves t
   assert.equal(open, "\x1b[?1049h\x1b[?25l\x1b[?7l");
   assert.equal(shown.length, 2);
   assert.deepEqual(
-    shown[0]!.replace("\x1b[J", "").split("\x1b[K\r\n").map((line) => line.replace("\x1b[K", "")),
+    shown[0]!.replace("\x1b[J", "").split("\x1b[K\n").map((line) => line.replace("\x1b[K", "")),
     poolTable(busy, 60),
   );
   assert.equal(shown[1], "pool default: nobody is in it\x1b[K\x1b[J\x1b[?7h\x1b[?25h\x1b[?1049l");
@@ -159,7 +159,7 @@ Deno.test("on a terminal pool draws in place, restores the terminal and leaves t
 
 Deno.test("a table that is higher than the terminal says how much of it is not seen", async () => {
   const { drawn } = await atTerminal(5, busy);
-  const lines = drawn.split("\x1b[H")[1]!.split("\r\n");
+  const lines = drawn.split("\x1b[H")[1]!.split("\n");
   assert.equal(lines.length, 5);
   assert.match(lines[4]!, new RegExp(`^… ${TABLE.length - 4} more lines`));
 });
