@@ -146,15 +146,16 @@ export class ModelStore {
     found.error.catch(() => {}); // the stream tells it, too
     const bytes = new Uint8Array(size);
     let filled = 0;
-    const given = AbortSignal.any([AbortSignal.timeout(PIECE_MILLIS), ...signal ? [signal] : []]);
+    const late = AbortSignal.timeout(PIECE_MILLIS);
     const reader = found.data.getReader();
-    using _ = onAbort(given, () => reader.cancel().catch(() => {}));
+    using _ = onAbort(AbortSignal.any([late, ...signal ? [signal] : []]), () => reader.cancel().catch(() => {}));
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       if (filled + part.value.length > size) return null;
       bytes.set(part.value, filled);
       filled += part.value.length;
     }
     signal?.throwIfAborted();
+    if (late.aborted) throw new ModelStoreError(`the broker has not sent it within ${PIECE_MILLIS / 1000} s`);
     return filled === size ? bytes : null;
   }
 }
