@@ -3,7 +3,7 @@ import type { PoolOverview } from "../mod.ts";
 import { bytes } from "./progress.ts";
 import { harmless } from "./terminal.ts";
 
-/** Ids are cut to so many characters, as those of git's commits are; `--json` has all. */
+/** The last of an id, by which it is told from others; `--json` has all. */
 const ID_CHARACTERS = 8;
 const NAME_CHARACTERS = 24;
 
@@ -107,7 +107,7 @@ export function table(
   );
 }
 
-const short = (id: string) => id.slice(0, ID_CHARACTERS);
+const short = (id: string) => id.slice(-ID_CHARACTERS);
 const name = (text: string) => cut(text, NAME_CHARACTERS);
 const count = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
 

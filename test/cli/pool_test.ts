@@ -31,22 +31,28 @@ const hop = (route: number, to: string, transport: "tcp" | "nats", roundTripMill
   ...{ route, to, transport, roundTripMillis },
 });
 
-const first = stage("5f0c2a91d7", 0, 2, { host: "gpu-1", ...info("NVIDIA H100 80GB HBM3 in a long name", 16.3e9) }, {
-  ...{ rowsPerSecond: 12345.6, busy: 0.834, queue: 2 },
-  hops: [hop(1, "77aa01bc22", "tcp", 0.213), hop(4, "77aa01bc22", "tcp", 0.4), hop(5, "90ff", "nats", null)],
-});
-const second = stage("77aa01bc22", 2, 3, { host: "gpu-2", ...info("NVIDIA H100 80GB HBM3", 8.1e9) }, {
+const first = stage(
+  "gpu-1-5f0c2a91",
+  0,
+  2,
+  { host: "gpu-1", ...info("NVIDIA H100 80GB HBM3 in a long name", 16.3e9) },
+  {
+    ...{ rowsPerSecond: 12345.6, busy: 0.834, queue: 2 },
+    hops: [hop(1, "gpu-2-77aa01bc", "tcp", 0.213), hop(4, "gpu-2-77aa01bc", "tcp", 0.4), hop(5, "90ff", "nats", null)],
+  },
+);
+const second = stage("gpu-2-77aa01bc", 2, 3, { host: "gpu-2", ...info("NVIDIA H100 80GB HBM3", 8.1e9) }, {
   ...{ rowsPerSecond: 98, busy: 0.07, malformed: 13 },
   hops: [hop(1, "server", "nats", 1.5)],
 });
 const refused = stage("c", 2, 4, { host: "old" }, {});
 const server: Member = {
-  ...{ kind: "server", id: "e0e1e2e3e4" },
+  ...{ kind: "server", id: "front-e0e1e2e3" },
   entry: {
-    ...{ ...exampleServer("e0e1e2e3e4"), host: "front", running: 12, waiting: 3 },
+    ...{ ...exampleServer("front-e0e1e2e3"), host: "front", running: 12, waiting: 3 },
     routes: [
-      { route: 1, stages: ["5f0c2a91d7", "77aa01bc22"], sequences: 7 },
-      { route: 14, stages: ["5f0c2a91d7", "77aa01bc22"], sequences: 5 },
+      { route: 1, stages: ["gpu-1-5f0c2a91", "gpu-2-77aa01bc"], sequences: 7 },
+      { route: 14, stages: ["gpu-1-5f0c2a91", "gpu-2-77aa01bc"], sequences: 5 },
     ],
     refused: [{ id: "c", reason: "it speaks version 2 of the pool's protocol" }],
   },
