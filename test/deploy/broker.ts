@@ -1,6 +1,7 @@
 /** A nats-server with deploy/nats.conf as it is, and certificates as deploy/certificates.sh makes them. */
 import { join } from "node:path";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { connectBroker } from "../../src/pool/connection.ts";
+import type { NatsOptions } from "../../src/pool/nats_options.ts";
 import { freePort } from "../nats_server.ts";
 import { DEPLOY, passes } from "./linters.ts";
 
@@ -35,11 +36,19 @@ export class Broker implements AsyncDisposable {
     throw new Error(`nats-server does not start: ${await log()}`);
   }
 
-  /** @param folder Of certificates; the broker's own by default. */
-  connect(role: Role, folder: string = join(this.folder, "certificates")): Promise<NatsConnection> {
+  /** What a member of this role says. @param folder Of certificates; the broker's own by default. */
+  options(
+    role: Role,
+    folder: string = join(this.folder, "certificates"),
+  ): Required<Pick<NatsOptions, "url" | "caFile" | "certFile" | "keyFile">> {
     const file = (name: string) => join(folder, name);
-    const tls = { caFile: file("ca.crt"), certFile: file(`${role}.crt`), keyFile: file(`${role}.key`) };
-    return connect({ servers: `127.0.0.1:${this.port}`, tls, inboxPrefix: `_INBOX.${role}`, reconnect: false });
+    const [caFile, certFile, keyFile] = [file("ca.crt"), file(`${role}.crt`), file(`${role}.key`)];
+    return { url: `tls://127.0.0.1:${this.port}`, caFile, certFile, keyFile };
+  }
+
+  /** Who publishes models asks as a watcher does. */
+  connect(role: Role) {
+    return connectBroker(this.options(role), role === "publish" ? "watch" : role);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,10 +1,12 @@
 /** deploy/nats.conf on the real server: each role can do what it must, and nothing else; without a certificate nobody can do anything. */
 import { strict as assert } from "node:assert";
+import { join } from "node:path";
 import { Objm } from "@nats-io/obj";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { connectBroker } from "../../src/pool/connection.ts";
 import { announce, Members } from "../../src/pool/membership.ts";
 import { controlSubject, inboxSubject, serverKey, type StageEntry, stageKey } from "../../src/pool/protocol.ts";
-import { Broker, type Role, ROLES } from "./broker.ts";
+import { Broker, makeCertificates, type Role, ROLES } from "./broker.ts";
 import { program, testWith } from "./linters.ts";
 
 const natsServer = program("nats-server");
@@ -13,6 +15,19 @@ const test = (name: string, run: (broker: Broker) => Promise<void>) =>
     await using broker = await Broker.start(path);
     await run(broker);
   });
+
+test("who has no certificate, or one of another authority, does not get in", async (broker) => {
+  const own = broker.options("stage");
+  const other = join(broker.folder, "other");
+  await makeCertificates(other);
+  const stranger = broker.options("stage", other);
+  const { url, caFile } = own;
+  await assert.rejects(connectBroker({ url, caFile }, "stage"));
+  await assert.rejects(connectBroker({ url, caFile, user: "stage" }, "stage"));
+  await assert.rejects(connectBroker({ ...stranger, caFile }, "stage"));
+  await assert.rejects(connectBroker(stranger, "stage")); // nor would it trust the broker's
+  await using _let = await connectBroker(own, "stage");
+});
 
 /** What may be done, and by whom. */
 const RIGHTS: readonly (readonly [verb: "publish" | "subscribe", subject: string, roles: readonly Role[]])[] = [
@@ -41,8 +56,7 @@ const RIGHTS: readonly (readonly [verb: "publish" | "subscribe", subject: string
   ...ROLES.map((role) => ["publish", `_INBOX.${role}.x`, []] as const),
   ["subscribe", "_INBOX.server.x", ["server"]],
   ["subscribe", "_INBOX.stage.x", ["stage"]],
-  ["subscribe", "_INBOX.watch.x", ["server", "watch"]],
-  ["subscribe", "_INBOX.publish.x", ["publish"]],
+  ["subscribe", "_INBOX.watch.x", ["server", "watch", "publish"]],
   ["subscribe", "_INBOX.>", []],
   ["subscribe", ">", []],
   ["subscribe", "ringlet.>", []],
@@ -51,7 +65,8 @@ const RIGHTS: readonly (readonly [verb: "publish" | "subscribe", subject: string
 
 test("each role may use the subjects that it must, and no others", async (broker) => {
   for (const role of ROLES) {
-    const nats = await broker.connect(role);
+    await using connection = await broker.connect(role);
+    const { nats } = connection;
     const refused: string[] = [];
     const note = (error: Error | null) => {
       const [, verb, subject] = /Permissions Violation for (Publish|Subscription) to "(.+)"/.exec(
@@ -59,16 +74,16 @@ test("each role may use the subjects that it must, and no others", async (broker
       )!;
       refused.push(`${verb === "Publish" ? "publish" : "subscribe"} ${subject}`);
     };
-    const listening = (async () => {
-      for await (const status of nats.status()) if (status.type === "error") note(status.error);
-    })();
-    for (const [verb, subject] of RIGHTS) {
+    const statuses = nats.status();
+    for (const [verb, subject] of [...RIGHTS, ["publish", "end"] as const]) {
       if (verb === "publish") nats.publish(subject);
       else nats.subscribe(subject, { callback: () => {} }); // the status has its refusal too
     }
-    await nats.flush();
-    await nats.close();
-    await listening;
+    for await (const status of statuses) {
+      if (status.type === "error") note(status.error);
+      if (refused.at(-1) === "publish end") break;
+    }
+    refused.pop();
     const wanted = RIGHTS.filter(([, , roles]) => !roles.includes(role)).map(([verb, subject]) => `${verb} ${subject}`);
     assert.deepEqual([role, refused.sort()], [role, wanted.sort()]);
   }
@@ -83,39 +98,33 @@ async function joined(nats: NatsConnection): Promise<string> {
 }
 
 test("a stage offers itself, servers and watchers hear of it, and a server is answered", async (broker) => {
-  const [stage, server, watch] = await Promise.all([
-    broker.connect("stage"),
-    broker.connect("server"),
-    broker.connect("watch"),
+  await using connections = new AsyncDisposableStack();
+  const [stage, server, watch] = await Promise.all((["stage", "server", "watch"] as const).map(async (role) => {
+    return connections.use(await broker.connect(role)).nats;
+  })) as [NatsConnection, NatsConnection, NatsConnection];
+  await using _announced = await announce(stage, "default", stageKey("x"), () => ENTRY);
+  assert.deepEqual(await Promise.all([joined(server), joined(watch), joined(stage)]), [
+    "unknown",
+    "unknown",
+    "unknown",
   ]);
-  {
-    await using _announced = await announce(stage, "default", stageKey("x"), () => ENTRY);
-    assert.deepEqual(await Promise.all([joined(server), joined(watch), joined(stage)]), [
-      "unknown",
-      "unknown",
-      "unknown",
-    ]);
-    stage.subscribe(controlSubject("default", "x"), { callback: (_, message) => void message.respond("yes") });
-    await stage.flush();
-    const reply = await server.request(controlSubject("default", "x"), "join", { timeout: 1000 });
-    assert.equal(reply.string(), "yes");
-    await assert.rejects(watch.request(controlSubject("default", "x"), "join", { timeout: 1000 }));
-  }
-  await Promise.all([stage, server, watch].map((nats) => nats.close()));
+  stage.subscribe(controlSubject("default", "x"), { callback: (_, message) => void message.respond("yes") });
+  await stage.flush();
+  const reply = await server.request(controlSubject("default", "x"), "join", { timeout: 1000 });
+  assert.equal(reply.string(), "yes");
+  await assert.rejects(watch.request(controlSubject("default", "x"), "join", { timeout: 1000 }));
 });
 
 test("models are put into the store by who may publish, and read by stages, servers and watchers", async (broker) => {
   const model = crypto.getRandomValues(new Uint8Array(3 * 2 ** 20 / 64)); // getRandomValues gives 64 KiB at most
-  const publisher = await broker.connect("publish");
-  const store = await new Objm(publisher).create("ringlet_models");
+  await using publisher = await broker.connect("publish");
+  const store = await new Objm(publisher.nats).create("ringlet_models");
   await store.putBlob({ name: "m/weights" }, model);
   for (const role of ["stage", "server"] as const) {
-    const nats = await broker.connect(role);
-    const open = await new Objm(nats).open("ringlet_models");
+    await using reader = await broker.connect(role);
+    const open = await new Objm(reader.nats).open("ringlet_models");
     assert.deepEqual(Uint8Array.from((await open.getBlob("m/weights"))!), model);
     await assert.rejects(open.putBlob({ name: "m/other" }, model));
-    await nats.close();
   }
   await store.delete("m/weights");
-  await publisher.close();
 });
