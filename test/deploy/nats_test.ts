@@ -120,7 +120,7 @@ test("models are put into the store by who may publish, and read by stages, serv
   await using publisher = await broker.connect("publish");
   const store = await new Objm(publisher.nats).create("ringlet_models");
   await store.putBlob({ name: "m/weights" }, model);
-  for (const role of ["stage", "server"] as const) {
+  for (const role of ["stage", "server", "watch"] as const) {
     await using reader = await broker.connect(role);
     const open = await new Objm(reader.nats).open("ringlet_models");
     assert.deepEqual(Uint8Array.from((await open.getBlob("m/weights"))!), model);
