@@ -6,6 +6,8 @@ import type { NatsConnection } from "@nats-io/nats-core";
 import { connectBroker } from "../../src/pool/connection.ts";
 import { announce, Members } from "../../src/pool/membership.ts";
 import { controlSubject, inboxSubject, serverKey, type StageEntry, stageKey } from "../../src/pool/protocol.ts";
+import { openWire } from "../../src/wire/open.ts";
+import type { Codec } from "../../src/wire/wire.ts";
 import { Broker, makeCertificates, type Role, ROLES } from "./broker.ts";
 import { program, testWith } from "./linters.ts";
 
@@ -113,6 +115,30 @@ test("a stage offers itself, servers and watchers hear of it, and a server is an
   const reply = await server.request(controlSubject("default", "x"), "join", { timeout: 1000 });
   assert.equal(reply.string(), "yes");
   await assert.rejects(watch.request(controlSubject("default", "x"), "join", { timeout: 1000 }));
+});
+
+const BYTES: Codec<Uint8Array> = { maxBytes: 2 ** 24, encode: (bytes) => bytes, decode: (bytes) => bytes.slice() };
+
+test("frames go from servers to stages, between stages, and back to servers, by way of the broker", async (broker) => {
+  await using connections = new AsyncDisposableStack();
+  const join = async (role: "server" | "stage") => {
+    const { nats, secure } = connections.use(await broker.connect(role));
+    const subject = (inbox: string) => inboxSubject("default", inbox);
+    return connections.use(await openWire(nats, { subject, direct: null, secure }));
+  };
+  const [server, first, last] = [await join("server"), await join("stage"), await join("stage")];
+  const frame = new Uint8Array(3_000_000).map((_, i) => i); // longer than max_payload
+  for (const [from, to] of [[server, first], [first, last], [last, server]] as const) {
+    const inbound = await to.receive(BYTES);
+    const outbound = await from.connect(inbound.offer, BYTES);
+    assert.equal(outbound.transport, "nats");
+    outbound.link.send(frame);
+    for await (const received of inbound.link) {
+      assert.deepEqual(received, frame);
+      break;
+    }
+    outbound.link[Symbol.dispose]();
+  }
 });
 
 test("models are put into the store by who may publish, and read by stages, servers and watchers", async (broker) => {
