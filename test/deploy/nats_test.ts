@@ -59,6 +59,7 @@ const RIGHTS: readonly (readonly [verb: "publish" | "subscribe", subject: string
   ["subscribe", "_INBOX.server.x", ["server"]],
   ["subscribe", "_INBOX.stage.x", ["stage"]],
   ["subscribe", "_INBOX.watch.x", ["server", "watch", "publish"]],
+  ["subscribe", "_INBOX.publish.x", ["publish"]],
   ["subscribe", "_INBOX.>", []],
   ["subscribe", ">", []],
   ["subscribe", "ringlet.>", []],
