@@ -14,7 +14,9 @@ export type Role = "server" | "stage" | "watch" | "publish";
 /** Short, as members count as lost after {@linkcode LOST_MILLIS}. */
 const PING_MILLIS = 1000;
 const RETRY_MILLIS = 250;
-const DIAL_MILLIS = 5000;
+/** Until the other machine answers at all, and until the broker has let us in. */
+const DIAL_MILLIS = 2000;
+const ENTRY_MILLIS = 5000;
 const JETSTREAM_MILLIS = 2000;
 
 export interface Broker extends AsyncDisposable {
@@ -56,7 +58,7 @@ function clientOptions(options: NatsOptions, role: Role): ConnectionOptions {
     name: `ringlet ${role} on ${hostname()}`,
     inboxPrefix: `_INBOX.${role}`,
     authenticator: authenticator(options),
-    timeout: DIAL_MILLIS,
+    timeout: ENTRY_MILLIS,
     pingInterval: PING_MILLIS,
     maxPingOut: 2,
     maxReconnectAttempts: -1,
