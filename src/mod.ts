@@ -25,7 +25,6 @@ export { EMBEDDED_MODEL, type EngineSettings, type LoadOptions, type PoolOptions
 export {
   fetchModel,
   type ModelTransfer,
-  type NatsOptions,
   type PoolOverview,
   pushModel,
   type StoredModel,
