@@ -124,6 +124,8 @@ export class Engine {
 
   async #rest(): Promise<void> {
     if (this.#tasks.size > 0 || this.#stopped) return;
+    const released = this.#room.takeReleased();
+    if (released) void this.#pipeline.release(released);
     await this.#woken();
     this.#clock.start();
   }

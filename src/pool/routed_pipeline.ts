@@ -9,7 +9,7 @@ import { Pins } from "./pins.ts";
 
 /** A way through stages that have all layers. */
 export interface Route {
-  readonly pipeline: Pick<Pipeline, "run" | "release" | "logits" | "broken" | "break">;
+  readonly pipeline: Pick<Pipeline, "run" | "release" | "cancel" | "logits" | "broken" | "break">;
   /** Their ids: routes may share some. */
   readonly stages: readonly string[];
   /** Milliseconds after which the route is given up if a step of so many rows has not come through, with those before it. */
@@ -99,6 +99,11 @@ export class RoutedPipeline implements Runner, Disposable {
     this.#release(this.#pins.release(released));
   }
 
+  /** Nobody waits for a step any more. */
+  cancel(id: number): void {
+    for (const part of this.#sent.get(id) ?? []) part.route.pipeline.cancel(part.id);
+  }
+
   /** Stages of others copy nothing. */
   store(): Promise<never> {
     return Promise.reject(new StepError({ reason: "Cannot keep states beside those of other computers" }));
@@ -166,15 +171,15 @@ export class RoutedPipeline implements Runner, Disposable {
     return route;
   }
 
-  /** That whose busiest stage has the fewest sequences, of several the newest: where it shares stages, it may be that others need it less. */
+  /** That whose busiest stage has the fewest sequences, of several the one whose stages have the fewest together, and then the newest. */
   #lightest(): Route | undefined {
-    const counts = new Map(this.routes.map((route) => [route, this.sequences(route)]));
     const onStage = (stage: string) =>
-      this.routes.reduce((sum, route) => sum + (route.stages.includes(stage) ? counts.get(route)! : 0), 0);
-    const loads = new Map(this.routes.map((route) => [route, Math.max(...route.stages.map(onStage))]));
-    return this.routes.toReversed().toSorted((a, b) =>
-      loads.get(a)! - loads.get(b)! || counts.get(a)! - counts.get(b)!
-    )[0]; // deno-fmt-ignore
+      this.routes.reduce((sum, route) => sum + (route.stages.includes(stage) ? this.sequences(route) : 0), 0);
+    const loads = this.routes.toReversed().map((route) => {
+      const counts = route.stages.map(onStage);
+      return { route, most: Math.max(...counts), sum: counts.reduce((sum, count) => sum + count, 0) };
+    });
+    return loads.toSorted((a, b) => a.most - b.most || a.sum - b.sum)[0]?.route;
   }
 
   /** What another route has of it is given back there. */

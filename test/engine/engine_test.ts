@@ -214,8 +214,8 @@ Deno.test("Engine aborts a request before its next step, running or waiting, and
 Deno.test("Engine cancels a step once nobody waits for it", async () => {
   const cancelled: number[] = [];
   let steps = 0;
-  const through = (join: () => Pipeline): Runner => {
-    const pipeline = join();
+  const through = (join: () => { readonly pipeline: Pipeline }): Runner => {
+    const { pipeline } = join();
     const run: Runner["run"] = async (step, tokens) => {
       steps = step.id;
       await setImmediate();

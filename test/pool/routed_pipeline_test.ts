@@ -175,6 +175,7 @@ Deno.test("RoutedPipeline lets those who need a route wait, then fails them in o
 class ScriptedRoute implements Route {
   readonly steps: Step[] = [];
   readonly released: Released[] = [];
+  readonly cancelled: number[] = [];
   readonly pipeline: Route["pipeline"];
   readonly #broken = new AbortController();
 
@@ -190,6 +191,7 @@ class ScriptedRoute implements Route {
         return await answer(step);
       },
       release: (released) => Promise.resolve(void this.released.push(released)),
+      cancel: (id) => void this.cancelled.push(id),
       logits,
       broken: this.#broken.signal,
       break: (reason) => this.#broken.abort(new Error(reason)),
@@ -208,6 +210,7 @@ function candidatesOf({ outputs }: Pick<Step, "outputs">, first: number): Candid
   };
 }
 
+/** Of equal ones the first is taken first. */
 function pipelineOf(...routes: readonly Route[]) {
   const lost: Released[] = [];
   const routed = new RoutedPipeline({
@@ -216,7 +219,7 @@ function pipelineOf(...routes: readonly Route[]) {
     absence: () => "Nobody is there",
     onLost: (_route, had) => void lost.push(had),
   });
-  for (const route of routes) routed.add(route);
+  for (const route of routes.toReversed()) routed.add(route);
   return { routed, lost, [Symbol.dispose]: () => routed[Symbol.dispose]() };
 }
 
@@ -263,6 +266,8 @@ Deno.test("RoutedPipeline numbers parts and releases upwards, and gives back alo
   await routed.release({ slots: [0, 1], snapshots: [] });
   await run(2, { slot: 1, start: 2, rows: 1, from: 5, keep: 6 }); // which the other route had
   await routed.release({ slots: [9], snapshots: [5] });
+  routed.cancel(1);
+  assert.deepEqual([one.cancelled, two.cancelled], [[3], [4]]);
   assert.deepEqual(one.steps.map(({ id }) => id), [1, 3, 8]);
   assert.deepEqual(two.steps.map(({ id }) => id), [2, 4]);
   assert.deepEqual(one.released, [{ slots: [0], snapshots: [], order: 5 }, { slots: [], snapshots: [5], order: 9 }]);
@@ -273,6 +278,17 @@ Deno.test("RoutedPipeline numbers parts and releases upwards, and gives back alo
   await assert.rejects(run(4, { slot: 3, start: 2, rows: 1, from: 6 }), { name: "StepError", lost: true });
   await run(5, { slot: 2, start: 0, rows: 1 });
   assert.equal(two.steps.length, 3);
+});
+
+Deno.test("RoutedPipeline begins sequences where the busiest stage has the fewest, which routes may share", async () => {
+  const answer = (step: Step) => candidatesOf(step, 0);
+  const routes = ["ad", "ae", "be"].map((stages) => new ScriptedRoute(answer, undefined, undefined, [...stages]));
+  using scene = pipelineOf(...routes);
+  const { routed } = scene;
+  assert.equal(routed.sharing, 2);
+  const begin = (slot: number) => routed.run(step(slot, [{ slot, start: 0, rows: 1 }], []), new Uint32Array(1));
+  for (let slot = 0; slot < 12; slot++) await begin(slot);
+  assert.deepEqual(routes.map((route) => routed.sequences(route)), [6, 0, 6]);
 });
 
 Deno.test("RoutedPipeline gives up a route that does not answer in time, or what was not asked for", async () => {
