@@ -1,16 +1,16 @@
 /** `--model nats:NAME`: a model that the broker hands out, fetched into the user's cache where it is not there already. */
-import type { StageInfo } from "../mod.ts";
+import { basename } from "node:path";
 import type { Host } from "./host.ts";
 import { type NatsFlags, toNatsOptions } from "./nats_flags.ts";
 import { withProgress } from "./progress.ts";
 
 const SCHEME = "nats:";
 
-/** The folder of what a server, or a stage with these layers, needs of the model; any other `--model` is one as it stands. */
+/** The folder of what a stage with these layers, or a server with none, needs of the model; any other `--model` is one as it stands. */
 export async function fetchedModel(
   { terminal, fetchModel }: Host,
   flags: NatsFlags & { readonly model?: string },
-  of: "server" | StageInfo["layers"],
+  layers: string | null,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { model } = flags;
@@ -21,6 +21,11 @@ export async function fetchedModel(
   return await withProgress(
     terminal,
     "Fetching",
-    (onProgress) => fetchModel({ nats, of, name, onProgress, signal }),
+    (onProgress) => fetchModel({ nats, layers, name, onProgress, signal }),
   );
+}
+
+/** As those who ask for the model call it. */
+export function modelName(model: string): string {
+  return basename(model.startsWith(SCHEME) ? model.slice(SCHEME.length) : model);
 }

@@ -24,7 +24,6 @@ import type {
   PoolOverview,
   ProviderReport,
   SizeOptions,
-  StageInfo,
   StoredModel,
 } from "../mod.ts";
 import type { Terminal } from "./terminal.ts";
@@ -73,5 +72,5 @@ export interface Host {
   ): AsyncIterable<PoolOverview>;
   pushModel(options: ModelTransfer & { readonly model: string }): Promise<StoredModel>;
   storedModels(nats: NatsOptions): Promise<StoredModel[]>;
-  fetchModel(options: ModelTransfer & { readonly of: "server" | StageInfo["layers"] }): Promise<string>;
+  fetchModel(options: ModelTransfer & { readonly layers: string | null }): Promise<string>;
 }

@@ -1,5 +1,4 @@
 /** `ringlet serve`: the OpenAI-compatible server. */
-import { basename } from "node:path";
 import { Option } from "@commander-js/extra-typings";
 import { fold } from "../chat/fold.ts";
 import { createApp } from "../server/app.ts";
@@ -8,7 +7,8 @@ import type { LogEntry } from "../server/request_log.ts";
 import type { DeviceChoice } from "../mod.ts";
 import { Traffic } from "../server/traffic.ts";
 import { type AccessFlags, accessKeys } from "./api_keys.ts";
-import { integer, modelCommand, type ModelFlags, number, prefixCache, toLoadOptions } from "./args.ts";
+import { given, integer, modelCommand, type ModelFlags, number, prefixCache, toLoadOptions } from "./args.ts";
+import { fetchedModel, modelName } from "./fetched_model.ts";
 import { deviceName } from "./device.ts";
 import type { Host, Model } from "./host.ts";
 import { openModel } from "./open.ts";
@@ -69,7 +69,7 @@ type Flags = ModelFlags & AccessFlags & ServePoolFlags & {
 async function serve(host: Host, flags: Flags): Promise<void> {
   const { note, paint } = host.terminal;
   let model: Model | null = null;
-  const root = basename(flags.model ?? host.embeddedModel);
+  const root = modelName(flags.model ?? host.embeddedModel);
   const name = flags.servedModelName ?? root;
   const apiKeys = await accessKeys(flags);
   const log = (entry: LogEntry) => note(`${toLine(entry)}\n`);
@@ -99,7 +99,11 @@ async function serve(host: Host, flags: Flags): Promise<void> {
     maxWaiting: flags.maxQueue,
     signal: stopping.signal,
   };
-  await using loaded = await openModel(host, options, (choice) => tell(host.terminal, choice)).catch((error) => {
+  const open = async () => {
+    const model = await fetchedModel(host, flags, null, stopping.signal);
+    return await openModel(host, { ...options, ...given({ model }) }, (choice) => tell(host.terminal, choice));
+  };
+  await using loaded = await open().catch((error) => {
     if (stopping.signal.aborted) return null;
     throw error;
   });

@@ -1,7 +1,8 @@
 /** `ringlet stage`: offers some layers of a model to a pool, whose server makes routes through them. */
-import { basename } from "node:path";
 import type { JoinedStage, JoinSettings, PoolStageEvent } from "../mod.ts";
+import { given } from "./args.ts";
 import { deviceName, settleDevice } from "./device.ts";
+import { fetchedModel, modelName } from "./fetched_model.ts";
 import type { Host } from "./host.ts";
 import { withProgress } from "./progress.ts";
 import { type StageFlags, stageFlags, toSettings } from "./stage_flags.ts";
@@ -12,10 +13,12 @@ Stages find their server by a NATS broker with JetStream, and send each other wh
 their own where they can. All stages and the server must have the same checkpoint, --quantize, --kv-cache, --decay and
 --rope-scaling; a server has as many sequences and tokens as the least of its stages has room for. Layers may be there
 several times: such stages share the sequences, and where one is lost those of it begin anew on another.
+--model nats:NAME fetches from the broker what the layers need of a model that ringlet pool push has put there.
 Ctrl-C or SIGTERM leaves the pool once the steps under way have gone on.
 
 Examples:
   ringlet stage --nats nats://broker:4222 --model /models/Ring-mini-linear-2.0 --layers 0-9
+  ringlet stage --nats nats://broker:4222 --model nats:ring-mini --layers 10-19
   ringlet stage --nats tls://broker:4222 --nats-creds stage.creds --layers 10-19 --quantize q4 --max-sequences 16
   ringlet serve --nats nats://broker:4222 --model /models/Ring-mini-linear-2.0      once their layers are all there`;
 
@@ -35,12 +38,16 @@ async function stage(host: Host, flags: StageFlags): Promise<void> {
     onEvent: (event: PoolStageEvent) => note(`${sentenceOf(event)}\n`),
     signal: stopping.signal,
   };
-  await using joined = await join(host, settings).catch((error) => {
+  const open = async () => {
+    const model = await fetchedModel(host, flags, flags.layers, stopping.signal);
+    return await join(host, { ...settings, ...given({ model }) });
+  };
+  await using joined = await open().catch((error) => {
     if (stopping.signal.aborted) return null;
     throw error;
   });
   if (!joined) return;
-  note(`${describe(joined, paint.bold(basename(flags.model ?? host.embeddedModel)))}\n`);
+  note(`${describe(joined, paint.bold(modelName(flags.model ?? host.embeddedModel)))}\n`);
   await using _alive = await keepAlive(flags.aliveFile);
   const failure = await Promise.race([joined.ended, aborted(stopping.signal)]);
   if (failure !== null) throw new Error(`The stage stopped: ${failure}`);

@@ -1,6 +1,6 @@
 /** What may be done with a pool from outside of it: to watch it, and to hand out models by way of its broker. */
 import { join } from "node:path";
-import type { LayerRange } from "../pipeline/steps.ts";
+import { parseStage } from "../pipeline/partition.ts";
 import { connectBroker } from "../pool/connection.ts";
 import { fetchModel as fetchFrom } from "../pool/models/fetch.ts";
 import { ModelStoreError } from "../pool/models/manifest.ts";
@@ -48,20 +48,24 @@ export async function storedModels(nats: NatsOptions): Promise<StoredModel[]> {
 }
 
 /**
- * The folder of a model of the broker's store, in the user's cache; what is not there yet is fetched: the weights of the layers of a stage,
- * none for a server, and all else.
+ * The folder of a model of the broker's store, in the user's cache; what is not there yet is fetched: the weights of a stage's layers, as
+ * `10-19`, none for a server, which has no layers, and all else.
  * @throws {ModelStoreError} if there is no such model, or it is not what its hashes say
+ * @throws {RangeError} if it has not these layers
  */
-export async function fetchModel(options: ModelTransfer & { readonly of: "server" | LayerRange }): Promise<string> {
+export async function fetchModel(options: ModelTransfer & { readonly layers: string | null }): Promise<string> {
   const folder = cacheFolder();
   if (folder === null) {
     throw new ModelStoreError("Cannot tell where to put what is fetched: XDG_CACHE_HOME and HOME are not set");
   }
-  const { of } = options;
-  const part = of === "server"
-    ? { name: "no-weights", ranges: () => Promise.resolve([]) }
-    : { name: `layers-${of.start}-${of.end - 1}`, ranges: (model: string) => layerRanges(model, of) };
-  await using broker = await connectBroker(options.nats, of === "server" ? of : "stage");
+  const { layers } = options;
+  const part = layers === null ? { name: "no-weights", ranges: () => Promise.resolve([]) } : partOf(layers);
+  await using broker = await connectBroker(options.nats, layers === null ? "server" : "stage");
   const store = await ModelStore.open(broker.nats);
   return await fetchFrom(store, { ...options, part, cache: join(folder, "models") });
+}
+
+function partOf(layers: string) {
+  const { start, end } = parseStage(layers, Infinity);
+  return { name: `layers-${start}-${end - 1}`, ranges: (model: string) => layerRanges(model, layers) };
 }

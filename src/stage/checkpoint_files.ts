@@ -3,7 +3,7 @@ import { type Checkpoint, openCheckpoint } from "../formats/safetensors.ts";
 import { checkTensors } from "../model/check_tensors.ts";
 import { loadConfig } from "../model/load_config.ts";
 import { isNeededBy } from "../model/tensor_names.ts";
-import type { LayerRange } from "../pipeline/steps.ts";
+import { parseStage } from "../pipeline/partition.ts";
 import { samplesOf } from "./identity.ts";
 
 /** Bytes `[start, end)` of a file. */
@@ -49,13 +49,14 @@ function headerOf({ tensors }: Checkpoint, file: string): FileRange {
 }
 
 /**
- * The bytes of a checkpoint's weights that a stage with some layers reads, besides those by which it is opened.
- * @throws as opening a checkpoint does
+ * The bytes of a checkpoint's weights that a stage reads, besides those by which it is opened. Layers as `10-19`.
+ * @throws {RangeError} if the model has not these layers; as opening a checkpoint does
  */
-export async function layerRanges(model: string, layers: LayerRange): Promise<FileRange[]> {
+export async function layerRanges(model: string, layers: string): Promise<FileRange[]> {
   const config = await loadConfig(model);
+  const range = parseStage(layers, config.layers);
   using checkpoint = await openCheckpoint(model);
-  return checkpoint.tensors.values().filter(({ name }) => isNeededBy(layers, config, name))
+  return checkpoint.tensors.values().filter(({ name }) => isNeededBy(range, config, name))
     .map(({ shard, begin, end }) => rangeOf(shard, begin, end)).toArray();
 }
 

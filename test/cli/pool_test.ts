@@ -219,14 +219,35 @@ Deno.test("a model of the broker's is fetched with the broker's flags, any other
   } as unknown as Host;
   const { signal } = new AbortController();
   const flags = { model: "nats:nano", nats: "nats://broker:4222" };
-  assert.equal(await fetchedModel(host, flags, { start: 2, end: 4 }, signal), "/cache/0123/nano");
-  assert.deepEqual(asked, [{ nats: { url: "nats://broker:4222" }, of: { start: 2, end: 4 }, name: "nano" }]);
+  assert.equal(await fetchedModel(host, flags, "2-3", signal), "/cache/0123/nano");
+  assert.deepEqual(asked, [{ nats: { url: "nats://broker:4222" }, layers: "2-3", name: "nano" }]);
   assert.equal(
-    await fetchedModel(host, { ...flags, model: "models/nano" }, { start: 2, end: 4 }, signal),
+    await fetchedModel(host, { ...flags, model: "models/nano" }, "2-3", signal),
     "models/nano",
   );
-  assert.equal(await fetchedModel(host, {}, "server", signal), undefined);
-  await assert.rejects(fetchedModel(host, { model: "nats:nano" }, "server", signal), {
+  assert.equal(await fetchedModel(host, {}, null, signal), undefined);
+  await assert.rejects(fetchedModel(host, { model: "nats:nano" }, null, signal), {
     message: /give its address with --nats$/,
   });
+});
+
+Deno.test("stage and serve open what was fetched of a model of the broker's", async () => {
+  const opened: unknown[] = [];
+  const refuse = ({ model }: { readonly model?: string }) => {
+    opened.push(model);
+    return Promise.reject(new Error("That is enough"));
+  };
+  const host = {
+    fetchModel: ({ name, layers }: { readonly name: string; readonly layers: string | null }) =>
+      Promise.resolve(`/cache/${layers}/${name}`),
+    joinPool: refuse,
+    load: refuse,
+  };
+  const commands = [["stage", "--layers", "2-3", "--backend", "wasm"], ["serve", "--port", "0"]];
+  for (const command of commands) {
+    const { code, err } = await ringlet([...command, "--model", "nats:nano", ...NATS], { host });
+    assert.deepEqual([code, err.split("\n").at(-2)], [1, "ringlet: That is enough"]);
+    if (command[0] === "serve") assert.match(err, /^Serving nano at /);
+  }
+  assert.deepEqual(opened, ["/cache/2-3/nano", "/cache/null/nano"]);
 });
