@@ -12,7 +12,7 @@ import { watchPool as watchBy } from "../pool/watch.ts";
 import { checkpointFiles, layerRanges } from "../stage/checkpoint_files.ts";
 import { cacheFolder } from "../stage/remembered.ts";
 
-export type { NatsOptions, PoolOverview, StoredModel };
+export type { PoolOverview, StoredModel };
 
 /** The pool once a second, until the signal aborts. */
 export async function* watchPool(
