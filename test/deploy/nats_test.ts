@@ -1,10 +1,12 @@
 /** deploy/nats.conf on the real server: each role can do what it must, and nothing else; without a certificate nobody can do anything. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
-import { Objm } from "@nats-io/obj";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { connectBroker } from "../../src/pool/connection.ts";
 import { announce, Members } from "../../src/pool/membership.ts";
+import { fetchModel } from "../../src/pool/models/fetch.ts";
+import { pushModel } from "../../src/pool/models/push.ts";
+import { ModelStore } from "../../src/pool/models/store.ts";
 import { controlSubject, inboxSubject, serverKey, type StageEntry, stageKey } from "../../src/pool/protocol.ts";
 import { openWire } from "../../src/wire/open.ts";
 import type { Codec } from "../../src/wire/wire.ts";
@@ -142,16 +144,24 @@ test("frames go from servers to stages, between stages, and back to servers, by 
   }
 });
 
-test("models are put into the store by who may publish, and read by stages, servers and watchers", async (broker) => {
-  const model = crypto.getRandomValues(new Uint8Array(3 * 2 ** 20 / 64)); // getRandomValues gives 64 KiB at most
+test("models are pushed by who may publish, and fetched by stages, servers and watchers", async (broker) => {
+  const [folder, cache] = [join(broker.folder, "model"), join(broker.folder, "cache")];
+  await Deno.mkdir(folder);
+  const model = new Uint8Array(3_000_000).map((_, i) => i * i);
+  const push = (store: ModelStore) => pushModel(store, { name: "m", folder, files: [{ name: "weights" }] });
   await using publisher = await broker.connect("publish");
-  const store = await new Objm(publisher.nats).create("ringlet_models");
-  await store.putBlob({ name: "m/weights" }, model);
+  const store = await ModelStore.open(publisher.nats, { make: true });
+  await Deno.writeFile(join(folder, "weights"), model.toReversed());
+  await push(store);
+  await Deno.writeFile(join(folder, "weights"), model);
+  const stored = await push(store); // in place of the one before, whose pieces go
+  assert.equal((await store.pieces("m", { butOf: "" })).length, 1);
   for (const role of ["stage", "server", "watch"] as const) {
-    await using reader = await broker.connect(role);
-    const open = await new Objm(reader.nats).open("ringlet_models");
-    assert.deepEqual(Uint8Array.from((await open.getBlob("m/weights"))!), model);
-    await assert.rejects(open.putBlob({ name: "m/other" }, model));
+    await using connection = await broker.connect(role);
+    const open = await ModelStore.open(connection.nats);
+    assert.deepEqual(await open.list(), [stored]);
+    const fetched = await fetchModel(open, { name: "m", cache: join(cache, role) });
+    assert.deepEqual(await Deno.readFile(join(fetched, "weights")), model);
+    await assert.rejects(push(open), { message: /Permissions Violation/ });
   }
-  await store.delete("m/weights");
 });
