@@ -14,6 +14,9 @@ interface Place {
 export class LocalNetwork {
   readonly places = new Map<string, Place>();
   next = 0;
+
+  /** @param delay before the next frame of a link comes after the one before it; none if left out */
+  constructor(readonly delay: (() => Promise<void>) | null = null) {}
 }
 
 export class LocalWire implements Wire {
@@ -59,14 +62,23 @@ export class LocalWire implements Wire {
     const place = this.#network.places.get(subject);
     if (!place) return Promise.reject(new Error(`Cannot reach ${subject}: nobody is there`));
     const ended = new Inbox<never>();
-    place.onEnd = () => ended.end();
+    const { delay } = this.#network;
+    place.onEnd = () => delay === null ? ended.end() : void delay().then(() => ended.end());
+    let before = Promise.resolve();
+    const inOrder = (act: () => void) => {
+      if (delay === null) act();
+      else before = before.then(delay).then(act);
+    };
     return Promise.resolve({
       transport: "nats",
       roundTripMillis: 0.5,
       link: {
-        send: (message) => place.deliver(codec.encode(message)),
+        send: (message) => {
+          const frame = codec.encode(message);
+          inOrder(() => place.deliver(frame));
+        },
         [Symbol.asyncIterator]: () => ended[Symbol.asyncIterator](),
-        [Symbol.dispose]: () => place.end(),
+        [Symbol.dispose]: () => inOrder(() => place.end()),
       },
     });
   }

@@ -1,74 +1,12 @@
 /** Stages that servers join into routes by hand: what passes through, what is refused, and what ends when one of it does. */
 import { strict as assert } from "node:assert";
-import { localLinks } from "../../src/pipeline/link.ts";
-import { Pipeline } from "../../src/pipeline/pipeline.ts";
-import type { Candidates, FromStage, LayerRange, Step, ToStage } from "../../src/pipeline/steps.ts";
-import { type ControlReply, type ControlRequest, PROTOCOL } from "../../src/pool/protocol.ts";
-import { StageHost, type StageHostEvent } from "../../src/pool/stage_host.ts";
-import { runStage, type StageModel } from "../../src/stage/stage.ts";
-import { fromStageCodec, toStageCodec } from "../../src/wire/codec.ts";
-import { expectedLogits, FakeStage, STAGE_INFO, VOCABULARY } from "../stage/fake_stage.ts";
-import { exampleOffer } from "./example_entries.ts";
+import type { Candidates, Step } from "../../src/pipeline/steps.ts";
+import type { ControlRequest } from "../../src/pool/protocol.ts";
+import type { StageModel } from "../../src/stage/stage.ts";
+import { fromStageCodec } from "../../src/wire/codec.ts";
+import { expectedLogits, type FakeStage } from "../stage/fake_stage.ts";
+import { DEPTH, inboxOf, join, makeRoute, openStage, reasonOf, ROOM } from "./local_stages.ts";
 import { LocalNetwork, LocalWire } from "./local_wire.ts";
-
-const DEPTH = 4;
-const CAPACITY = { slots: 4, context: 64, maxRows: 16, keptLogits: 4, snapshots: 4, pages: 16, alignment: 16 };
-const MODEL = { ...exampleOffer("a").model, layers: DEPTH, hidden: 1, vocabulary: VOCABULARY };
-const ROOM = { ...CAPACITY, hidden: 1, vocabulary: VOCABULARY };
-
-/** A stage of fake layers with its host; `there` are the sessions of servers that are in the pool. */
-function open(
-  network: LocalNetwork,
-  layers: LayerRange,
-  { there = ["s"], limitMillis = 60_000, change = (model: FakeStage): StageModel => model } = {},
-) {
-  const model = new FakeStage({ layers, slots: CAPACITY.slots, keptLogits: 4 }, layers.end === DEPTH);
-  const [input, toModel] = localLinks<never, ToStage>();
-  const [output, fromModel] = localLinks<ToStage | FromStage, never>();
-  void runStage(change(model), toModel, fromModel).finally(() => fromModel[Symbol.dispose]());
-  const events: StageHostEvent[] = [];
-  const host = new StageHost({
-    offer: exampleOffer(`stage-${layers.start}`, { layers, capacity: CAPACITY, model: MODEL, info: STAGE_INFO }),
-    wire: new LocalWire(network),
-    ...{ input, output, limitMillis },
-    isThere: (session) => there.includes(session),
-    onEvent: (event) => events.push(event),
-  });
-  return { host, events };
-}
-
-const join = (route: number, session = "s", protocol = PROTOCOL): ControlRequest => ({
-  ...{ type: "join", protocol, session, route },
-  activations: "f32",
-});
-
-const inboxOf = (reply: ControlReply) => {
-  assert.equal(reply.type, "joined", JSON.stringify(reply));
-  return (reply as Extract<ControlReply, { type: "joined" }>).inbox;
-};
-
-const reasonOf = (reply: ControlReply) => reply.type === "refused" ? reply.reason : reply.type;
-
-/** Makes a route as a server does; gives its pipeline. */
-async function route(
-  network: LocalNetwork,
-  hosts: readonly StageHost[],
-  number: number,
-  session = "s",
-): Promise<Pipeline> {
-  const own = new LocalWire(network);
-  const back = await own.receive(fromStageCodec(ROOM));
-  const inboxes = [];
-  for (const host of hosts) inboxes.push(inboxOf(await host.answer(join(number, session))));
-  for (const [i, host] of hosts.entries()) {
-    const to = inboxes[i + 1] ?? back.offer;
-    const name = i + 1 < hosts.length ? `stage-${i + 1}` : "server";
-    const reply = await host.answer({ type: "connect", session, route: number, to, name });
-    assert.deepEqual(reply, { type: "connected", transport: "nats" });
-  }
-  const first = await own.connect(inboxes[0]!, toStageCodec(ROOM, "tokens", "f32"));
-  return new Pipeline(first.link, back.link, hosts.length);
-}
 
 const step = (id: number, slot: number, start: number, rows: number, more: Partial<Step> = {}): Step => ({
   ...{ id, segments: [{ slot, start, rows }], outputs: Uint32Array.of(rows - 1) },
@@ -86,10 +24,10 @@ const turns = async (count = 20) => {
 
 Deno.test("a route through stages gives what the model gives, whole rows too", async () => {
   const network = new LocalNetwork();
-  const [a, b] = [open(network, { start: 0, end: 3 }), open(network, { start: 3, end: 4 })];
+  const [a, b] = [openStage(network, { start: 0, end: 2 }), openStage(network, { start: 2, end: 3 })];
   using first = a.host;
   using second = b.host;
-  await using pipeline = await route(network, [first, second], 1);
+  await using pipeline = await makeRoute(network, [first, second], 1);
   assert.equal((await pipeline.run(step(0, 2, 0, 3), Uint32Array.of(5, 6, 7))).ids[0], best([5, 6, 7]));
   assert.equal((await pipeline.run(step(1, 2, 3, 1), Uint32Array.of(9))).ids[0], best([5, 6, 7, 9]));
   assert.deepEqual([...await pipeline.logits(0)], expectedLogits(DEPTH, [5, 6, 7]));
@@ -103,13 +41,13 @@ Deno.test("a route through stages gives what the model gives, whole rows too", a
 
 Deno.test("routes that share a stage each hear of their own steps, and meet there in no order", async () => {
   const network = new LocalNetwork();
-  const [shared, left, right] = [{ start: 0, end: 2 }, { start: 2, end: 4 }, { start: 2, end: 4 }]
-    .map((layers) => open(network, layers).host);
+  const [shared, left, right] = [{ start: 0, end: 2 }, { start: 2, end: 3 }, { start: 2, end: 3 }]
+    .map((layers) => openStage(network, layers).host);
   using _shared = shared!;
   using _left = left!;
   using _right = right!;
-  await using one = await route(network, [shared!, left!], 1);
-  await using two = await route(network, [shared!, right!], 2);
+  await using one = await makeRoute(network, [shared!, left!], 1);
+  await using two = await makeRoute(network, [shared!, right!], 2);
   const answers = await Promise.all([
     one.run(step(0, 0, 0, 2), Uint32Array.of(1, 2)),
     two.run(step(1, 1, 0, 2), Uint32Array.of(3, 4)),
@@ -128,11 +66,14 @@ Deno.test("a route that ends anywhere ends everywhere, gives back what was its o
   const released: string[] = [];
   const listen = (model: FakeStage): StageModel =>
     Object.assign(model, { release: ({ slots }: { slots: readonly number[] }) => void released.push(`${slots}`) });
-  const [a, b] = [open(network, { start: 0, end: 2 }, { change: listen }), open(network, { start: 2, end: 4 })];
+  const [a, b] = [
+    openStage(network, { start: 0, end: 2 }, { change: listen }),
+    openStage(network, { start: 2, end: 3 }),
+  ];
   using first = a.host;
   using second = b.host;
-  const one = await route(network, [first, second], 1);
-  await using two = await route(network, [first, second], 2);
+  const one = await makeRoute(network, [first, second], 1);
+  await using two = await makeRoute(network, [first, second], 2);
   await one.run(step(0, 3, 0, 1), Uint32Array.of(1));
   await two.run(step(1, 1, 0, 1), Uint32Array.of(1));
   assert.deepEqual(await second.answer({ type: "leave", session: "s", route: 1 }), { type: "left" });
@@ -150,7 +91,7 @@ Deno.test("a route that ends anywhere ends everywhere, gives back what was its o
 Deno.test("a server is refused in one sentence what it may not have", async () => {
   const network = new LocalNetwork();
   const there = ["s"];
-  const { host, events } = open(network, { start: 0, end: 2 }, { there });
+  const { host, events } = openStage(network, { start: 0, end: 2 }, { there });
   using _host = host;
   const ask = async (request: ControlRequest) => reasonOf(await host.answer(request));
   assert.match(await ask(join(1, "s", 7)), /speaks version 1 of the pool's protocol, the server version 7/);
@@ -178,11 +119,11 @@ Deno.test("a server is refused in one sentence what it may not have", async () =
 Deno.test("another server finds nothing of the one before", async () => {
   const network = new LocalNetwork();
   const there = ["s"];
-  using host = open(network, { start: 0, end: 4 }, { there }).host;
-  const before = await route(network, [host], 1);
+  using host = openStage(network, { start: 0, end: 3 }, { there }).host;
+  const before = await makeRoute(network, [host], 1);
   await before.run(step(7, 0, 0, 1), Uint32Array.of(1));
   there.pop();
-  await using pipeline = await route(network, [host], 0, "t");
+  await using pipeline = await makeRoute(network, [host], 0, "t");
   await turns();
   assert.ok(before.broken.aborted);
   assert.equal((await pipeline.run(step(0, 0, 0, 1), Uint32Array.of(3))).ids[0], best([3]), "numbers begin anew");
@@ -206,10 +147,10 @@ const outcome = (run: Promise<Candidates>) => run.then(({ ids }) => ids[0], (err
 Deno.test("a step that waited for too long is not run, and what waits for a route that has ended neither", async () => {
   const network = new LocalNetwork();
   const ran: number[] = [];
-  using host = open(network, { start: 0, end: 4 }, { change: slow(ran) }).host;
-  await using one = await route(network, [host], 1);
-  await using two = await route(network, [host], 2);
-  await using three = await route(network, [host], 3);
+  using host = openStage(network, { start: 0, end: 3 }, { change: slow(ran) }).host;
+  await using one = await makeRoute(network, [host], 1);
+  await using two = await makeRoute(network, [host], 2);
+  await using three = await makeRoute(network, [host], 3);
   const outcomes = [
     one.run(step(0, 0, 0, 1), Uint32Array.of(1)),
     two.run(step(1, 1, 0, 1), Uint32Array.of(2)),
@@ -233,9 +174,9 @@ Deno.test("a step that waited for too long is not run, and what waits for a rout
 Deno.test("a step that is cancelled fails where it waits, and else where it has gone on to", async () => {
   const network = new LocalNetwork();
   const ran: number[] = [];
-  using first = open(network, { start: 0, end: 2 }).host;
-  using second = open(network, { start: 2, end: 4 }, { change: slow(ran) }).host;
-  const routes = await Promise.all([1, 2].map((number) => route(network, [first, second], number)));
+  using first = openStage(network, { start: 0, end: 2 }).host;
+  using second = openStage(network, { start: 2, end: 3 }, { change: slow(ran) }).host;
+  const routes = await Promise.all([1, 2].map((number) => makeRoute(network, [first, second], number)));
   await using one = routes[0]!;
   await using two = routes[1]!;
   const outcomes = [
@@ -260,8 +201,8 @@ Deno.test("a step that is cancelled fails where it waits, and else where it has 
 
 Deno.test("a peer that sends what is no message loses its route, which is counted, and nothing else", async () => {
   const network = new LocalNetwork();
-  using host = open(network, { start: 0, end: 4 }).host;
-  await using good = await route(network, [host], 1);
+  using host = openStage(network, { start: 0, end: 3 }).host;
+  await using good = await makeRoute(network, [host], 1);
   const own = new LocalWire(network);
   const inbox = inboxOf(await host.answer(join(2)));
   const back = await own.receive(fromStageCodec(ROOM));
@@ -278,8 +219,8 @@ Deno.test("a peer that sends what is no message loses its route, which is counte
 Deno.test("a worker that does not get on is told of", async () => {
   const network = new LocalNetwork();
   const stuck = (model: FakeStage): StageModel => Object.assign(model, { forward: () => new Promise<never>(() => {}) });
-  using host = open(network, { start: 0, end: 4 }, { change: stuck, limitMillis: 900 }).host;
-  const pipeline = await route(network, [host], 1);
+  using host = openStage(network, { start: 0, end: 3 }, { change: stuck, limitMillis: 900 }).host;
+  const pipeline = await makeRoute(network, [host], 1);
   const run = pipeline.run(step(0, 0, 0, 1), Uint32Array.of(3)).catch((error) => error.message);
   assert.equal(await host.hangs, "its worker has been at one step for 1 s");
   pipeline.break("over");
