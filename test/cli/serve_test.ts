@@ -104,3 +104,74 @@ Deno.test("serve takes keys from its flags and from a file", async () => {
     await Deno.remove(file);
   }
 });
+
+/** What `load` is given. */
+async function loadedBy(...flags: string[]): Promise<{ code: number; err: string; options: LoadOptions | null }> {
+  let options: LoadOptions | null = null;
+  const load = (given: LoadOptions) => {
+    options = given;
+    return Promise.reject(new Error("no model"));
+  };
+  const { code, err } = await ringlet(["serve", "--port", "0", ...flags], { host: { load } });
+  return { code, err, options };
+}
+
+Deno.test("serve leaves it to a pool's stages how the model is computed", async () => {
+  const nats = ["--nats", "nats://broker:4222"];
+  const { options } = await loadedBy(...nats);
+  const pool = { nats: { url: "nats://broker:4222" }, name: "default", activations: "f32", timeoutMillis: 30_000 };
+  assert.deepEqual(options!.pool, { ...pool, direct: { port: 0, hosts: [] } });
+  const told = [
+    ...["--pool", "big", "--pool-timeout", "2.5", "--activations", "bf16", "--no-direct"],
+    ...["--max-sequences", "16", "--quantize", "q8"],
+  ];
+  const other = (await loadedBy(...nats, ...told)).options!;
+  assert.deepEqual(other.pool, { ...pool, name: "big", activations: "bf16", timeoutMillis: 2500, direct: null });
+  assert.deepEqual([other.maxSequences, other.quantize], [16, "q8"]);
+  for (
+    const flags of [["--stages", "2"], ["--layers", "0-9"], ["--gpu", "dawn"], ["--threads", "2"], [
+      "--backend",
+      "wasm",
+    ], [
+      "--prefix-cache",
+      "1GiB",
+    ]]
+  ) {
+    const { code, err, options } = await loadedBy(...nats, ...flags);
+    assert.deepEqual([code, options], [2, null]);
+    assert.equal(err, `ringlet: Cannot use ${flags[0]} with --nats: each stage of the pool has its own\n`);
+  }
+  const without = await loadedBy("--pool", "big");
+  assert.deepEqual([without.code, without.options], [2, null]);
+  assert.equal(without.err, "ringlet: Cannot use --pool without --nats, the broker of a pool\n");
+});
+
+Deno.test("serve tells what a pool waits for, and /health does too, also later", async () => {
+  const told = Promise.withResolvers<NonNullable<LoadOptions["onWaiting"]>>();
+  const loading = Promise.withResolvers<Model>();
+  const load = ({ onWaiting }: LoadOptions) => {
+    told.resolve(onWaiting!);
+    return loading.promise;
+  };
+  const port = freePort();
+  const serving = ringlet(["serve", "--port", `${port}`, "--nats", "nats://broker:4222"], { host: { load } });
+  const tell = await told.promise;
+  const waiting = "Waiting for layers 10-19 of ring-nano in pool default";
+  const health = async () => {
+    const response = await fetch(`http://127.0.0.1:${port}/health`);
+    return [response.status, await response.json()];
+  };
+  assert.deepEqual(await health(), [503, { status: "loading" }]);
+  tell(waiting);
+  assert.deepEqual(await health(), [503, { status: "loading", waiting_for: waiting }]);
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/completions`, {
+    ...{ method: "POST", headers: { "content-type": "application/json" } },
+    body: JSON.stringify({ prompt: "a" }),
+  });
+  assert.equal(answer.status, 503);
+  assert.equal((await answer.json()).error.message, `${waiting}: try again in a moment`);
+  tell(null);
+  assert.deepEqual(await health(), [503, { status: "loading" }]);
+  loading.reject(new Error("no model"));
+  assert.match((await serving).err, new RegExp(`${waiting}\n(.*\n)*All layers are there\n`));
+});

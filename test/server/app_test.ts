@@ -39,6 +39,20 @@ Deno.test("before the model is warm, health and completions answer 503", async (
   assert.deepEqual([health.status, await health.json()], [200, { status: "ok" }]);
 });
 
+Deno.test("while stages are missing, health answers 503 and says which, and requests may wait for them", async () => {
+  let missing: string | null = "Waiting for layers 10-19 of nano in pool default";
+  const { app, ask } = serve(hello, { waiting: () => missing });
+  const health = async () => {
+    const response = await app.request("/health");
+    return [response.status, await response.json()];
+  };
+  assert.deepEqual(await health(), [503, { status: "waiting", waiting_for: missing }]);
+  assert.equal((await app.request("/health/live")).status, 200);
+  assert.equal((await ask(question)).status, 200);
+  missing = null;
+  assert.deepEqual(await health(), [200, { status: "ok" }]);
+});
+
 Deno.test("after the model has stopped, health and completions answer 503 and say so", async () => {
   const { app, ask, model } = serve();
   model.failure = new Error("The engine stopped: the device was lost");
