@@ -27,7 +27,7 @@ const join: JoinPool<SessionOptions> = async (options, hooks, signal) => {
     get status() {
       return session.status;
     },
-    stop: () => runner[Symbol.dispose](),
+    stop: () => session.stop(),
     [Symbol.asyncDispose]: () => joined[Symbol.asyncDispose](),
   };
 };

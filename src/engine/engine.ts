@@ -55,7 +55,7 @@ export class Engine {
       limits;
     const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
     const mostDecoding = Math.min(limits.deterministic ? ALIKE_ROWS : Infinity, limits.decodeRows ?? Infinity);
-    this.#room = Room.of(limits);
+    this.#room = Room.of(limits, (snapshot) => pipeline.suits?.(snapshot) ?? true);
     this.#scheduler = new Scheduler({ slots, maxRows, rowsBeside, alignment, room: this.#room, mostDecoding, devices });
     this.#recovery = new Recovery(this.#scheduler, this.#room, this.#tasks);
     this.#lookahead = new Lookahead(this.#scheduler, snapshots - cached, chainsFollow);

@@ -18,6 +18,8 @@ export interface CacheRoom {
   /** Bytes of one state and of one page, on all stages together; 0 if left out. */
   readonly stateBytes?: number;
   readonly pageBytes?: number;
+  /** Whether sequences had better begin from a snapshot than anew; always if left out. */
+  readonly suits?: (snapshot: number) => boolean;
 }
 
 /** What a text begins with that is kept. */
@@ -75,11 +77,11 @@ export class PrefixCache {
     return { hit, stored };
   }
 
-  /** The longest beginning of a text kept on the device that leaves it a token to compute; null if there is none. */
+  /** The longest beginning of a text kept on the device that leaves it a token to compute, and suits; null if there is none. */
   find(tokens: readonly number[]): Hit | null {
     let best: Piece | null = null;
     for (const piece of this.#tree.along(tokens, Math.floor((tokens.length - 1) / this.alignment))) {
-      if (this.#device.state(piece) !== null) best = piece;
+      if (this.#suits(piece)) best = piece;
     }
     if (best === null) return null;
     this.#tree.touch(best);
@@ -87,7 +89,7 @@ export class PrefixCache {
   }
 
   /**
-   * Where the states behind the first `position` tokens, a multiple of the alignment, are to be kept; null if they are already, or
+   * Where the states behind the first `position` tokens, a multiple of the alignment, are to be kept; null if they are already, and suit, or
    * would not fit by themselves, for which nothing is given up. What was there is gone.
    */
   keep(tokens: readonly number[], position: number): number | null {
@@ -95,7 +97,10 @@ export class PrefixCache {
     const depth = position / this.alignment;
     if (count === 0 || depth > pages) return null;
     const known = this.#use(tokens, depth);
-    if (known?.depth === depth && this.#device.state(known) !== null) return null;
+    if (known?.depth === depth && this.#device.state(known) !== null) {
+      if (this.#suits(known)) return null;
+      this.#give(known);
+    }
     while (!this.#device.fits(depth - (this.#use(tokens, depth)?.depth ?? 0))) this.evict();
     const piece = this.#tree.reach(tokens, depth);
     this.#use(tokens, depth);
@@ -131,6 +136,11 @@ export class PrefixCache {
       if (this.#device.page(piece) !== null) last = piece;
     }
     return last;
+  }
+
+  #suits(piece: Piece): boolean {
+    const state = this.#device.state(piece);
+    return state !== null && (this.#room.suits?.(state) ?? true);
   }
 
   #give(piece: Piece): void {

@@ -33,10 +33,13 @@ export class Room {
     this.#most = pages;
   }
 
-  /** That of an engine, of whose snapshots the last ones are for what prompts begin with. */
-  static of({ slots, context, pages, snapshots = 0, prefixCache }: EngineLimits): Room {
+  /** That of an engine, of whose snapshots the last ones are for what prompts begin with, as far as one suits. */
+  static of(
+    { slots, context, pages, snapshots = 0, prefixCache }: EngineLimits,
+    suits: (snapshot: number) => boolean = () => true,
+  ): Room {
     const { alignment = 1, snapshots: count = 0, pages: kept = 0, ...more } = prefixCache ?? {};
-    const room = { ...more, alignment, first: snapshots - count, count, pages: kept };
+    const room = { ...more, alignment, first: snapshots - count, count, pages: kept, suits };
     const cache = count > 0 ? new PrefixCache(room) : null;
     return new Room({ slots, context, size: alignment, cache, ...(pages !== undefined && { pages }) });
   }

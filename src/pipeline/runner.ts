@@ -13,6 +13,8 @@ export interface Runner {
   run(step: Step, tokens: Uint32Array): Promise<Candidates>;
   /** Nobody waits for step `id` any more: stages that have not begun it fail it. */
   cancel(id: number): void;
+  /** Whether a sequence had better begin from this snapshot, where that is, than anew elsewhere; always if left out. */
+  suits?(snapshot: number): boolean;
   /** Lets the stages take back pages, behind the steps that were begun before. */
   release(released: Released): Promise<void>;
   /** Lets the stages copy to the host's memory. */

@@ -4,6 +4,7 @@ import { type Runner, UnavailableError } from "../pipeline/runner.ts";
 import type { Candidates, Released, Segment, Step } from "../pipeline/steps.ts";
 import { checkAnswer } from "../wire/check.ts";
 import { FrameError } from "../wire/frame_error.ts";
+import { isCrowded, lightest } from "./balance.ts";
 import { joinedCandidates, joinedLogits, type Part, partsOf } from "./parts.ts";
 import { Pins } from "./pins.ts";
 
@@ -77,6 +78,8 @@ export class RoutedPipeline implements Runner, Disposable {
     return this.#pins.count(route);
   }
 
+  readonly #sequences = (route: Route): number => this.sequences(route);
+
   /** From now on sequences may begin here, until the route breaks. */
   add(route: Route): void {
     const { broken } = route.pipeline;
@@ -92,6 +95,11 @@ export class RoutedPipeline implements Runner, Disposable {
     const parts = this.#send(step, tokens);
     const found = await Promise.all(parts.map((part) => this.#run(part)));
     return joinedCandidates(parts, found);
+  }
+
+  suits(snapshot: number): boolean {
+    const route = this.#pins.of("snapshots", snapshot);
+    return route === undefined || !isCrowded(route, this.routes, this.#sequences);
   }
 
   async release(released: Released): Promise<void> {
@@ -163,23 +171,12 @@ export class RoutedPipeline implements Runner, Disposable {
   /** @throws {StepError} if the route is lost on which it would go on */
   #routeOf({ slot, start, from }: Segment): Route {
     const route = start === 0
-      ? this.#lightest()
+      ? lightest(this.routes, this.#sequences)
       : from === undefined
       ? this.#pins.of("slots", slot)
       : this.#pins.of("snapshots", from);
     if (route === undefined) throw new StepError({ reason: "the stages with its states are gone", lost: true });
     return route;
-  }
-
-  /** That whose busiest stage has the fewest sequences, of several the one whose stages have the fewest together, and then the newest. */
-  #lightest(): Route | undefined {
-    const onStage = (stage: string) =>
-      this.routes.reduce((sum, route) => sum + (route.stages.includes(stage) ? this.sequences(route) : 0), 0);
-    const loads = this.routes.toReversed().map((route) => {
-      const counts = route.stages.map(onStage);
-      return { route, most: Math.max(...counts), sum: counts.reduce((sum, count) => sum + count, 0) };
-    });
-    return loads.toSorted((a, b) => a.most - b.most || a.sum - b.sum)[0]?.route;
   }
 
   /** What another route has of it is given back there. */

@@ -97,8 +97,13 @@ export class Routes implements AsyncDisposable {
     this.#look();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Makes no more of them. */
+  stop(): void {
     this.#closed = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.stop();
     clearInterval(this.#timer);
     await this.#making;
     await Promise.all([...this.#routes].map((route) => route.end("the server ended it")));

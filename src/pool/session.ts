@@ -119,6 +119,12 @@ export class Session implements AsyncDisposable {
     };
   }
 
+  /** Lets no step wait any longer, and ends the routes. */
+  stop(): void {
+    this.#routes.stop();
+    this.pipeline[Symbol.dispose]();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#leaving[Symbol.asyncDispose]();
   }

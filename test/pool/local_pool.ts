@@ -122,7 +122,7 @@ export class LocalPool implements AsyncDisposable {
       },
       async [Symbol.asyncDispose]() {
         engine?.stop();
-        session.pipeline[Symbol.dispose]();
+        session.stop();
         await running;
         await session[Symbol.asyncDispose]();
       },

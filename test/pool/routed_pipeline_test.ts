@@ -291,6 +291,27 @@ Deno.test("RoutedPipeline begins sequences where the busiest stage has the fewes
   assert.deepEqual(routes.map((route) => routed.sequences(route)), [6, 0, 6]);
 });
 
+Deno.test("Engine keeps what prompts begin with where there are few sequences, so that they do not all go one way", async () => {
+  const prefixCache = { alignment: SIZE, snapshots: 4, pages: 100 };
+  await using scene = await open({ slots: 8, maxRows: 16, prefixCache, context: 300 });
+  const { local, routed, add } = scene;
+  const routes = [add(), add()].map(({ pipeline }) => routed.routes.find((route) => route.pipeline === pipeline)!);
+  const prompt = (id: number) => [...text(1, 24), id];
+  let cached = 0;
+  for (let id = 0; id < 8; id++) {
+    local.engine.generate(id, request(prompt(id), { maxTokens: 200 }));
+    while (local.outcome(id).tokens.length === 0) await setImmediate();
+  }
+  const shares = routes.map((route) => routed.sequences(route));
+  for (let id = 0; id < 8; id++) {
+    const { tokens, stats } = await local.end(id);
+    assert.deepEqual(tokens, expectedTokens(DEPTH, prompt(id), 200));
+    if (stats!.cachedTokens > 0) cached++;
+  }
+  assert.ok(Math.min(...shares) >= 2, `${shares}`);
+  assert.ok(cached >= 4, `${cached} began from what was kept`);
+});
+
 Deno.test("RoutedPipeline gives up a route that does not answer in time, or what was not asked for", async () => {
   const slow = new ScriptedRoute(
     () => new Promise((_, reject) => slow.pipeline.broken.addEventListener("abort", () => reject(new Error("broken")))),
