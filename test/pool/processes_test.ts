@@ -1,5 +1,6 @@
 /** A pool of real processes: the bits of one process, with hits of the prefix cache, also where a replica is killed in the middle of streams. */
 import { strict as assert } from "node:assert";
+import { load } from "../../src/mod.ts";
 import { NO_NATS } from "../nats_server.ts";
 import { healed, startPool } from "./pool.ts";
 import { ask, difference, questionsFor } from "./streams.ts";
@@ -29,5 +30,12 @@ Deno.test({
     for (const victim of pool.stages.slice(1, 2)) victim.takeDown();
     assert.deepEqual((await whileKilled).wrong, []);
     assert.ok((await whileKilled).replies.every(({ tokens }) => tokens.length === 60));
+    pool.server.takeDown();
+    const rows = async (chat: Awaited<ReturnType<typeof load>>) =>
+      await Array.fromAsync(chat.score(Uint32Array.from(questions[0]!.prompt), { logits: true }));
+    await using pooled = await load({ pool: { nats: { url: pool.broker.url } } });
+    await using alone = await load({ backend: "wasm", threads: 1 });
+    assert.deepEqual(pooled.info.stages.map(({ layers }) => layers), [{ start: 0, end: 5 }, { start: 5, end: 10 }]);
+    assert.deepEqual(await rows(pooled), await rows(alone), "load() gives other logits");
   },
 });
