@@ -1,6 +1,7 @@
 /** What nobody should send to the members of a pool: to every subject that is heard of among them, and every socket that they listen on. */
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection } from "@nats-io/nats-core";
 import { random } from "../../bench/abuse.ts";
+import { connectBroker } from "../../src/pool/connection.ts";
 import { controlSubject } from "../../src/pool/protocol.ts";
 import type { Host } from "./hosts.ts";
 import type { TestPool } from "./pool.ts";
@@ -71,18 +72,15 @@ async function subjectsOf(nats: NatsConnection, pool: TestPool, millis: number):
 /** Sends `count` messages to each subject of the pool; gives how many went where. */
 export async function fuzzSubjects(pool: TestPool, count: number, seed = 1): Promise<ReadonlyMap<string, number>> {
   const draw = random(seed);
-  const nats = await connect({ servers: pool.broker.url });
-  try {
-    const subjects = await subjectsOf(nats, pool, 1500);
-    for (let i = 0; i < count; i++) {
-      for (const subject of subjects) nats.publish(subject, message(draw), { reply: `fuzz.${i}` });
-      if (i % 20 === 0) await nats.flush();
-    }
-    await nats.flush();
-    return new Map(subjects.map((subject) => [subject, count]));
-  } finally {
-    await nats.close();
+  await using broker = await connectBroker({ url: pool.broker.url }, "watch");
+  const { nats } = broker;
+  const subjects = await subjectsOf(nats, pool, 1500);
+  for (let i = 0; i < count; i++) {
+    for (const subject of subjects) nats.publish(subject, message(draw), { reply: `fuzz.${i}` });
+    if (i % 20 === 0) await nats.flush();
   }
+  await nats.flush();
+  return new Map(subjects.map((subject) => [subject, count]));
 }
 
 /** Ports that a host's processes listen on, read where they run. */
