@@ -31,9 +31,9 @@ async function converse(url: string): Promise<readonly Reply[]> {
 
 for (const transport of ["tcp", "nats"] as const) {
   const flags = transport === "nats" ? ["--no-direct"] : [];
-  const shape = { ranges: FOUR_RANGES, stageFlags: flags, serveFlags: ["--prefix-cache", "64MiB,0"] };
+  const shape = { ranges: FOUR_RANGES, stageFlags: flags };
   testPool(`four stages on four hosts give the bits of one process, over ${transport}`, shape, async (pool) => {
-    await using alone = await startServe(["--threads", "1", "--prefix-cache", "64MiB,0"]);
+    await using alone = await startServe(["--threads", "1", "--prefix-cache", "512MiB,0"]);
     const [replies, wanted] = [await converse(pool.url), await converse(alone.url)];
     assert.deepEqual(replies.map((reply, i) => difference(reply, wanted[i]!)), wanted.map(() => null));
     assert.ok(replies.at(-1)!.cached > 0, "nothing was taken from the prefix cache");

@@ -33,6 +33,7 @@ export class Namespaces implements Network {
 
   static async create(): Promise<Namespaces> {
     assert.ok(NO_HOSTS === null, NO_HOSTS ?? "");
+    await removeLeftOvers();
     const network = new Namespaces(`rl${Deno.pid}-${created++}`, await freeNet());
     try {
       await ip(`link add ${network.#bridge} type bridge`);
@@ -68,11 +69,7 @@ export class Namespaces implements Network {
 
   /** Ends what still runs on the hosts, too. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const space of this.#spaces.splice(0)) {
-      const processes = await ip(`netns pids ${space}`).catch(() => "");
-      for (const id of processes.split("\n").filter(Boolean)) kill(Number(id));
-      await ip(`netns del ${space}`);
-    }
+    for (const space of this.#spaces.splice(0)) await remove(space);
     for (let number = 2; number < this.#next; number++) await ip(`link del ${this.#prefix}p${number}`).catch(() => {});
     await ip(`link del ${this.#bridge}`).catch(() => {});
   }
@@ -99,6 +96,32 @@ async function freeNet(): Promise<string> {
     if (!taken.includes(`${net}.`)) return net;
   }
   throw new Error("All networks 10.77.* are taken: ip addr show");
+}
+
+/** Ends what runs on a host, and the host; its cable goes with it. */
+async function remove(space: string): Promise<void> {
+  const processes = await ip(`netns pids ${space}`).catch(() => "");
+  for (const id of processes.split("\n").filter(Boolean)) kill(Number(id));
+  await ip(`netns del ${space}`);
+}
+
+/** Hosts of a process that was killed, which could not do it. */
+async function removeLeftOvers(): Promise<void> {
+  const isGone = (id: string) => !exists(`/proc/${id}`);
+  const mine = /^(rl(\d+)-\d+)\S*/gm;
+  const spaces = [...(await ip("netns list")).matchAll(mine)].filter(([, , id]) => isGone(id!));
+  for (const [space] of spaces) await remove(space);
+  for (const bridge of new Set(spaces.map(([, prefix]) => `${prefix}b`))) {
+    await ip(`link del ${bridge}`).catch(() => {});
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path) !== null;
+  } catch {
+    return false;
+  }
 }
 
 /** Runs `ip` with these words, and gives what it prints. */

@@ -66,7 +66,11 @@ export async function healed(pool: TestPool, before?: ReadonlySet<string>, milli
     if (routed.size === pool.stages.length && changed) return performance.now() - begun;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  throw new Error(`The pool is not whole after ${millis} ms: ${JSON.stringify(await pool.entries.read())}`);
+  const heard = [...pool.stages, pool.server].map(({ host, ends, said }) =>
+    `${host.name} [${ends}]: ${said.slice(-600)}`
+  );
+  const { servers } = await pool.entries.read();
+  throw new Error(`The pool is not whole after ${millis} ms: ${JSON.stringify(servers)}\n${heard.join("\n")}`);
 }
 
 /** Hosts of stages and their layers: s0a and s0b have the first range, s1a and s1b the next. */

@@ -53,14 +53,15 @@ export class Service implements AsyncDisposable {
     this.#down = null;
   }
 
-  /** Waits until it has said something that matches. */
+  /** Waits until it has said something that matches, and does not take another life for that. */
   async until(pattern: RegExp, millis = 60_000): Promise<RegExpExecArray> {
-    for (let waited = 0; waited < millis; waited += 50) {
+    const lives = this.ends.length;
+    for (let waited = 0; waited < millis && this.ends.length === lives; waited += 50) {
       const found = pattern.exec(this.#said);
       if (found) return found;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`${this.host.name} did not say ${pattern} within ${millis} ms, but: ${this.#said.slice(-2000)}`);
+    throw new Error(`${this.host.name} did not say ${pattern} in time, but: ${this.#said.slice(-2000)}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
