@@ -1,6 +1,7 @@
 /** Faults of a pool's hosts, drawn by chance from a seed: processes killed or frozen, cables out, the broker started anew. */
 import { random } from "../../bench/abuse.ts";
 import { healed, type TestPool } from "./pool.ts";
+import type { Service } from "./service.ts";
 
 export interface Fault {
   readonly kind: "kill" | "freeze" | "cut";
@@ -45,18 +46,16 @@ export function planFaults(pool: TestPool, count: number, seed: number): readonl
 /** Waits its time, lets it happen, and waits until the pool is whole again. */
 export async function suffer(pool: TestPool, fault: Fault): Promise<Suffered> {
   await rest(fault.afterMillis);
-  const before = await pool.entries.routed();
   const begun = performance.now();
   await happen(pool, fault);
-  const replaced = fault.kind === "kill" && fault.host !== "broker";
-  await healed(pool, replaced ? before : undefined);
+  await healed(pool);
   return { ...fault, begun, healedMillis: performance.now() - begun };
 }
 
-/** Resolves once what was frozen goes on, what was cut off is back, and what was killed is gone. */
+/** Resolves once what was frozen goes on, what was cut off is back, and what was killed has been started anew. */
 async function happen(pool: TestPool, { kind, host, millis }: Fault): Promise<void> {
   const service = [...pool.stages, pool.server].find((one) => one.host.name === host);
-  if (kind === "kill") return await (service ? service.signal("SIGKILL") : pool.broker.restart());
+  if (kind === "kill") return await (service ? killed(service) : pool.broker.restart());
   const { plug } = service?.host ?? pool.brokerHost;
   const process = service ?? pool.broker;
   if (kind === "cut") await plug(false);
@@ -64,6 +63,13 @@ async function happen(pool: TestPool, { kind, host, millis }: Fault): Promise<vo
   await rest(millis);
   if (kind === "cut") await plug(true);
   else process.signal("SIGCONT");
+}
+
+/** By then the server has long noticed that the one before is gone. */
+async function killed(service: Service): Promise<void> {
+  const again = service.until(/ in pool /, "next");
+  service.signal("SIGKILL");
+  await again;
 }
 
 export function describe({ kind, host, millis }: Fault): string {

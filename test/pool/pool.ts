@@ -54,16 +54,11 @@ export async function startPool(shape: PoolShape): Promise<TestPool> {
   return { ...pool, [Symbol.asyncDispose]: () => rest.disposeAsync() };
 }
 
-/**
- * Waits until all stages are in routes, and only they; of those that were in routes `before`, one or more must be gone if that is given.
- * Gives the milliseconds.
- */
-export async function healed(pool: TestPool, before?: ReadonlySet<string>, millis = 60_000): Promise<number> {
+/** Waits until all stages are in routes, and only they; gives the milliseconds. */
+export async function healed(pool: TestPool, millis = 60_000): Promise<number> {
   const begun = performance.now();
   while (performance.now() - begun < millis) {
-    const routed = await pool.entries.routed();
-    const changed = before === undefined || !before.isSubsetOf(routed);
-    if (routed.size === pool.stages.length && changed) return performance.now() - begun;
+    if ((await pool.entries.routed()).size === pool.stages.length) return performance.now() - begun;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   const heard = [...pool.stages, pool.server].map(({ host, ends, said }) =>

@@ -16,6 +16,7 @@ export class Service implements AsyncDisposable {
   readonly #running: Promise<void>;
   #process: Deno.ChildProcess | null = null;
   #said = "";
+  #begun = 0; // where of it this life begins
   #stopped = false;
   /** While it is set, nobody starts it again. */
   #down: PromiseWithResolvers<void> | null = null;
@@ -53,11 +54,11 @@ export class Service implements AsyncDisposable {
     this.#down = null;
   }
 
-  /** Waits until it has said something that matches, and does not take another life for that. */
-  async until(pattern: RegExp, millis = 60_000): Promise<RegExpExecArray> {
-    const lives = this.ends.length;
-    for (let waited = 0; waited < millis && this.ends.length === lives; waited += 50) {
-      const found = pattern.exec(this.#said);
+  /** Waits until it has said something that matches, in this life or in the next; it may not end a second time before. */
+  async until(pattern: RegExp, life: "this" | "next" = "this", millis = 60_000): Promise<RegExpExecArray> {
+    const lives = this.ends.length + (life === "next" ? 1 : 0);
+    for (let waited = 0; waited < millis && this.ends.length <= lives; waited += 50) {
+      const found = this.ends.length === lives ? pattern.exec(this.#said.slice(this.#begun)) : null;
       if (found) return found;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -74,6 +75,7 @@ export class Service implements AsyncDisposable {
   async #supervise(): Promise<void> {
     while (!this.#stopped) {
       const [program, ...args] = [...this.host.within, Deno.execPath(), "run", "-A", "--no-check", MAIN, ...this.#args];
+      this.#begun = this.#said.length;
       const options = { args, stdin: "null", stdout: "null", stderr: "piped" } as const;
       this.#process = new Deno.Command(program!, { ...options, env: { NO_COLOR: "1" } }).spawn();
       const decoder = new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>;
