@@ -36,8 +36,8 @@ if (NO_HOSTS !== null) say(`All members are on this computer, and nobody is cut 
 await using pool = await startPool({
   ranges: FOUR_RANGES,
   replicas: Number(flags.replicas),
-  stageFlags: ["--max-sequences", flags.streams, ...flags["no-direct"] ? ["--no-direct"] : []],
-  serveFlags: ["--max-sequences", flags.streams, "--pool-timeout", flags.timeout],
+  flags: ["--max-sequences", flags.streams, ...flags["no-direct"] ? ["--no-direct"] : []],
+  serveFlags: ["--pool-timeout", flags.timeout],
 });
 say(`Seed ${flags.seed}: ${flags.faults} faults, ${flags.streams} streams of ${flags.tokens} tokens`);
 let count = 0;

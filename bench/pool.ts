@@ -20,12 +20,8 @@ const { values: flags } = parseArgs({
 });
 const streams = Number(flags.streams);
 
-const slots = ["--max-sequences", flags.streams];
-await using pool = await startPool({
-  ranges: FOUR_RANGES,
-  stageFlags: [...slots, ...flags["no-direct"] ? ["--no-direct"] : []],
-  serveFlags: slots,
-});
+const memberFlags = ["--max-sequences", flags.streams, ...flags["no-direct"] ? ["--no-direct"] : []];
+await using pool = await startPool({ ranges: FOUR_RANGES, flags: memberFlags });
 
 let seed = 0;
 async function rate(count: number): Promise<number> {

@@ -21,8 +21,8 @@ for (const transport of ["tcp", "nats"] as const) {
     async fn() {
       const questions = questionsFor(8, 200);
       const wanted = await undisturbed(questions);
-      const stageFlags = transport === "nats" ? ["--no-direct"] : [];
-      await using pool = await startPool({ ranges: FOUR_RANGES, stageFlags });
+      const flags = transport === "nats" ? ["--no-direct"] : [];
+      await using pool = await startPool({ ranges: FOUR_RANGES, flags });
       const crowd = new Crowd(pool.url, 4, questions, wanted);
       const sent = await fuzzSubjects(pool, COUNT);
       assert.ok(sent.size >= pool.stages.length, `${[...sent.keys()]}`);
@@ -35,9 +35,11 @@ for (const transport of ["tcp", "nats"] as const) {
       await crowd.leave();
       assert.deepEqual(crowd.wrong(), []);
       assert.deepEqual([...pool.stages, pool.server].flatMap(({ ends }) => ends), []);
+      // Some make sense, and are refused without being counted; some connections say nothing.
+      const least = 0.9 * COUNT * (transport === "tcp" ? 2 : 3);
       const { stages } = await pool.entries.read();
       for (const { offer, status } of stages) {
-        assert.ok(status.malformed >= COUNT, `${offer.host} counted ${status.malformed} only`);
+        assert.ok(status.malformed >= least, `${offer.host} counted ${status.malformed} only`);
       }
     },
   });

@@ -31,7 +31,7 @@ async function converse(url: string): Promise<readonly Reply[]> {
 
 for (const transport of ["tcp", "nats"] as const) {
   const flags = transport === "nats" ? ["--no-direct"] : [];
-  const shape = { ranges: FOUR_RANGES, stageFlags: flags };
+  const shape = { ranges: FOUR_RANGES, flags };
   testPool(`four stages on four hosts give the bits of one process, over ${transport}`, shape, async (pool) => {
     await using alone = await startServe(["--threads", "1", "--prefix-cache", "512MiB,0"]);
     const [replies, wanted] = [await converse(pool.url), await converse(alone.url)];

@@ -84,11 +84,12 @@ export async function fuzzSubjects(pool: TestPool, count: number, seed = 1): Pro
 }
 
 /** Ports that a host's processes listen on, read where they run. */
-export async function listeningPorts(host: Host): Promise<readonly number[]> {
-  const [program, ...args] = [...host.within, "cat", "/proc/net/tcp"];
+async function listeningPorts(host: Host): Promise<readonly number[]> {
+  const [program, ...args] = [...host.within, "cat", "/proc/net/tcp", "/proc/net/tcp6"];
   const { stdout } = await new Deno.Command(program!, { args }).output();
-  const lines = new TextDecoder().decode(stdout).split("\n").slice(1).map((line) => line.trim().split(/\s+/));
-  return lines.filter(([, , , state]) => state === "0A").map(([, local]) => parseInt(local!.split(":")[1]!, 16));
+  const lines = new TextDecoder().decode(stdout).split("\n").map((line) => line.trim().split(/\s+/));
+  const listening = lines.filter(([, , , state]) => state === "0A");
+  return [...new Set(listening.map(([, local]) => parseInt(local!.split(":")[1]!, 16)))];
 }
 
 /** Opens `count` connections to each of a host's ports but `spared`, and sends what is not asked for; gives how many there were. */

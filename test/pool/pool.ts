@@ -9,7 +9,8 @@ export interface PoolShape {
   readonly ranges: readonly string[];
   /** Stages of each range; one if left out. */
   readonly replicas?: number;
-  readonly stageFlags?: readonly string[];
+  /** Of stages and the server. */
+  readonly flags?: readonly string[];
   readonly serveFlags?: readonly string[];
 }
 
@@ -38,10 +39,10 @@ export async function startPool(shape: PoolShape): Promise<TestPool> {
   const brokerHost = await network.addHost("broker");
   const broker = owned.use(await NatsServer.start("", { host: brokerHost.address, within: brokerHost.within }));
   const entries = owned.use(await PoolEntries.connect(broker.url));
-  const join = ["--nats", broker.url];
+  const join = ["--nats", broker.url, ...shape.flags ?? []];
   const stages: Service[] = [];
   for (const [name, layers] of stageHosts(shape)) {
-    const args = ["stage", ...join, "--layers", layers, ...WASM, ...shape.stageFlags ?? []];
+    const args = ["stage", ...join, "--layers", layers, ...WASM];
     stages.push(owned.use(Service.start(await network.addHost(name), args)));
   }
   const host = await network.addHost("server");
