@@ -11,6 +11,8 @@ export interface PoolStatus {
   readonly lost: number;
   readonly restarted: number;
   readonly waited: number;
+  /** Frames and connections that the server itself refused. */
+  readonly malformed: number;
 }
 
 /** As a stage's last heartbeat has it. */

@@ -5,7 +5,7 @@ import project from "../../deno.json" with { type: "json" };
 import type { PoolStatus } from "../pipeline/pool_status.ts";
 import type { Released } from "../pipeline/steps.ts";
 import { openWire } from "../wire/open.ts";
-import type { WireOptions } from "../wire/wire.ts";
+import type { Wire, WireOptions } from "../wire/wire.ts";
 import { connectBroker } from "./connection.ts";
 import { announce, Members } from "./membership.ts";
 import type { NatsOptions } from "./nats_options.ts";
@@ -57,6 +57,7 @@ export class Session implements AsyncDisposable {
   readonly #options: SessionOptions;
   readonly #hooks: SessionHooks;
   readonly #members: Members;
+  readonly #wire: Wire;
   readonly #routes: Routes;
   readonly #leaving = new AsyncDisposableStack();
   #told: string | null = null;
@@ -67,6 +68,7 @@ export class Session implements AsyncDisposable {
     this.#options = options;
     this.#hooks = hooks;
     this.#members = members;
+    this.#wire = maker.wire;
     const absence = () => `Nobody has ${this.#routes.wanting ?? "made a route through the stages in time"}`;
     const onLost = (_: unknown, lost: Released) => this.#lose(lost);
     this.pipeline = new RoutedPipeline({ vocabulary: model.vocabulary, patience, absence, onLost });
@@ -115,7 +117,14 @@ export class Session implements AsyncDisposable {
       stages: entries.map(({ offer: { id, host, layers }, status: { session: _, ...figures } }) => {
         return { id, host, layers, ...figures };
       }),
-      ...{ routes, missing, lost, restarted: this.#restarted, waited: this.pipeline.waited },
+      ...{
+        routes,
+        missing,
+        lost,
+        restarted: this.#restarted,
+        waited: this.pipeline.waited,
+        malformed: this.#wire.malformed,
+      },
     };
   }
 

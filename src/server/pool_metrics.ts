@@ -32,6 +32,7 @@ const COUNTERS: readonly (readonly [name: string, help: string, value: (pool: Po
     (pool) => pool.restarted,
   ],
   ["sequences_waited_total", "Sequences that had to wait for a route", (pool) => pool.waited],
+  ["malformed_total", "Frames and connections that the server itself refused", (pool) => pool.malformed],
 ];
 
 export class PoolMetrics {

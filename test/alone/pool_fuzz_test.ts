@@ -32,6 +32,9 @@ for (const transport of ["tcp", "nats"] as const) {
       const served = await fuzzSockets(pool.server.host, [Number(url.port)], COUNT);
       assert.equal(served, transport === "tcp" ? COUNT : 0);
       await healed(pool);
+      const figures = await (await fetch(`${pool.url}/metrics`)).text();
+      const counted = Number(/^ringlet_pool_malformed_total (\d+)$/m.exec(figures)?.[1]);
+      assert.ok(counted >= 0.9 * COUNT, `the server counted ${counted} only`);
       await crowd.leave();
       assert.deepEqual(crowd.wrong(), []);
       assert.deepEqual([...pool.stages, pool.server].flatMap(({ ends }) => ends), []);

@@ -16,7 +16,7 @@ const hop = (transport: "tcp" | "nats", roundTripMillis: number | null) => ({ tr
 
 /** A server whose engine tells what is in `pool` at the moment. */
 class Pooled extends ScriptedModel {
-  pool: PoolStatus = { stages: [], routes: [], missing: [], lost: 0, restarted: 0, waited: 0 };
+  pool: PoolStatus = { stages: [], routes: [], missing: [], lost: 0, restarted: 0, waited: 0, malformed: 0 };
   override async status() {
     return { ...await super.status(), pool: this.pool };
   }
@@ -44,7 +44,7 @@ Deno.test("GET /metrics has the figures of a pool's stages and routes, and forge
     ],
     routes: [{ route: 3, stages: ["a", "b"], sequences: 4 }],
     missing: [],
-    ...{ lost: 1, restarted: 5, waited: 6 },
+    ...{ lost: 1, restarted: 5, waited: 6, malformed: 7 },
   };
   const first = await series(server.url);
   const a = 'stage="a",host="box",layers="0-9"';
@@ -67,6 +67,7 @@ Deno.test("GET /metrics has the figures of a pool's stages and routes, and forge
       ringlet_pool_stages_lost_total: 1,
       ringlet_pool_sequences_restarted_total: 5,
       ringlet_pool_sequences_waited_total: 6,
+      ringlet_pool_malformed_total: 7,
       [`ringlet_pool_hop_round_trip_seconds{${a},transport="tcp"}`]: 0.0005,
       [`ringlet_pool_hop_round_trip_seconds{${b},transport="nats"}`]: 0.002,
       ringlet_pool_routes: 1,
