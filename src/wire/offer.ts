@@ -2,7 +2,7 @@
 import type { Offer } from "./wire.ts";
 
 /** Of an offer: each is dialled, so nobody is to send a member to many places. */
-const MOST_HOSTS = 32;
+export const MOST_HOSTS = 32;
 
 export function isOffer(value: unknown): value is Offer {
   const { subject, token, tcp } = (value ?? {}) as Partial<Record<keyof Offer, unknown>>;

@@ -5,7 +5,7 @@ import { Inbox } from "../pipeline/inbox.ts";
 import type { Link } from "../pipeline/link.ts";
 import { isLoopback, ownAddresses } from "./addresses.ts";
 import { NatsPeer, receiverWay, senderWay } from "./nats_peer.ts";
-import { isOffer } from "./offer.ts";
+import { isOffer, MOST_HOSTS } from "./offer.ts";
 import type { Peer, PeerEvents } from "./peer.ts";
 import { Opener, Sealer } from "./seal.ts";
 import { newToken, Secrets, type Side } from "./secrets.ts";
@@ -39,6 +39,7 @@ class OpenWire implements Wire {
   /** All that have begun and not ended. */
   readonly #peers = new Set<Peer>();
   #malformed = 0;
+  #closed = false;
 
   constructor(nats: NatsConnection, options: WireOptions & { readonly secure: boolean }) {
     this.#nats = nats;
@@ -100,6 +101,7 @@ class OpenWire implements Wire {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
     for (const peer of this.#peers) peer.close();
     for (let i = 0; i < 10 && this.#peers.size > 0; i++) await pause(LAST_MILLIS / 10);
     for (const peer of this.#peers) peer[Symbol.dispose]();
@@ -108,6 +110,7 @@ class OpenWire implements Wire {
 
   #add<P extends Peer>(peer: P): P {
     this.#peers.add(peer);
+    if (this.#closed) queueMicrotask(() => peer[Symbol.dispose]());
     return peer;
   }
 
@@ -133,7 +136,7 @@ class OpenWire implements Wire {
     if (!this.#listener) return null;
     const { hosts } = this.#options.direct!;
     return {
-      hosts: hosts.length > 0 ? hosts : ownAddresses(),
+      hosts: (hosts.length > 0 ? hosts : ownAddresses()).slice(0, MOST_HOSTS),
       port: this.#listener.port,
       sealed: this.#options.secure,
     };
