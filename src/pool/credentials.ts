@@ -31,13 +31,19 @@ export function authenticator(options: NatsOptions): Authenticator {
 }
 
 function secrets({ url, user, passwordFile, tokenFile, credsFile }: NatsOptions): Authenticator {
-  if (credsFile !== undefined) return credsAuthenticator(new TextEncoder().encode(read(credsFile)));
+  if (credsFile !== undefined) return credsAuthenticator(new TextEncoder().encode(credentials(credsFile)));
   if (tokenFile !== undefined) return () => ({ auth_token: read(tokenFile).trim() });
   const { username, password } = new URL(url.split(",")[0]!);
   const name = user ?? decodeURIComponent(username);
   if (name === "") return () => undefined;
   const pass = passwordFile === undefined ? decodeURIComponent(password) : read(passwordFile).trim();
   return () => ({ user: name, pass });
+}
+
+function credentials(file: string): string {
+  const text = read(file);
+  if (/NATS USER JWT-+\s[^-]+-[^]*USER NKEY SEED-+\s/.test(text)) return text;
+  throw new FileError(`Cannot read ${file}: it has no JWT and seed, as nsc writes them`);
 }
 
 /** When credentials end, in milliseconds since 1970; null if they never do or cannot be read. */

@@ -122,6 +122,8 @@ test("wrong, missing and expired secrets are told apart, and no password is show
     await refusal({ url: server.url, credsFile: foreign }),
     `it does not take the credentials in ${foreign}`,
   );
+  const none = await connectBroker({ url: server.url, credsFile: wrong }, "stage").catch((error) => error.message);
+  assert.equal(none, `Cannot read ${wrong}: it has no JWT and seed, as nsc writes them`);
   await Deno.remove(folder, { recursive: true });
 });
 
