@@ -145,7 +145,7 @@ INLINE void multiply_rows(const int R, const int C, const enum weight_type type,
 #define MULTIPLY_FEW(TYPE, FACTORS)                                                                                    \
   static __attribute__((noinline)) void multiply_few_##TYPE##_##FACTORS(FEW_ROWS) {                                    \
     switch (count) {                                                                                                   \
-    case 1: return multiply_rows(1, 4, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
+    case 1: return multiply_rows(1, TYPE == BF16 ? 8 : 4, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
     case 2: return multiply_rows(2, 4, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
     case 3: return multiply_rows(3, 3, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \
     case 4: return multiply_rows(4, 2, TYPE, FACTORS, x, y, w, begin, end, add_to);                                    \

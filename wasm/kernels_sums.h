@@ -7,7 +7,7 @@
 enum { STEP = 16 };
 
 // Most rows and streams, and most sums of these, that are held at once: with weights and inputs in 15 registers.
-enum { MOST_ROWS = 5, MOST_STREAMS = 4, MOST_SUMS = 10 };
+enum { MOST_ROWS = 5, MOST_STREAMS = 8, MOST_SUMS = 10 };
 
 // n sums of nothing. A zero that the compiler sees makes it fill memory instead of registers.
 INLINE void clear_sums(v128_t *sums, const int n) {

@@ -18,9 +18,9 @@ import type { Tensor, Weight } from "../tensor.ts";
 import { recordLinearAttention, recordSoftmaxAttention } from "./attention_ops.ts";
 import { f32, sides, u32 } from "./binding.ts";
 import { drawIndex } from "./draw.ts";
-import { recordExpertsDownAdd, recordExpertsGateUp, recordRoute } from "./expert_ops.ts";
+import { recordExpertsDownAdd, recordExpertsGateUp, recordGateUp, recordRoute, recordSwiglu } from "./expert_ops.ts";
 import { Input } from "./input.ts";
-import { elements, type Recording, rows } from "./recording.ts";
+import { type Recording, rows } from "./recording.ts";
 
 /** Records into `recording`. */
 export class Recorder implements Ops {
@@ -71,13 +71,8 @@ export class Recorder implements Ops {
   }
 
   gateUp(out: Tensor, hidden: Tensor, norm: Norm, gate: Weight, up: Weight): void {
-    const { capacity, scratch } = this.#recording;
-    const I = out.shape[1]!;
-    const x = this.#recording.normed(hidden, norm);
-    const [y, ups] = [f32(out), scratch.get("ups", "f32", capacity.rows * I)];
-    this.#recording.product(y, x, gate);
-    this.#recording.product(ups, x, up, { beside: true });
-    this.#recording.call("swiglu", [y, ups, "begin", "end"], elements(I));
+    recordGateUp(this.#recording, out, this.#recording.normed(hidden, norm), [gate, up], "call");
+    recordSwiglu(this.#recording, out, "call");
   }
 
   route(routing: Routing, hidden: Tensor, norm: Norm, map: Weight, how: Router): void {
@@ -93,13 +88,11 @@ export class Recorder implements Ops {
     up: Weight,
     shared: SharedGateUp | null = null,
   ): void {
-    if (shared !== null) this.gateUp(shared.out, hidden, norm, shared.gate, shared.up);
-    recordExpertsGateUp(this.#recording, out, [hidden, norm], routing, [gate, up]);
+    recordExpertsGateUp(this.#recording, out, [hidden, norm], routing, [gate, up], shared);
   }
 
   expertsDownAdd(hidden: Tensor, x: Tensor, routing: Routing, down: Weight, shared: SharedDown | null = null): void {
-    recordExpertsDownAdd(this.#recording, [hidden, x], routing, down);
-    if (shared !== null) this.projectAdd(hidden, shared.x, { weight: shared.down, bias: null });
+    recordExpertsDownAdd(this.#recording, [hidden, x], routing, down, shared);
   }
 
   head(logits: Tensor, hidden: Tensor, norm: Norm, map: Weight): void {

@@ -1,6 +1,6 @@
 /** The calls of one plan while they are collected, with what several operations share: norms and products. */
 import type { Ptr } from "../../../wasm/memory.ts";
-import type { Capacity, Norm } from "../backend.ts";
+import type { Capacity, Norm, Routing } from "../backend.ts";
 import type { Tensor, Weight } from "../tensor.ts";
 import { type Bindings, f32, sides } from "./binding.ts";
 import type { Arguments, Call, Count, KernelName, Own, OwnWork, PlannedCall, Range } from "./call.ts";
@@ -15,6 +15,13 @@ const PACKED_ROWS = 36;
 export interface Shared {
   readonly bindings: Bindings;
   readonly scratch: Scratch;
+}
+
+/** The pairs of a routing by expert, and where each expert's begin. */
+export interface Sorted {
+  readonly routing: Routing;
+  readonly order: Ptr<"u32">;
+  readonly starts: Ptr<"u32">;
 }
 
 /** What differs from product to product. */
@@ -49,6 +56,8 @@ export class Recording {
   readonly states: Tensor[] = [];
   readonly bindings: Bindings;
   readonly scratch: Scratch;
+  /** What lies in the scratch of sorted pairs, until experts are chosen anew. */
+  sorted: Sorted | null = null;
   /** The norm whose result is in the scratch, while hidden stays as it is. */
   #current: { readonly hidden: Tensor; readonly norm: Norm; readonly input: Input } | null = null;
 
