@@ -7,6 +7,7 @@
 #include "kernels_attention.h"
 #include "kernels_candidates.h"
 #include "kernels_codes_tiles.h"
+#include "kernels_draw.h"
 #include "kernels_linear_attention.h"
 #include "kernels_matmul.h"
 #include "kernels_mix.h"

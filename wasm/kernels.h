@@ -100,6 +100,13 @@ void combine(float *hidden, const float *y, const float *weights, uint32_t k, ui
 void candidates(uint32_t *ids, float *logits, float *log_sum_exp, const float *x, uint32_t n, uint32_t k,
                 uint32_t begin, uint32_t end);
 
+// Notes each row's candidates, trail[step · r, 2 k + 2]: ids, logits, log_sum_exp and, while step = chain[0] < chain[1], the
+// token drawn by rules[step,r,5] (temperature, top-k, top-p, min-p, u), with which its sequence's next row goes on in
+// tokens[r], positions[r] and segments[r,4]; chain[0] is then one more. scratch[k]; end: of r
+void draw(uint32_t *trail, const uint32_t *ids, const float *logits, const float *log_sum_exp, uint32_t *chain,
+          const double *rules, uint32_t *tokens, uint32_t *positions, uint32_t *segments, double *scratch, uint32_t k,
+          uint32_t end);
+
 // y[i] = exp(x[i]), relative error ≤ 2e-7: what all kernels use, exported for its test
 void exponential(float *y, const float *x, uint32_t begin, uint32_t end);
 

@@ -247,6 +247,26 @@ export interface KernelsExports extends ModuleExports {
   ): void;
 
   /**
+   * Notes each row's candidates, trail[step · r, 2 k + 2]: ids, logits, log_sum_exp and, while step = chain[0] < chain[1], the
+   * token drawn by rules[step,r,5] (temperature, top-k, top-p, min-p, u), with which its sequence's next row goes on in
+   * tokens[r], positions[r] and segments[r,4]; chain[0] is then one more. scratch[k]; end: of r
+   */
+  draw(
+    trail: Ptr<"u32">,
+    ids: Ptr<"u32">,
+    logits: Ptr<"f32">,
+    logSumExp: Ptr<"f32">,
+    chain: Ptr<"u32">,
+    rules: Ptr<"f64">,
+    tokens: Ptr<"u32">,
+    positions: Ptr<"u32">,
+    segments: Ptr<"u32">,
+    scratch: Ptr<"f64">,
+    k: number,
+    end: number,
+  ): void;
+
+  /**
    * y[i] = exp(x[i]), relative error ≤ 2e-7: what all kernels use, exported for its test
    */
   exponential(y: Ptr<"f32">, x: Ptr<"f32">, begin: number, end: number): void;

@@ -31,7 +31,8 @@ static void call_kernel(uint32_t kernel, const union argument *a) {
   case 17: return experts_matmul_codes(a[0].pointer, a[1].pointer, a[2].pointer, a[3].pointer, a[4].pointer, a[5].pointer, a[6].count, a[7].count, a[8].count, a[9].count);
   case 18: return combine(a[0].pointer, a[1].pointer, a[2].pointer, a[3].count, a[4].count, a[5].count, a[6].count);
   case 19: return candidates(a[0].pointer, a[1].pointer, a[2].pointer, a[3].pointer, a[4].count, a[5].count, a[6].count, a[7].count);
-  case 20: return exponential(a[0].pointer, a[1].pointer, a[2].count, a[3].count);
+  case 20: return draw(a[0].pointer, a[1].pointer, a[2].pointer, a[3].pointer, a[4].pointer, a[5].pointer, a[6].pointer, a[7].pointer, a[8].pointer, a[9].pointer, a[10].count, a[11].count);
+  case 21: return exponential(a[0].pointer, a[1].pointer, a[2].count, a[3].count);
   }
 }
 

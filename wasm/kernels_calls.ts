@@ -22,5 +22,6 @@ export const KERNELS = [
   { name: "experts_matmul_codes", floats: [] },
   { name: "combine", floats: [] },
   { name: "candidates", floats: [] },
+  { name: "draw", floats: [] },
   { name: "exponential", floats: [] },
 ] as const;

@@ -1,6 +1,6 @@
 /** A stage whose arithmetic is a hash of all that came before: a wrong slot, position or order shows in every later token. */
 import { DeviceLostError, rest } from "../../src/backend/backend.ts";
-import { drawIndex } from "../../src/backend/wasm/draw.ts";
+import { drawIndex } from "./draw_index.ts";
 import { OutOfPagesError } from "../../src/model/kv_cache.ts";
 import type { Load, Store } from "../../src/pipeline/copies.ts";
 import type { StageInfo, StageOptions } from "../../src/pipeline/messages.ts";

@@ -1,6 +1,6 @@
 /** The operations as calls of kernels: pointers bound once, row counts named, to be read from the step that runs. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
-import type { Memory, Ptr } from "../../../wasm/memory.ts";
+import type { Memory } from "../../../wasm/memory.ts";
 import type {
   CacheBlock,
   CandidateTensors,
@@ -17,7 +17,6 @@ import type {
 import type { Tensor, Weight } from "../tensor.ts";
 import { recordLinearAttention, recordSoftmaxAttention } from "./attention_ops.ts";
 import { f32, sides, u32 } from "./binding.ts";
-import { drawIndex } from "./draw.ts";
 import { recordExpertsDownAdd, recordExpertsGateUp, recordGateUp, recordRoute, recordSwiglu } from "./expert_ops.ts";
 import { Input } from "./input.ts";
 import { type Recording, rows } from "./recording.ts";
@@ -112,30 +111,15 @@ export class Recorder implements Ops {
   }
 
   draw(trail: Tensor, { ids, logits, logSumExp }: CandidateTensors): void {
-    const { step } = this.#recording;
+    const { scratch } = this.#recording;
+    const { chain, rules, tokens, positions, segments } = this.#recording.step;
     const K = ids.shape[1]!;
-    const view = <E extends "u32" | "f32">(type: E, at: Ptr<E>, count: number) => this.#memory.view(type, at, count);
-    this.#recording.here(() => {
-      const R = step.outputCount;
-      const first = step.number * R;
-      const [words, values] = [(first + R) * (2 * K + 2), R * K];
-      const noted = view("u32", u32(trail), words);
-      const [tokens, bits] = [view("u32", u32(ids), values), view("u32", f32(logits) as unknown as Ptr<"u32">, values)];
-      const sums = view("f32", f32(logSumExp), R);
-      for (let r = 0; r < R; r++) {
-        const [row, at] = [noted.subarray((first + r) * (2 * K + 2)), r * K];
-        row.set(tokens.subarray(at, at + K));
-        row.set(bits.subarray(at, at + K), K);
-        row[2 * K] = floatBits(sums[r]!);
-        const draw = step.draw(r);
-        if (draw) {
-          row[2 * K + 1] =
-            tokens[at + drawIndex(view("f32", f32(logits), values).subarray(at, at + K), sums[r]!, draw)]!;
-        }
-      }
-      step.goOn((r) => noted[(first + r) * (2 * K + 2) + 2 * K + 1]!);
-    });
+    const masses = scratch.get("masses", "f64", K);
+    const found = [u32(ids), f32(logits), f32(logSumExp)] as const;
+    this.#recording.call(
+      "draw",
+      [u32(trail), ...found, chain, rules, tokens, positions, segments, masses, K, "end"],
+      rows(0, "outputCount"),
+    );
   }
 }
-
-const floatBits = (value: number): number => new Uint32Array(Float32Array.of(value).buffer)[0]!;

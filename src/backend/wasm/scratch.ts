@@ -23,8 +23,8 @@ export class Scratch {
     return { own: this.get(name, elem, this.#threads * bytes / 4), bytes };
   }
 
-  /** The piece of that name with at least `count` elements of 4 bytes. */
-  get<E extends "f32" | "u32">(name: string, elem: E, count: number): Ptr<E> {
+  /** The piece of that name with at least `count` elements. */
+  get<E extends "f32" | "f64" | "u32">(name: string, elem: E, count: number): Ptr<E> {
     const known = this.#pieces.get(name);
     if (known !== undefined && known.count >= count) return known.ptr as Ptr<E>;
     const ptr = this.#memory.alloc(elem, count);

@@ -1,12 +1,14 @@
 /** What changes from step to step, where the kernels of one plan read it. */
 import type { KernelsExports } from "../../../wasm/kernels.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
-import type { Draw } from "../../pipeline/steps.ts";
 import { type Capacity, placesOf, type StepInput } from "../backend.ts";
 import type { Counts } from "./call.ts";
 
 /** Words of a segment: place of its states, position of the first row, rows, index of the first row. */
 const SEGMENT_WORDS = 4;
+
+/** Numbers of a draw: temperature, top-k, top-p, min-p, u. */
+const RULE_NUMBERS = 5;
 
 /** Tables of a plan in linear memory, and the counts of the step that runs. */
 export class StepTables {
@@ -21,14 +23,15 @@ export class StepTables {
   readonly mostPages: number;
   /** [outputs], rows whose logits are wanted */
   readonly outputs: Ptr<"u32">;
+  /** [2]: how many further steps were before this one, and how many there are in all */
+  readonly chain: Ptr<"u32">;
+  /** [steps, outputs, 5], how each one's token is drawn: temperature, top-k, top-p, min-p, u */
+  readonly rules: Ptr<"f64">;
   /** Hidden rows of a plan that receives. */
   received: Float32Array = new Float32Array();
   rowCount = 0;
   segmentCount = 0;
   outputCount = 0;
-  /** How many further steps were before this one. */
-  number = 0;
-  #draws: NonNullable<StepInput["draws"]> = [];
   readonly #memory: Memory<KernelsExports>;
   readonly #capacity: Capacity;
 
@@ -41,6 +44,8 @@ export class StepTables {
     this.mostPages = capacity.pages ?? 0;
     this.pages = memory.alloc("u32", capacity.segments * this.mostPages);
     this.outputs = memory.alloc("u32", capacity.outputs);
+    this.chain = memory.alloc("u32", 2);
+    this.rules = memory.alloc("f64", RULE_NUMBERS * (capacity.draws ?? 0));
   }
 
   /** Writes the tables of a step. Throws RangeError if it is larger than the plan's capacity. */
@@ -49,11 +54,10 @@ export class StepTables {
     this.rowCount = segments.reduce((sum, segment) => sum + segment.rows, 0);
     this.segmentCount = segments.length;
     this.outputCount = outputs.length;
-    this.number = 0;
-    this.#draws = draws;
-    this.#check();
+    this.#check(draws.length * outputs.length);
     this.#writeSegments(input);
     this.#writePages(pages);
+    this.#writeDraws(draws);
     this.#memory.view("u32", this.outputs, outputs.length).set(outputs);
     if (rows instanceof Float32Array) this.received = rows;
     else if (rows) this.#memory.view("u32", this.tokens, rows.length).set(rows);
@@ -64,32 +68,21 @@ export class StepTables {
     return [this.rowCount, this.segmentCount, this.outputCount];
   }
 
-  /** How the token of output `r` is drawn, if it is. */
-  draw(r: number): Draw | undefined {
-    return this.#draws[this.number]?.[r];
-  }
-
-  /** Makes the next further step, if there is one, of the tokens drawn. */
-  goOn(token: (r: number) => number): void {
-    if (this.number >= this.#draws.length) return;
-    this.number++;
-    const tokens = this.#memory.view("u32", this.tokens, this.rowCount);
-    const positions = this.#memory.view("u32", this.positions, this.rowCount);
-    const segments = this.#memory.view("u32", this.segments, SEGMENT_WORDS * this.segmentCount);
-    for (let row = 0; row < this.rowCount; row++) {
-      tokens[row] = token(row);
-      positions[row]!++;
-      segments[SEGMENT_WORDS * row + 1]!++;
+  #check(drawCount: number): void {
+    const { rows, segments, outputs, draws = 0 } = this.#capacity;
+    if (this.rowCount > rows || this.segmentCount > segments || this.outputCount > outputs) {
+      throw new RangeError(
+        `Cannot run ${this.rowCount} rows in ${this.segmentCount} segments with ${this.outputCount} outputs ` +
+          `by a plan for ${rows}, ${segments} and ${outputs}`,
+      );
     }
+    if (drawCount > draws) throw new RangeError(`Cannot draw ${drawCount} tokens by a plan for ${draws}`);
   }
 
-  #check(): void {
-    const { rows, segments, outputs } = this.#capacity;
-    if (this.rowCount <= rows && this.segmentCount <= segments && this.outputCount <= outputs) return;
-    throw new RangeError(
-      `Cannot run ${this.rowCount} rows in ${this.segmentCount} segments with ${this.outputCount} outputs ` +
-        `by a plan for ${rows}, ${segments} and ${outputs}`,
-    );
+  #writeDraws(draws: NonNullable<StepInput["draws"]>): void {
+    this.#memory.view("u32", this.chain, 2).set([0, draws.length]);
+    const rules = draws.flat().flatMap(({ temperature, topK, topP, minP, u }) => [temperature, topK, topP, minP, u]);
+    this.#memory.view("f64", this.rules, rules.length).set(rules);
   }
 
   #writePages(pages: NonNullable<StepInput["pages"]>): void {

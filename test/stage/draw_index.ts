@@ -1,5 +1,5 @@
 /** Draws a token from candidates, in float64. */
-import type { Draw } from "../../pipeline/steps.ts";
+import type { Draw } from "../../src/pipeline/steps.ts";
 
 /** The place among a row's candidates, by falling logit [K], on which a draw falls ({@linkcode Ops.draw}); `logSumExp` is of the whole row. */
 export function drawIndex(logits: Float32Array, logSumExp: number, { temperature, topK, topP, minP, u }: Draw): number {
