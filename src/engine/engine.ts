@@ -1,6 +1,6 @@
 /** The engine: requests come in, tokens go out, and in between it schedules, runs and samples, step by step. */
 import type { EngineStatus, FromEngine } from "../pipeline/messages.ts";
-import type { Candidates, Released } from "../pipeline/steps.ts";
+import type { Released } from "../pipeline/steps.ts";
 import type { EngineFinish, GeneratedToken, GenerateRequest, ScoreRequest, ScoreRows } from "../pipeline/requests.ts";
 import { GrammarError } from "../grammar/grammar_error.ts";
 import { type Runner, UnavailableError } from "../pipeline/runner.ts";
@@ -17,15 +17,10 @@ import type { Sequence } from "./sequence.ts";
 import { reportsOf, StepClock } from "./step_clock.ts";
 import { StepOutputs } from "./step_outputs.ts";
 import { type Task, Tasks } from "./tasks.ts";
+import { type Begun, UnderWay } from "./under_way.ts";
 
 /** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
 const ALIKE_ROWS = 8;
-
-/** A step that the stages have. */
-interface Begun {
-  readonly batch: Batch;
-  readonly candidates: Promise<Candidates>;
-}
 
 /** Token ids in, token ids out: it knows no text and no tensors. */
 export class Engine {
@@ -37,8 +32,7 @@ export class Engine {
   readonly #lookahead: Lookahead;
   readonly #room: Room;
   readonly #clock = new StepClock();
-  readonly #begun: Begun[] = []; // as many as there are stages at most; of one stage two, if one of them is a chain that follows the other
-  #awaited: Batch | null = null; // the step before these, while it is waited for
+  readonly #underWay: UnderWay;
   readonly #tasks = new Tasks();
   readonly #recovery: Recovery;
   #wake = () => {};
@@ -51,6 +45,7 @@ export class Engine {
     this.#sampler = sampler;
     this.#limits = limits;
     this.#emit = emit;
+    this.#underWay = new UnderWay(pipeline, limits);
     const { slots, maxRows, snapshots = 0, prefixCache, rowsBeside = maxRows, chainsFollow = false, devices = 1 } =
       limits;
     const { alignment = 1, snapshots: cached = 0 } = prefixCache ?? {};
@@ -91,9 +86,7 @@ export class Engine {
   /** Its slot is free at once; a step of it that is under way ends unheard, and if it is for nobody else before its time. */
   abort(id: number): void {
     this.#finish(id, "abort");
-    for (const batch of [this.#awaited, ...this.#begun.map(({ batch }) => batch)]) {
-      if (batch?.shares.every((share) => !this.#tasks.counts(share))) this.#pipeline.cancel(batch.step.id);
-    }
+    this.#underWay.cancel(({ shares }) => !shares.some((share) => this.#tasks.counts(share)));
     this.#wake();
   }
 
@@ -113,7 +106,7 @@ export class Engine {
    */
   async run(turn: () => Promise<void>): Promise<void> {
     while (!this.#stopped) {
-      if (this.#tasks.size + this.#begun.length > 0) await this.step();
+      if (this.#tasks.size + this.#underWay.count > 0) await this.step();
       else if (!await this.#store(true)) {
         await this.#rest();
         continue;
@@ -144,16 +137,15 @@ export class Engine {
   /** Schedule, run, sample: begins steps, which follow each other through the stages, and samples what the first of them gives. */
   async step(): Promise<void> {
     if (!this.#drains) this.#schedule();
-    const [begun] = this.#begun;
+    const { first: begun } = this.#underWay;
     if (!begun || await this.#isOvertaken(begun)) return;
-    this.#begun.shift();
     await this.#finishStep(begun);
     await this.#storeBetween(begun.batch);
   }
 
   /** Waits until a step has gone through all stages; true if before there may be another to begin. */
   async #isOvertaken({ candidates }: Begun): Promise<boolean> {
-    if (this.#drains || !this.#hasRoom) return false;
+    if (this.#drains || !this.#underWay.hasRoom) return false;
     const over = candidates.then(() => false, () => false);
     return await Promise.race([over, this.#woken().then(() => true)]);
   }
@@ -166,7 +158,7 @@ export class Engine {
     const crowded = !this.#scheduler.loads && this.#room.host?.hasWork(false);
     this.#drains ||= decodes && !this.#stored && crowded === true;
     this.#stored = false;
-    if (!this.#drains || this.#begun.length > 0) return;
+    if (!this.#drains || this.#underWay.count > 0) return;
     this.#drains = false;
     this.#stored = await this.#store(false);
     if (this.#stored) this.#scheduler.pass();
@@ -181,48 +173,34 @@ export class Engine {
     return stored;
   }
 
-  /** Whether a further step may begin: each stage may have one, and what a step's outputs need must be kept until they are sampled. */
-  get #hasRoom(): boolean {
-    const { stages = 1, keptLogits = 0 } = this.#limits;
-    const first = this.#begun.findIndex(({ batch }) => batch.step.outputs.length > 0);
-    return this.#begun.length < stages && (first < 0 || this.#begun.length - first <= keptLogits);
-  }
-
   /** Begins steps while there is room. */
   #schedule(): void {
-    while (this.#hasRoom) {
-      const batch = this.#scheduler.schedule(this.#begun.filter(({ batch }) => batch.decodes).length);
+    while (this.#underWay.hasRoom) {
+      const batch = this.#scheduler.schedule(this.#underWay.decodes);
       this.#failTooLong();
       if (!batch) return;
       const tasks = this.#tasks.decoding(batch);
-      this.#begin(tasks ? this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis) : batch);
+      this.#underWay.begin(tasks ? this.#lookahead.chained(batch, tasks, this.#clock.decodeMillis) : batch);
       this.#follow();
     }
   }
 
-  #begin(batch: Batch): void {
-    if (batch.released) void this.#pipeline.release(batch.released);
-    const candidates = this.#pipeline.run(batch.step, batch.tokens);
-    candidates.catch(() => {}); // which is heard when the step is finished
-    this.#begun.push({ batch, candidates });
-  }
-
   /** Begins a chain behind one that is under way and of which all before it has been sampled. */
   #follow(): void {
-    if (this.#begun.length !== 1 || this.#room.host?.hasWork(false)) return;
-    const { batch } = this.#begun[0]!;
+    if (this.#underWay.count !== 1 || this.#room.host?.hasWork(false)) return;
+    const { batch } = this.#underWay.first!;
     const tasks = this.#tasks.decoding(batch);
     const next = tasks && this.#lookahead.following(batch, tasks, this.#clock.decodeMillis);
-    if (next) this.#begin(next);
+    if (next) this.#underWay.begin(next);
   }
 
   /** Samples what a step has given, while the device works on the one that follows it if there is one. */
-  async #finishStep({ batch, candidates }: Begun): Promise<void> {
-    this.#awaited = batch;
+  async #finishStep(begun: Begun): Promise<void> {
+    const { batch } = begun;
     try {
-      const found = await candidates.finally(() => this.#awaited = null);
+      const found = await this.#underWay.finish(begun);
       this.#recovery.note(batch);
-      const next = this.#begun[0]?.batch.step;
+      const next = this.#underWay.first?.batch.step;
       await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next?.follows ? next : null));
       this.#follow();
     } catch (error) {
