@@ -95,8 +95,7 @@ export class Engine {
    * fail as lost. Not for stages that go through chains.
    */
   lose(lost: Released): void {
-    const hopeless = this.#recovery.lose(lost);
-    this.#failAll(hopeless, new UnavailableError("Cannot go on: stages were lost again and again before a next token"));
+    this.#failHopeless(this.#recovery.lose(lost));
     this.#wake();
   }
 
@@ -199,13 +198,20 @@ export class Engine {
     const { batch } = begun;
     try {
       const found = await this.#underWay.finish(begun);
-      this.#recovery.note(batch);
+      this.#failHopeless(this.#recovery.note(batch, found.lost));
       const next = this.#underWay.first?.batch.step;
       await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next?.follows ? next : null));
       this.#follow();
     } catch (error) {
       this.#failAll(this.#recovery.fail(batch, error), error);
     }
+  }
+
+  #failHopeless(sequences: readonly Sequence[]): void {
+    this.#failAll(
+      sequences,
+      new UnavailableError("Cannot go on: stages were lost again and again before a next token"),
+    );
   }
 
   #failTooLong(): void {

@@ -26,10 +26,16 @@ export class Recovery {
     this.#tasks = tasks;
   }
 
-  /** A step has gone well, but what it was to keep may be void. Who went on from what is void begins anew. */
-  note(batch: Batch): void {
-    for (const snapshot of this.#void.note(batch, false)) this.#room.forget(snapshot);
-    this.#scheduler.preempt(this.#waiting(batch.shares.filter((share) => this.#void.has(share))));
+  /**
+   * A step has gone well, but for segments that were lost, and what it was to keep may be void. Whose those are, and who went on from what is
+   * void, begins anew. Returns those that fail, as they were lost too often.
+   */
+  note(batch: Batch, lost: ReadonlySet<number> = new Set()): Sequence[] {
+    for (const snapshot of this.#void.note(batch, (i) => lost.has(i))) this.#room.forget(snapshot);
+    const hopeless = this.#beginAnew(this.#waiting(batch.shares.filter((_, i) => lost.has(i))));
+    const others = this.#waiting(batch.shares.filter((share) => this.#void.has(share)));
+    this.#scheduler.preempt(others.filter((sequence) => !hopeless.includes(sequence)));
+    return hopeless;
   }
 
   /**
@@ -38,7 +44,7 @@ export class Recovery {
    */
   fail(batch: Batch, error: unknown): Sequence[] {
     const followed = this.#void.reaches(batch);
-    for (const snapshot of this.#void.note(batch, true)) this.#room.forget(snapshot);
+    for (const snapshot of this.#void.note(batch, () => true)) this.#room.forget(snapshot);
     const pages = error instanceof StepError ? error.pages : null;
     const waiting = this.#waiting(batch.shares);
     if (isLost(error)) return this.#beginAnew(waiting);

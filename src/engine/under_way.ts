@@ -1,12 +1,11 @@
 /** The steps that the stages have: begun in their order, waited for in it, cancelled where they are for nobody. */
-import type { Candidates } from "../pipeline/steps.ts";
-import type { Runner } from "../pipeline/runner.ts";
+import type { Found, Runner } from "../pipeline/runner.ts";
 import type { Batch } from "./batch.ts";
 import type { EngineLimits } from "./limits.ts";
 
 export interface Begun {
   readonly batch: Batch;
-  readonly candidates: Promise<Candidates>;
+  readonly candidates: Promise<Found>;
 }
 
 export class UnderWay {
@@ -50,7 +49,7 @@ export class UnderWay {
   }
 
   /** Waits for a step, the first, which is none of these any more. */
-  async finish(begun: Begun): Promise<Candidates> {
+  async finish(begun: Begun): Promise<Found> {
     this.#begun.shift();
     this.#awaited = begun.batch;
     try {

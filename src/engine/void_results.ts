@@ -18,12 +18,12 @@ export class VoidResults {
 
   /**
    * Looks at a step whose results have come, in the order of steps. Returns the snapshots that it was to keep and that are not what they
-   * should be: of all its sequences if it failed, else of those that went on from something void.
+   * should be: of its segments that failed, and of those that went on from something void.
    */
-  note({ step, shares }: Batch, failed: boolean): number[] {
+  note({ step, shares }: Batch, failed: (segment: number) => boolean): number[] {
     return step.segments.flatMap((segment, i) => {
       const { run } = shares[i]!;
-      if (failed || this.#beginsVoid(segment)) this.#runs.add(run);
+      if (failed(i) || this.#beginsVoid(segment)) this.#runs.add(run);
       if (segment.keep === undefined) return [];
       const isVoid = this.#runs.has(run);
       if (isVoid) this.#snapshots.add(segment.keep);

@@ -2,15 +2,21 @@
 import type { Store } from "./copies.ts";
 import type { Candidates, Released, Step } from "./steps.ts";
 
+/** The candidates of a step. */
+export interface Found extends Candidates {
+  /** Segments of the step, by number, that were lost with their stages: their outputs here mean nothing. None if left out. */
+  readonly lost?: ReadonlySet<number>;
+}
+
 export interface Runner {
   /** Aborts when nothing can run any more, with an Error that says why. */
   readonly broken: AbortSignal;
   /**
-   * Runs one step and resolves to the candidates of its R output rows.
-   * Rejects with a StepError if a stage failed in this step, or was lost; with an UnavailableError if there is none for it.
+   * Runs one step and resolves to the candidates of its R output rows, of which some may be lost.
+   * Rejects with a StepError if a stage failed in this step, or all of it was lost; with an UnavailableError if there is no stage for it.
    * @param tokens [T] token ids, in the order of the step's segments.
    */
-  run(step: Step, tokens: Uint32Array): Promise<Candidates>;
+  run(step: Step, tokens: Uint32Array): Promise<Found>;
   /** Nobody waits for step `id` any more: stages that have not begun it fail it. */
   cancel(id: number): void;
   /** Whether a sequence had better begin from this snapshot, where that is, than anew elsewhere; always if left out. */

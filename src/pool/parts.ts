@@ -5,6 +5,8 @@ import type { Candidates, Segment, Step } from "../pipeline/steps.ts";
 export interface Part<Route> {
   readonly route: Route;
   readonly segments: readonly Segment[];
+  /** Which segments of the step they are. */
+  readonly numbers: readonly number[];
   /** [T'] of the segments. */
   readonly tokens: Uint32Array;
   /** Rows of the part whose logits are wanted, ascending. */
@@ -22,6 +24,7 @@ export function partsOf<Route>(step: Step, tokens: Uint32Array, routes: readonly
     return {
       route,
       segments: step.segments.filter((_, i) => routes[i] === route),
+      numbers: routes.flatMap((one, i) => one === route ? i : []),
       tokens: Uint32Array.from(own, (row) => tokens[row]!),
       outputs: Uint32Array.from(places, (place) => own.indexOf(step.outputs[place]!)),
       places,
@@ -31,34 +34,38 @@ export function partsOf<Route>(step: Step, tokens: Uint32Array, routes: readonly
 
 type Placed = Pick<Part<unknown>, "places">;
 
-/** The candidates of a step's outputs, of which each part has some. */
-export function joinedCandidates(parts: readonly Placed[], found: readonly Candidates[]): Candidates {
-  if (found.length === 1) return found[0]!;
+/** The candidates of a step's R outputs, of which each part has some; zeros where none has. */
+export function joinedCandidates(parts: readonly Placed[], found: readonly Candidates[], outputs: number): Candidates {
+  if (parts[0]!.places.length === outputs) return found[0]!;
   const { perRow } = found[0]!;
   const millis = found.flatMap(({ gpuMillis }) => gpuMillis ?? []);
   return {
     perRow,
-    ids: joinedRows(parts, found.map(({ ids }) => ids), perRow, Uint32Array),
-    logits: joinedRows(parts, found.map(({ logits }) => logits), perRow, Float32Array),
-    logSumExp: joinedRows(parts, found.map(({ logSumExp }) => logSumExp), 1, Float32Array),
+    ids: joinedRows(parts, found.map(({ ids }) => ids), new Uint32Array(perRow * outputs)),
+    logits: joinedRows(parts, found.map(({ logits }) => logits), new Float32Array(perRow * outputs)),
+    logSumExp: joinedRows(parts, found.map(({ logSumExp }) => logSumExp), new Float32Array(outputs)),
     ...(millis.length > 0 && { gpuMillis: Math.max(...millis) }), // they ran side by side
   };
 }
 
 /** [R, V] of a step's outputs. */
-export function joinedLogits(parts: readonly Placed[], found: readonly Float32Array[], width: number): Float32Array {
-  return found.length === 1 ? found[0]! : joinedRows(parts, found, width, Float32Array);
+export function joinedLogits(
+  parts: readonly Placed[],
+  found: readonly Float32Array[],
+  outputs: number,
+  width: number,
+): Float32Array {
+  return parts[0]?.places.length === outputs ? found[0]! : joinedRows(parts, found, new Float32Array(width * outputs));
 }
 
-/** Rows of so many values each, put where they belong. */
+/** Rows, put where they belong in `joined`. */
 function joinedRows<Values extends Float32Array | Uint32Array>(
   parts: readonly Placed[],
   found: readonly Values[],
-  width: number,
-  Type: new (length: number) => Values,
+  joined: Values,
 ): Values {
-  const joined = new Type(width * parts.reduce((sum, { places }) => sum + places.length, 0));
   for (const [i, { places }] of parts.entries()) {
+    const width = found[i]!.length / places.length;
     for (const [row, place] of places.entries()) {
       joined.set(found[i]!.subarray(row * width, (row + 1) * width), place * width);
     }

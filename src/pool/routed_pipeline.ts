@@ -1,6 +1,6 @@
 /** Several pipelines as one: each sequence stays on the route that it began on, and begins anew on another when that is lost. */
 import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
-import { type Runner, UnavailableError } from "../pipeline/runner.ts";
+import { type Found, type Runner, UnavailableError } from "../pipeline/runner.ts";
 import type { Candidates, Released, Segment, Step } from "../pipeline/steps.ts";
 import { checkAnswer } from "../wire/check.ts";
 import { FrameError } from "../wire/frame_error.ts";
@@ -28,12 +28,22 @@ export interface RoutedOptions {
   onLost(route: Route, lost: Released): void;
 }
 
+const GONE = { reason: "the stages with its states are gone", lost: true } as const;
+
 /** Steps whose logits may still be asked for are not older than so many. */
 const REMEMBERED = 64;
 
 /** A part with the number under which the stages know it. */
 interface SentPart extends Part<Route> {
   readonly id: number;
+}
+
+/** What became of the engine's step. */
+interface Sent {
+  /** Of the step, R. */
+  readonly outputs: number;
+  /** Those that are not lost. */
+  readonly parts: readonly SentPart[];
 }
 
 /**
@@ -44,7 +54,7 @@ export class RoutedPipeline implements Runner, Disposable {
   readonly #options: RoutedOptions;
   readonly #routes = new Set<Route>();
   readonly #pins = new Pins<Route>();
-  readonly #sent = new Map<number, readonly SentPart[]>(); // by the engine's number of the step
+  readonly #sent = new Map<number, Sent>(); // by the engine's number of the step
   /** Never: there may be a route again. */
   readonly broken = new AbortController().signal;
   #order = 0;
@@ -90,11 +100,19 @@ export class RoutedPipeline implements Runner, Disposable {
     this.#arrival.resolve(true);
   }
 
-  async run(step: Step, tokens: Uint32Array): Promise<Candidates> {
+  /** What is lost with a route leaves the parts on others as they are. */
+  async run(step: Step, tokens: Uint32Array): Promise<Found> {
     await this.#inTurn(() => this.#present());
     const parts = this.#send(step, tokens);
-    const found = await Promise.all(parts.map((part) => this.#run(part)));
-    return joinedCandidates(parts, found);
+    const found = await Promise.all(parts.map((part) => this.#run(part).catch(ifLost)));
+    const came = parts.filter((_, i) => !(found[i] instanceof StepError));
+    if (came.length === 0) throw found[0] ?? new StepError(GONE);
+    const outputs = step.outputs.length;
+    this.#sent.set(step.id, { outputs, parts: came });
+    const candidates = joinedCandidates(came, found.flatMap((one) => one instanceof StepError ? [] : [one]), outputs);
+    const there = new Set(came.flatMap(({ numbers }) => numbers));
+    if (there.size === step.segments.length) return candidates;
+    return { ...candidates, lost: new Set(step.segments.keys().filter((i) => !there.has(i))) };
   }
 
   suits(snapshot: number): boolean {
@@ -109,7 +127,7 @@ export class RoutedPipeline implements Runner, Disposable {
 
   /** Nobody waits for a step any more. */
   cancel(id: number): void {
-    for (const part of this.#sent.get(id) ?? []) part.route.pipeline.cancel(part.id);
+    for (const part of this.#sent.get(id)?.parts ?? []) part.route.pipeline.cancel(part.id);
   }
 
   /** Stages of others copy nothing. */
@@ -118,9 +136,10 @@ export class RoutedPipeline implements Runner, Disposable {
   }
 
   async logits(id: number): Promise<Float32Array> {
-    const parts = this.#sent.get(id)?.filter(({ outputs }) => outputs.length > 0) ?? [];
+    const { parts: all, outputs } = this.#sent.get(id) ?? { parts: [], outputs: 0 };
+    const parts = all.filter((part) => part.outputs.length > 0);
     const found = await Promise.all(parts.map((part) => this.#logits(part)));
-    return joinedLogits(parts, found, this.#options.vocabulary);
+    return joinedLogits(parts, found, outputs, this.#options.vocabulary);
   }
 
   /** Whoever waits, or is on a route, waits no longer. */
@@ -155,28 +174,24 @@ export class RoutedPipeline implements Runner, Disposable {
     this.#options.onLost(route, this.#pins.drop(route));
   }
 
-  /** Parts a step, with a number of its own for each part. */
+  /** Parts a step, with a number of its own for each part. What would go on on a route that is lost is in none. */
   #send(step: Step, tokens: Uint32Array): readonly SentPart[] {
     const routes = step.segments.map((segment) => {
       const route = this.#routeOf(segment);
-      this.#pin(segment, route);
+      if (route) this.#pin(segment, route);
       return route;
     });
-    const parts = partsOf(step, tokens, routes).map((part) => ({ ...part, id: ++this.#order }));
-    this.#sent.set(step.id, parts);
+    const parts = partsOf(step, tokens, routes).flatMap(({ route, ...part }) =>
+      route ? { ...part, route, id: ++this.#order } : []
+    );
+    this.#sent.set(step.id, { outputs: step.outputs.length, parts });
     this.#sent.delete(step.id - REMEMBERED);
     return parts;
   }
 
-  /** @throws {StepError} if the route is lost on which it would go on */
-  #routeOf({ slot, start, from }: Segment): Route {
-    const route = start === 0
-      ? lightest(this.routes, this.#sequences)
-      : from === undefined
-      ? this.#pins.of("slots", slot)
-      : this.#pins.of("snapshots", from);
-    if (route === undefined) throw new StepError({ reason: "the stages with its states are gone", lost: true });
-    return route;
+  #routeOf({ slot, start, from }: Segment): Route | undefined {
+    if (start === 0) return lightest(this.routes, this.#sequences);
+    return from === undefined ? this.#pins.of("slots", slot) : this.#pins.of("snapshots", from);
   }
 
   /** What another route has of it is given back there. */
@@ -223,6 +238,12 @@ async function inTime<T>({ pipeline }: Route, millis: number, asked: Promise<T>)
   } finally {
     clearTimeout(late);
   }
+}
+
+/** What a part that is lost has instead of candidates. */
+function ifLost(error: unknown): StepError {
+  if (error instanceof StepError && error.lost) return error;
+  throw error;
 }
 
 /** A route whose answers do not fit what was asked is given up. */

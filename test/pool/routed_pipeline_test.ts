@@ -254,6 +254,28 @@ Deno.test("RoutedPipeline parts a step by its sequences and joins what comes of 
   assert.deepEqual([...await routed.logits(8)], [1, 1, 1, -1, -1, -1], "where no output is nobody is asked");
 });
 
+Deno.test("RoutedPipeline gives what comes of a step along the routes that are not lost meanwhile, and says what is lost", async () => {
+  const row = Promise.resolve(Float32Array.of(1, 2, 3));
+  const one = new ScriptedRoute((step) => candidatesOf(step, 10), () => row);
+  const two = new ScriptedRoute(() =>
+    new Promise((_, reject) => two.pipeline.broken.addEventListener("abort", () => reject(new Error("gone"))))
+  );
+  using scene = pipelineOf(one, two);
+  const { routed, lost } = scene;
+  const begun = routed.run(step(0, [0, 1].map((slot) => ({ slot, start: 0, rows: 1 })), [0, 1]), new Uint32Array(2));
+  await turn(2);
+  two.pipeline.break("gone");
+  assert.deepEqual(lost, [{ slots: [1], snapshots: [] }]);
+  const found = await begun;
+  assert.deepEqual([[...found.ids], [...found.logSumExp], found.lost], [[10, 50, 0, 0], [10, 0], new Set([1])]);
+  assert.deepEqual([...await routed.logits(0)], [1, 2, 3, 0, 0, 0]);
+  const next = [1, 0].map((slot) => ({ slot, start: 1, rows: 1 })); // of the first of them nobody has the beginning
+  const { ids, lost: further } = await routed.run(step(1, next, [0, 1]), new Uint32Array(2));
+  assert.deepEqual([[...ids], further], [[0, 0, 10, 50], new Set([0])]);
+  one.pipeline.break("gone too");
+  await assert.rejects(routed.run(step(2, next, [0, 1]), new Uint32Array(2)), { name: "StepError", lost: true });
+});
+
 Deno.test("RoutedPipeline numbers parts and releases upwards, and gives back along the route that had it", async () => {
   const routes = [0, 1].map(() => new ScriptedRoute((step) => candidatesOf(step, 0)));
   const [one, two] = routes as [ScriptedRoute, ScriptedRoute];
