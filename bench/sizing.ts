@@ -1,6 +1,6 @@
 /**
  * What a pool needs and does, as docs/DEPLOY.md has it: `deno run -A bench/sizing.ts [--config FILE] [--quantize none|q8|q4] [--device h100|cpu]
- * [--stages 2,4] [--streams 32] [--context 8192] [--hop-millis 0.15] [--gigabits 10] [--activations f32|bf16]`. Arithmetic
+ * [--stages 2,4] [--streams 32] [--context 8192] [--hop-millis 0.15] [--gigabits 1.6] [--activations f32|bf16]`. Arithmetic
  * (bench/sizing) on figures that were measured of one device; nothing is measured here.
  */
 import { parseArgs } from "node:util";
@@ -22,7 +22,7 @@ const { values: flags } = parseArgs({
     streams: { type: "string", default: "32" },
     context: { type: "string", default: "8192" },
     "hop-millis": { type: "string", default: "0.15" },
-    gigabits: { type: "string", default: "10" },
+    gigabits: { type: "string", default: "1.6" },
     activations: { type: "string", default: "f32" },
   },
 });

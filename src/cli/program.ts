@@ -32,7 +32,8 @@ export async function run(args: readonly string[], host: Host): Promise<number> 
   }
 }
 
-function program(host: Host): Command {
+/** All commands, as `run` parses them. */
+export function program(host: Host): Command {
   const program = new Command("ringlet")
     .description("Runs Ring-mini-linear-2.0 and its relatives: hybrid linear attention on WebGPU or WASM.")
     .version(project.version, "--version")

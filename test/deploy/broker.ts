@@ -46,9 +46,8 @@ export class Broker implements AsyncDisposable {
     return { url: `tls://127.0.0.1:${this.port}`, caFile, certFile, keyFile };
   }
 
-  /** Who publishes models asks as a watcher does. */
   connect(role: Role) {
-    return connectBroker(this.options(role), role === "publish" ? "watch" : role);
+    return connectBroker(this.options(role), role);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
