@@ -19,8 +19,9 @@ enum {
 };
 enum { OPEN = 0 };
 
-// How often a thread looks, some 30 ns each, before it sleeps: a pause between two steps is not much longer.
-enum { LOOKS = 2000 };
+// Looks before a thread sleeps, which take some 150 µs: a pause between two steps is hardly longer, and to be woken takes
+// a third of that.
+enum { LOOKS = 8000 };
 
 // A thread that was told to end while it sleeps does so after this time.
 #define SLEEP_NANOS 500000000ll
@@ -57,7 +58,7 @@ INLINE uint32_t get(const uint32_t *word) { return __atomic_load_n(word, __ATOMI
 INLINE uint32_t add_to_word(uint32_t *word, uint32_t n) { return __atomic_add_fetch(word, n, __ATOMIC_SEQ_CST); }
 
 // Takes some 30 ns and little of the core, which may be another thread's as well: divisions that wait for each other, by
-// a number that no compiler knows. What it gives, 1 or 2, depends on them, or they would be left out.
+// a number that no compiler knows. What it gives, 1 or 2 looks, depends on them, or they would be left out.
 INLINE uint32_t pause(uint32_t number) {
   uint32_t x = -1u;
   UNROLL for (int i = 0; i < 8; i++) x = x / ((number & 2) | 1) | 1u << 31;
