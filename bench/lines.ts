@@ -29,7 +29,7 @@ const HIDDEN = 256, CHUNK = 512;
 
 await using pool = await startPool({
   ranges: ["0-4", "5-9"],
-  stageFlags: ["--max-context", "4096"],
+  flags: ["--max-context", "4096"],
   serveFlags: ["--activations", flags.activations],
 });
 
