@@ -16,7 +16,7 @@ export class Service implements AsyncDisposable {
   readonly #running: Promise<void>;
   #process: Deno.ChildProcess | null = null;
   #said = "";
-  #begun = 0; // where of it this life begins
+  #begun = 0; // where of it the life before has ended
   #stopped = false;
   /** While it is set, nobody starts it again. */
   #down: PromiseWithResolvers<void> | null = null;
@@ -75,12 +75,12 @@ export class Service implements AsyncDisposable {
   async #supervise(): Promise<void> {
     while (!this.#stopped) {
       const [program, ...args] = [...this.host.within, Deno.execPath(), "run", "-A", "--no-check", MAIN, ...this.#args];
-      this.#begun = this.#said.length;
       const options = { args, stdin: "null", stdout: "null", stderr: "piped" } as const;
       this.#process = new Deno.Command(program!, { ...options, env: { NO_COLOR: "1" } }).spawn();
       const decoder = new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>;
       for await (const text of this.#process.stderr.pipeThrough(decoder)) this.#said += text;
       const { code, signal } = await this.#process.status;
+      this.#begun = this.#said.length;
       this.ends.push(signal ?? `code ${code}`);
       if (!this.#stopped) await (this.#down?.promise ?? new Promise((resolve) => setTimeout(resolve, RESTART_MILLIS)));
     }
