@@ -58,11 +58,11 @@ say(`Processes ended (killed ones included): ${ends.join(", ")}`);
 if (trial.wrong.length > 0 || late.length > 0) Deno.exitCode = 1;
 
 function report({ suffered, replies, wrong, pauseMillis }: Trial): void {
-  say("kind    host    faults  whole again: median  longest  longest pause of a stream: median  longest");
+  say("kind    host    faults  pool whole: median  longest  all streams went on: median  longest");
   const kinds = Map.groupBy(suffered, ({ kind, host }) => `${kind.padEnd(8)}${/^s\d/.test(host) ? "stage" : host}`);
   for (const [kind, all] of kinds) {
-    const [healed, pause] = [all.map((one) => one.healedMillis), all.map((one) => one.pauseMillis)];
-    const figures = [median(healed), Math.max(...healed), median(pause), Math.max(...pause)].map(seconds);
+    const [whole, went] = [all.map((one) => one.healedMillis), all.map((one) => one.allMillis)];
+    const figures = [median(whole), Math.max(...whole), median(went), Math.max(...went)].map(seconds);
     say(`${kind.padEnd(16)}${String(all.length).padStart(6)}  ${figures.map((one) => one.padStart(8)).join("  ")}`);
   }
   const ended = replies.filter(({ error }) => error !== null);

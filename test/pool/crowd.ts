@@ -7,6 +7,8 @@ export class Crowd {
   readonly #questions: readonly Question[];
   readonly #wanted: readonly Reply[];
   readonly #clients: Promise<unknown>;
+  /** When each client heard something last. */
+  readonly #heard: number[] = [];
   #next = 0;
   #leaving = false;
 
@@ -15,7 +17,7 @@ export class Crowd {
     this.#url = url;
     this.#questions = questions;
     this.#wanted = wanted;
-    this.#clients = Promise.all(Array.from({ length: streams }, () => this.#client()));
+    this.#clients = Promise.all(Array.from({ length: streams }, (_, i) => this.#client(i)));
   }
 
   /** Lets all hear their answers out. */
@@ -24,15 +26,24 @@ export class Crowd {
     await this.#clients;
   }
 
+  /** Resolves once all clients have heard something after this. */
+  async goesOn(): Promise<void> {
+    const since = performance.now();
+    while (this.#heard.some((at) => at < since)) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
   /** What is wrong with the answers so far, in a sentence each. */
   wrong(mayEnd: RegExp | null = null): readonly string[] {
     return this.replies.map(({ reply, wanted }) => fault(reply, wanted, mayEnd)).filter((one) => one !== null);
   }
 
-  async #client(): Promise<void> {
+  async #client(client: number): Promise<void> {
+    const heard = () => void (this.#heard[client] = performance.now());
+    heard();
     while (!this.#leaving) {
       const i = this.#next++ % this.#questions.length;
-      const reply = await ask(this.#url, this.#questions[i]!);
+      const reply = await ask(this.#url, this.#questions[i]!, heard);
+      heard();
       this.replies.push({ reply, wanted: this.#wanted[i]! });
       if (reply.error !== null) await new Promise((resolve) => setTimeout(resolve, 200));
     }

@@ -9,7 +9,7 @@ export interface Fault {
   readonly host: string;
   /** How long it is frozen or cut off; of a killed one its supervisor's time. */
   readonly millis: number;
-  /** From when the pool was whole before. */
+  /** From when all streams went on behind the one before. */
   readonly afterMillis: number;
 }
 

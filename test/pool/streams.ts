@@ -49,12 +49,13 @@ export function questionsFor(count: number, tokens: number, seed = 1): readonly 
   }));
 }
 
-/** Asks, and reads the stream to its end, however it ends. */
-export async function ask(url: string, question: Question, signal = AbortSignal.timeout(600_000)): Promise<Reply> {
+/** Asks, and reads the stream to its end, however it ends; `heard` is called with each piece of it. */
+export async function ask(url: string, question: Question, heard = () => {}): Promise<Reply> {
   const begun = performance.now();
   const reply = { tokens: [] as Token[], cached: 0, finish: null, error: null, status: 0, begun };
   const body = { ...question, logit_bias: ENDLESS, logprobs: 2, stream: true, stream_options: { include_usage: true } };
   try {
+    const signal = AbortSignal.timeout(600_000);
     const init = {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -64,7 +65,12 @@ export async function ask(url: string, question: Question, signal = AbortSignal.
     const response = await fetch(`${url}/v1/completions`, init);
     reply.status = response.status;
     if (!response.ok) Object.assign(reply, { error: message(await response.json()) });
-    else for await (const event of eventsOf(response.body!)) take(reply, event);
+    else {
+      for await (const event of eventsOf(response.body!)) {
+        take(reply, event);
+        heard();
+      }
+    }
   } catch (error) {
     Object.assign(reply, { error: `the connection failed: ${(error as Error).message}` });
   }
@@ -113,9 +119,8 @@ export function difference(reply: Reply, wanted: Reply): string | null {
   return missing > 0 ? `its last ${missing} tokens are missing` : null;
 }
 
-/** The longest time without a token from `from` on that began before `to`, in milliseconds: that of a stream that goes on afterwards. */
-export function longestPause({ tokens, begun, ended }: Reply, from = -Infinity, to = Infinity): number {
+/** The longest time without a token, in milliseconds. */
+export function longestPause({ tokens, begun, ended }: Reply): number {
   const times = [begun, ...tokens.map(({ at }) => at), ended];
-  const pauses = times.slice(1).map((time, i) => ({ begun: times[i]!, ended: time }));
-  return Math.max(0, ...pauses.filter(({ begun, ended }) => ended > from && begun < to).map((p) => p.ended - p.begun));
+  return Math.max(...times.slice(1).map((time, i) => time - times[i]!));
 }

@@ -21,9 +21,8 @@ Deno.test("a stream is the same whenever its tokens come, and another one if one
   assert.match(difference({ ...whole, finish: null }, whole)!, /^it ended with null/);
 });
 
-Deno.test("the longest pause is that within a time, up to the token that ends it", () => {
+Deno.test("the longest pause is that between two tokens, before the first or behind the last", () => {
   assert.equal(longestPause(whole), 30);
-  assert.equal(longestPause(whole, 0, 15), 10);
-  assert.equal(longestPause(whole, 55, 99), 10);
-  assert.equal(longestPause(whole, 100, 200), 0);
+  assert.equal(longestPause({ ...whole, begun: -25 }), 35);
+  assert.equal(longestPause({ ...whole, ended: 99 }), 49);
 });

@@ -17,7 +17,8 @@ export interface TrialOptions {
 }
 
 export interface Trial {
-  readonly suffered: readonly (Suffered & { readonly pauseMillis: number })[];
+  /** Each with the time from its begin until all streams had gone on behind it. */
+  readonly suffered: readonly (Suffered & { readonly allMillis: number })[];
   readonly replies: readonly Reply[];
   readonly wrong: readonly string[];
   /** The longest time that a stream was without a token, or its client without an answer. */
@@ -34,18 +35,15 @@ export async function runTrial(pool: TestPool, options: TrialOptions): Promise<T
   const questions = questionsFor(2 * options.streams, options.tokens);
   const wanted = await undisturbed(questions);
   const crowd = new Crowd(pool.url, options.streams, questions, wanted);
-  const suffered: Suffered[] = [];
+  const suffered: Trial["suffered"][number][] = [];
   for (const fault of planFaults(pool, options.faults, options.seed)) {
     options.onFault?.(fault);
-    suffered.push(await suffer(pool, fault));
+    const happened = await suffer(pool, fault);
+    await crowd.goesOn();
+    suffered.push({ ...happened, allMillis: performance.now() - happened.begun });
   }
   await crowd.leave();
   const replies = crowd.replies.map(({ reply }) => reply);
-  const pauseOf = (from?: number, to?: number) => Math.max(...replies.map((reply) => longestPause(reply, from, to)));
-  return {
-    suffered: suffered.map((one) => ({ ...one, pauseMillis: pauseOf(one.begun, one.begun + one.healedMillis) })),
-    replies,
-    wrong: crowd.wrong(options.mayEnd),
-    pauseMillis: pauseOf(),
-  };
+  const pauseMillis = Math.max(...replies.map((reply) => longestPause(reply)));
+  return { suffered, replies, wrong: crowd.wrong(options.mayEnd), pauseMillis };
 }
