@@ -4,7 +4,12 @@ import { KIND, type Kind, type Peer, type PeerEvents } from "./peer.ts";
 import { Pulse } from "./pulse.ts";
 import { isSame, type Secrets } from "./secrets.ts";
 
-/** The side's tag, u8 kind, u32 number of the message, u32 offset of the part in it, u32 length of the whole. */
+/**
+ * Parts are not sealed: the broker's encryption and permissions are their secrecy, as it has passed on the token too. The tag keeps out who
+ * may send to inboxes and has heard nothing of this one.
+ *
+ * The side's tag, u8 kind, u32 number of the message, u32 offset of the part in it, u32 length of the whole.
+ */
 const TAG_BYTES = 16;
 const HEADER_BYTES = TAG_BYTES + 13;
 
