@@ -1,10 +1,13 @@
-/** Every command of ours in deploy and in docs/DEPLOY.md is one that the command line takes, to the last flag. */
+/** What deploy and docs/DEPLOY.md say of our program is so: every command to its last flag, and every metric. */
 import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import type { Command } from "@commander-js/extra-typings";
+import { Registry } from "prom-client";
 import { parse, parseAllDocuments } from "yaml";
 import { program } from "../../src/cli/program.ts";
 import type { Host } from "../../src/cli/host.ts";
+import { Metrics } from "../../src/server/metrics.ts";
+import { PoolMetrics } from "../../src/server/pool_metrics.ts";
 import { DEPLOY } from "./linters.ts";
 
 /** Where a command stands, and its words behind `ringlet`. */
@@ -88,3 +91,14 @@ for (const [source, said] of Object.entries({ inDockerfile, inCompose, inManifes
     }
   });
 }
+
+Deno.test("every metric that alerts and autoscalers follow is one of the server's", async () => {
+  const manifests = Array.from(Deno.readDirSync(join(DEPLOY, "kubernetes")), ({ name }) => read(`kubernetes/${name}`));
+  const alerts = Array.from(read("../docs/DEPLOY.md").matchAll(/^```yaml\n.*?^```/gms), ([block]) => block);
+  const named = new Set([...manifests, ...alerts].join("\n").match(/\bringlet_\w+/g));
+  const registry = new Registry();
+  new PoolMetrics(registry);
+  const told = await registry.metrics() + await new Metrics(() => null).text();
+  assert.ok(named.size >= 6);
+  for (const name of named) assert.match(told, new RegExp(`^# TYPE ${name} `, "m"));
+});
