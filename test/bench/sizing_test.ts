@@ -109,3 +109,32 @@ Deno.test("the whole model's steps on an H100 take what they were measured to ta
     assert.ok(Math.abs(predicted / millis - 1) < 0.05, `${rows} rows: ${predicted} for ${millis}`);
   }
 });
+
+/** Arguments of bench/sizing.ts whose lines docs/DEPLOY.md has. */
+const SHOWN = [
+  ["--stages", "2,4"],
+  ["--config", "bench/ring-flash-linear-2.0.json", "--stages", "4,8"],
+  ["--config", "bench/ring-flash-linear-2.0.json", "--stages", "2,4,8", "--quantize", "q4"],
+  ["--device", "cpu", "--quantize", "q4", "--stages", "2,4"],
+];
+
+Deno.test("docs/DEPLOY.md has the figures that the arithmetic gives", async () => {
+  const rows = (text: string) =>
+    text.split("\n").filter((line) => /^\|.*\d/.test(line)).map((line) =>
+      line.split("|").map((cell) => cell.trim().replaceAll(",", "")).filter((cell) => cell !== "")
+    );
+  const page = rows(await Deno.readTextFile("docs/DEPLOY.md"));
+  for (const args of SHOWN) {
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", "bench/sizing.ts", ...args],
+    }).output();
+    const told = rows(new TextDecoder().decode(stdout)).filter(([stages]) => /^\d+$/.test(stages!));
+    assert.ok(told.length >= 2);
+    for (const [stages, , gigabytes, ...rates] of told) {
+      assert.ok(page.some((row) => row.slice(-6).join() === [stages, ...rates].join()), `${args} ${stages}: ${rates}`);
+      // A CPU takes less for a step: its chunks are shorter.
+      const isListed = page.some((row) => row.at(-3) === stages && row.at(-1) === gigabytes);
+      assert.ok(isListed || args.includes("cpu"), `${args} ${stages}: ${gigabytes} GB`);
+    }
+  }
+});
