@@ -1,6 +1,8 @@
 /** How a server asks a stage for something: requests and replies as JSON over the broker, read with suspicion. */
 import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { z } from "zod";
+import { MOST_HOSTS } from "../wire/offer.ts";
+import { shown, text } from "./entries.ts";
 import { type ControlReply, type ControlRequest, controlSubject } from "./protocol.ts";
 
 const count = z.number().int().nonnegative();
@@ -10,7 +12,7 @@ const inbox = z.object({
   subject: z.string().regex(/^[A-Za-z0-9._-]{1,300}$/),
   token: z.string().regex(/^[0-9a-f]{64}$/),
   tcp: z.object({
-    hosts: z.array(z.string().min(1).max(255)).max(64),
+    hosts: z.array(z.string().min(1).max(255)).max(MOST_HOSTS),
     port: count.min(1).max(65535),
     sealed: z.boolean(),
   }).nullable(),
@@ -32,7 +34,7 @@ const reply: z.ZodType<ControlReply> = z.discriminatedUnion("type", [
   z.object({ type: z.literal("joined"), inbox }),
   z.object({ type: z.literal("connected"), transport: z.enum(["tcp", "nats"]) }),
   z.object({ type: z.literal("left") }),
-  z.object({ type: z.literal("refused"), reason: z.string().max(1000) }),
+  z.object({ type: z.literal("refused"), reason: text }),
 ]);
 
 /** Answers requests to a stage until it is disposed of; `onMalformed` hears of those that are none. */
@@ -76,7 +78,8 @@ export async function askStage(
   }
 }
 
-export const refused = (reason: string): ControlReply => ({ type: "refused", reason });
+/** Its reason gets into the server's entry. */
+export const refused = (reason: string): ControlReply => ({ type: "refused", reason: shown(reason) });
 
 function parsed<T>(schema: z.ZodType<T>, bytes: Uint8Array): T | null {
   try {

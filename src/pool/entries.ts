@@ -17,8 +17,11 @@ const MOST_ISSUES = 2;
 
 const count = z.number().int().nonnegative();
 const amount = z.number().nonnegative();
+const MOST_CHARACTERS = 400;
 /** Without control characters: it is shown on terminals. */
-const text = z.string().max(400).regex(/^[^\p{Cc}\p{Cf}]*$/u, "has characters that cannot be shown");
+export const text = z.string().max(MOST_CHARACTERS).regex(/^[^\p{Cc}\p{Cf}]*$/u, "has characters that cannot be shown");
+/** Of which a sentence may name two. */
+const word = text.max(100);
 /** Becomes a part of keys and subjects. */
 const id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "is no name of letters and digits");
 const hash = z.string().regex(/^[0-9a-f]{64}$/, "is no sha256");
@@ -32,8 +35,8 @@ const model = z.object({
   vocabulary: count.min(1),
   quantize: z.enum(["none", "q8", "q4"]),
   kvCache: z.enum(["f32", "f16"]),
-  decay: text,
-  ropeScaling: text.nullable(),
+  decay: word,
+  ropeScaling: word.nullable(),
 });
 
 const capacity = z.object({
@@ -60,7 +63,7 @@ const info = z.object({
 
 const offer = z.object({
   protocol: z.literal(PROTOCOL),
-  version: text,
+  version: word,
   id,
   host: text,
   model,
@@ -92,7 +95,7 @@ const stageEntry: z.ZodType<StageEntry> = z.object({ offer, status, beat: count 
 
 const serverEntry: z.ZodType<ServerEntry> = z.object({
   protocol: z.literal(PROTOCOL),
-  version: text,
+  version: word,
   session: id,
   host: text,
   hash,
@@ -120,8 +123,13 @@ export function readMember(key: string, value: Uint8Array): Member | null {
     if (serverKey(entry.session) !== key) throw new RangeError("it names another server");
     return { kind: "server", id, entry };
   } catch (error) {
-    return { kind: "unknown", id, reason: `Cannot read the entry of ${key}: ${(error as Error).message}` };
+    return { kind: "unknown", id, reason: shown(`Cannot read the entry of ${key}: ${(error as Error).message}`) };
   }
+}
+
+/** As much of a sentence as goes into an entry, and without what does not. */
+export function shown(sentence: string): string {
+  return sentence.replaceAll(/[\p{Cc}\p{Cf}]/gu, " ").slice(0, MOST_CHARACTERS);
 }
 
 /** Before anything else, as the rest may be of another form. */
