@@ -37,7 +37,7 @@ export async function connectBroker(options: NatsOptions, role: Role): Promise<B
   let problem: Error | null = null;
   const dialing: Dialing = {
     millis: DIAL_MILLIS,
-    mustEncrypt: /^tls:/.test(options.url) || options.caFile !== undefined || options.certFile !== undefined,
+    mustEncrypt: /(^|,)\s*tls:/.test(options.url) || options.caFile !== undefined || options.certFile !== undefined,
     files: () => tlsFiles(options),
     failed: (error) => problem = error,
   };

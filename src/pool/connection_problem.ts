@@ -16,8 +16,8 @@ export function connectionProblem(options: NatsOptions, error: Error | null): Er
   return new Error(`Cannot connect to the broker at ${place(options.url)}: ${why(options, error)}`, { cause: error });
 }
 
-/** Without the password. */
-const place = (url: string): string => url.replace(/\/\/[^/@]*@/g, "//");
+/** Without the password, which may have an @ itself. */
+const place = (url: string): string => url.replace(/\/\/[^/]*@/g, "//");
 
 function why(options: NatsOptions, error: Error | null): string {
   const code = (error as { readonly code?: string } | null)?.code ?? "";

@@ -32,7 +32,10 @@ export function authenticator(options: NatsOptions): Authenticator {
 
 function secrets({ url, user, passwordFile, tokenFile, credsFile }: NatsOptions): Authenticator {
   if (credsFile !== undefined) return credsAuthenticator(new TextEncoder().encode(credentials(credsFile)));
-  if (tokenFile !== undefined) return () => ({ auth_token: read(tokenFile).trim() });
+  if (tokenFile !== undefined) {
+    const token = read(tokenFile).trim();
+    return () => ({ auth_token: token });
+  }
   const { username, password } = new URL(url.split(",")[0]!);
   const name = user ?? decodeURIComponent(username);
   if (name === "") return () => undefined;
