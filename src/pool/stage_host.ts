@@ -17,6 +17,7 @@ import { StepQueue } from "./step_queue.ts";
 
 type Join = Extract<ControlRequest, { type: "join" }>;
 type Connect = Extract<ControlRequest, { type: "connect" }>;
+type Leave = Extract<ControlRequest, { type: "leave" }>;
 
 /** At once; each costs an inbox. */
 const MOST_ROUTES = 256;
@@ -47,7 +48,7 @@ export class StageHost implements Disposable {
   readonly #routes = new Map<number, StageRoute | "joining">();
   #activations: Activations = "f32";
   #session: string | null = null;
-  readonly #known = new Set<number>(); // all routes of the session
+  #latest = -1; // route of the session
   #leaving = false;
   #malformed = 0;
 
@@ -86,8 +87,7 @@ export class StageHost implements Disposable {
         case "connect":
           return await this.#connect(request);
         case "leave":
-          this.#routeOf(request)?.end("the server ended it");
-          return { type: "left" };
+          return this.#leave(request);
         default:
           return request satisfies never;
       }
@@ -108,6 +108,7 @@ export class StageHost implements Disposable {
   [Symbol.dispose](): void {
     this.#leaving = true;
     for (const route of this.#open) route.end("the stage ended");
+    this.#routes.clear();
     this.#queue[Symbol.dispose]();
   }
 
@@ -119,7 +120,7 @@ export class StageHost implements Disposable {
       return refused(reason);
     }
     if (session !== this.#session) this.#begin(session);
-    this.#known.add(route);
+    this.#latest = route;
     this.#activations = activations;
     this.#routes.set(route, "joining");
     const { wire, offer } = this.#options;
@@ -128,9 +129,9 @@ export class StageHost implements Disposable {
       this.#forget(session, route);
       throw error;
     });
-    if (this.#session !== session) {
+    if (this.#session !== session || this.#routes.get(route) !== "joining") {
       link[Symbol.dispose]();
-      return refused("Another server came between");
+      return refused(`Route ${route} ended while it was being joined`);
     }
     const onEnd = (reason: string) => {
       const wasConnected = joined.connected;
@@ -150,7 +151,7 @@ export class StageHost implements Disposable {
     if (session !== this.#session && this.#routes.size > 0 && this.#options.isThere(this.#session!)) {
       return `This stage works for another server, ${this.#session}`;
     }
-    if (session === this.#session && this.#known.has(route)) return `Route ${route} is not new`;
+    if (session === this.#session && route <= this.#latest) return `Route ${route} is not new`;
     if (session === this.#session && this.#routes.size >= MOST_ROUTES) {
       return `This stage is on ${MOST_ROUTES} routes already`;
     }
@@ -163,7 +164,6 @@ export class StageHost implements Disposable {
     this.#routes.clear();
     this.#queue.clear();
     this.#session = session;
-    this.#known.clear();
   }
 
   async #connect(request: Connect): Promise<ControlReply> {
@@ -181,6 +181,12 @@ export class StageHost implements Disposable {
     route.connect(name, out);
     onEvent?.({ type: "joined", route: number, session, to: name });
     return { type: "connected", transport: out.transport };
+  }
+
+  #leave(request: Leave): ControlReply {
+    this.#routeOf(request)?.end("the server ended it");
+    this.#forget(request.session, request.route); // also one that is being joined
+    return { type: "left" };
   }
 
   #routeOf({ session, route }: { readonly session: string; readonly route: number }): StageRoute | null {

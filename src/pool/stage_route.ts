@@ -35,6 +35,7 @@ export class StageRoute implements Way {
     this.#inbound = inbound;
     this.#onEnd = onEnd;
     this.#connecting = setTimeout(() => this.end("the server did not connect it"), CONNECT_MILLIS);
+    void this.#listen();
   }
 
   get ended(): boolean {
@@ -56,7 +57,6 @@ export class StageRoute implements Way {
   connect(name: string, out: Outbound<ToStage | FromStage>): void {
     clearTimeout(this.#connecting);
     this.#onward = { name, out };
-    void this.#listen();
     void this.#watch(name, out.link);
   }
 
@@ -82,8 +82,9 @@ export class StageRoute implements Way {
   async #listen(): Promise<void> {
     for await (const message of this.#inbound) {
       if (this.#ended) return;
+      if (!this.connected) return this.end("a message came before it was connected");
       this.#queue.push(this, message);
-      if (this.#queue.length > MOST_WAITING) return this.end("more messages came than may be under way");
+      if (this.#queue.lengthOf(this) > MOST_WAITING) return this.end("more messages came than may be under way");
     }
     this.end("the link to it ended");
   }

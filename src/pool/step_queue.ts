@@ -77,6 +77,11 @@ export class StepQueue implements Disposable {
     return this.#waiting.length + this.#inWorker.length;
   }
 
+  /** Messages of one route that wait. */
+  lengthOf(way: Way): number {
+    return this.#waiting.filter((work) => work.way === way).length;
+  }
+
   /** A message has come on a route. What has failed before goes on at once; all else in its turn. */
   push(way: Way, message: ToStage): void {
     if (message.type === "failed") return way.send(message);

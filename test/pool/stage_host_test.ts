@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import type { Candidates, Step } from "../../src/pipeline/steps.ts";
 import type { ControlRequest } from "../../src/pool/protocol.ts";
 import type { StageModel } from "../../src/stage/stage.ts";
-import { fromStageCodec } from "../../src/wire/codec.ts";
+import { fromStageCodec, toStageCodec } from "../../src/wire/codec.ts";
 import { expectedLogits, type FakeStage } from "../stage/fake_stage.ts";
 import { DEPTH, inboxOf, join, makeRoute, openStage, reasonOf, ROOM } from "./local_stages.ts";
 import { LocalNetwork, LocalWire } from "./local_wire.ts";
@@ -97,7 +97,7 @@ Deno.test("a server is refused in one sentence what it may not have", async () =
   assert.match(await ask(join(1, "s", 7)), /speaks version 1 of the pool's protocol, the server version 7/);
   assert.equal(await ask(join(4)), "joined");
   assert.match(await ask(join(4)), /Route 4 is not new/);
-  assert.equal(await ask(join(3)), "joined", "requests may pass each other");
+  assert.match(await ask(join(3)), /Route 3 is not new/);
   assert.match(await ask(join(1, "other")), /works for another server, s/);
   const connect = {
     type: "connect",
@@ -108,7 +108,7 @@ Deno.test("a server is refused in one sentence what it may not have", async () =
   assert.match(await ask({ ...connect, route: 9 }), /Route 9 does not wait here/);
   assert.match(await ask({ ...connect, route: 4, session: "other" }), /Route 4 does not wait here/);
   assert.match(await ask({ ...connect, route: 4 }), /Cannot reach inbox\.9/);
-  assert.deepEqual(events.map(({ type }) => type), ["refused", "refused", "refused"]);
+  assert.deepEqual(events.map(({ type }) => type), ["refused", "refused", "refused", "refused"]);
   there.pop(); // the server is gone, though its route is not
   assert.equal(await ask(join(1, "other")), "joined");
   assert.match(await ask({ ...connect, route: 4 }), /Route 4 does not wait here/);
@@ -214,6 +214,31 @@ Deno.test("a peer that sends what is no message loses its route, which is counte
   assert.equal(host.status.malformed, 1);
   assert.deepEqual(host.status.hops.map(({ route }) => route), [1]);
   assert.equal((await good.run(step(0, 0, 0, 1), Uint32Array.of(3))).ids[0], best([3]));
+});
+
+Deno.test("a route that is left while it is joined is left", async () => {
+  using host = openStage(new LocalNetwork(), { start: 0, end: 3 }).host;
+  const joined = host.answer(join(1)); // a stage that was stopped finds both at the same time
+  assert.deepEqual(await host.answer({ type: "leave", session: "s", route: 1 }), { type: "left" });
+  assert.match(reasonOf(await joined), /Route 1 ended while it was being joined/);
+  assert.equal(host.status.session, null);
+  const late = host.answer(join(2));
+  host[Symbol.dispose]();
+  assert.match(reasonOf(await late), /Route 2 ended/);
+});
+
+Deno.test("a route that is not connected yet keeps no messages, and ends with its link", async () => {
+  const network = new LocalNetwork();
+  using host = openStage(network, { start: 0, end: 3 }).host;
+  const own = new LocalWire(network);
+  for (const route of [1, 2]) {
+    const { link } = await own.connect(inboxOf(await host.answer(join(route))), toStageCodec(ROOM, "tokens", "f32"));
+    assert.equal(host.status.session, "s");
+    if (route === 1) link.send({ type: "tokens", step: step(0, 0, 0, 1), tokens: Uint32Array.of(3) });
+    else link[Symbol.dispose]();
+    await turns();
+    assert.equal(host.status.session, null);
+  }
 });
 
 Deno.test("a worker that does not get on is told of", async () => {
