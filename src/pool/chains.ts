@@ -49,11 +49,11 @@ function cheapest<Stage extends Ranged>(
 }
 
 /** What is wanting for a chain: layers that nobody has; none if there is a chain, or the ranges only do not join. */
-export function missingLayers(stages: readonly Ranged[], layers: number): LayerRange[] {
+export function missingLayers(stages: readonly Pick<Ranged, "layers">[], layers: number): LayerRange[] {
   const missing: LayerRange[] = [];
   let covered = 0;
   for (const { layers: { start, end } } of stages.toSorted((a, b) => a.layers.start - b.layers.start)) {
-    if (start > covered) missing.push({ start: covered, end: start });
+    if (start > covered) missing.push({ start: covered, end: Math.min(start, layers) });
     covered = Math.max(covered, end);
   }
   if (covered < layers) missing.push({ start: covered, end: layers });

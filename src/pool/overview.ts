@@ -1,6 +1,7 @@
 /** A pool at a glance: from the entries of its members, what each stage does, and what is missing. */
 import type { BackendName } from "../pipeline/messages.ts";
 import type { LayerRange } from "../pipeline/steps.ts";
+import { missingLayers } from "./chains.ts";
 import type { Member } from "./entries.ts";
 import type { HopStatus, ServerEntry, StageEntry } from "./protocol.ts";
 
@@ -106,21 +107,9 @@ function modelsOf(servers: readonly ServerEntry[], stages: readonly StageEntry[]
   return [...hashes].toSorted().map((hash) => {
     const offers = stages.map(({ offer }) => offer).filter(({ model }) => model.hash === hash);
     const layers = offers[0]?.model.layers ?? null;
-    const taken = offers.filter(({ id }) => !refused.has(id)).map(({ layers }) => layers);
-    return { hash, layers, missing: layers === null ? [] : gaps(layers, taken) };
+    const taken = offers.filter(({ id }) => !refused.has(id));
+    return { hash, layers, missing: layers === null ? [] : missingLayers(taken, layers) };
   });
-}
-
-/** Layers of so many that are in none of the ranges. */
-export function gaps(layers: number, ranges: readonly LayerRange[]): LayerRange[] {
-  const missing: LayerRange[] = [];
-  let covered = 0;
-  for (const { start, end } of ranges.toSorted((a, b) => a.start - b.start)) {
-    if (start > covered) missing.push({ start: covered, end: Math.min(start, layers) });
-    covered = Math.max(covered, end);
-  }
-  if (covered < layers) missing.push({ start: covered, end: layers });
-  return missing;
 }
 
 const order = (a: string, b: string) => a < b ? -1 : a > b ? 1 : 0;

@@ -81,14 +81,14 @@ function limitOf({ capacity, speed }: StageOffer): number {
 
 /** Tells of each server that does not take the stage, once for each reason. */
 async function tellRefusals(members: Members, id: string, onEvent: (event: PoolStageEvent) => void): Promise<void> {
-  const told = new Set<string>();
+  const told = new Map<string, string>(); // by session
   for await (const { type, member } of members) {
     if (member.kind !== "server") continue;
     const { session, refused } = member.entry;
     const reason = refused.find((one) => one.id === id)?.reason;
     if (type === "lost" || reason === undefined) told.delete(session);
-    else if (!told.has(session)) {
-      told.add(session);
+    else if (told.get(session) !== reason) {
+      told.set(session, reason);
       onEvent({ type: "notTaken", session, reason });
     }
   }

@@ -27,6 +27,10 @@ export interface RoutesOptions {
   readonly onChange: () => void;
 }
 
+/** Stages that are not taken, of which is told why; and in a sentence. */
+const MOST_REFUSED = 100;
+const MOST_REASONS = 3;
+
 /** With the room that the routes were made for. */
 export interface Ready {
   readonly room: StageCapacity;
@@ -68,7 +72,7 @@ export class Routes implements AsyncDisposable {
 
   /** Stages that are not taken, or not for now. */
   get refused(): ServerEntry["refused"] {
-    return this.#verdicts.flatMap(({ id, reason }) => reason === null ? [] : [{ id, reason }]);
+    return this.#verdicts.flatMap(({ id, reason }) => reason === null ? [] : [{ id, reason }]).slice(0, MOST_REFUSED);
   }
 
   /** Stages that were on routes and went. */
@@ -87,8 +91,9 @@ export class Routes implements AsyncDisposable {
     if (this.#routes.size > 0 || missing.length + refused.length === 0) return null;
     const layers = missing.length > 0 ? missing : this.#taken.map(({ layers }) => layers);
     const what = `${missing.length > 0 ? "layers" : "a route through layers"} ${layers.map(rangeName).join(", ")}`;
-    const reasons = refused.map(({ id, reason }) => `; ${id} is not taken: ${reason}`);
-    return `${what} of ${this.#options.modelName}${reasons.join("")}`;
+    const reasons = refused.slice(0, MOST_REASONS).map(({ id, reason }) => `; ${id} is not taken: ${reason}`);
+    const more = refused.length > MOST_REASONS ? `; and ${refused.length - MOST_REASONS} more are not taken` : "";
+    return `${what} of ${this.#options.modelName}${reasons.join("")}${more}`;
   }
 
   /** Tells what has become of a member. */
@@ -183,10 +188,12 @@ export class Routes implements AsyncDisposable {
     }
   }
 
-  /** A chain could not be made: others come first for a while. */
+  /** A chain could not be made: others come first for a while. Nothing is kept of stages that have gone. */
   #note(error: unknown, chain: readonly StageOffer[]): void {
-    for (const { id } of chain) this.#burdens.set(id, (this.#burdens.get(id) ?? 0) + 1);
+    const there = new Set(this.#options.members.all.map(({ id }) => id));
+    for (const { id } of chain) if (there.has(id)) this.#burdens.set(id, (this.#burdens.get(id) ?? 0) + 1);
     const id = error instanceof RouteError ? error.stage : chain[0]!.id;
+    if (!there.has(id)) return;
     const rest = Math.min(MOST_REST_MILLIS, REST_MILLIS * 2 ** (this.#burdens.get(id)! - 1));
     const reason = error instanceof Error ? error.message : String(error);
     this.#failed.set(id, { reason, until: performance.now() + rest });

@@ -85,4 +85,6 @@ Deno.test("missingLayers() tells what nobody has", () => {
   assert.deepEqual(missing("A:0-9"), [[10, 20]]);
   assert.deepEqual(missing("A:15-17", "B:3-9", "C:5-6"), [[0, 3], [10, 15], [18, 20]]);
   assert.deepEqual(missing("A:0-12", "B:5-19"), []);
+  assert.deepEqual(missing("A:0-9", "B:10-12", "C:3-4", "D:13-30"), []);
+  assert.deepEqual(missing("A:25-30"), [[0, 20]]);
 });

@@ -1,7 +1,7 @@
 /** What entries of members say of their pool. */
 import { strict as assert } from "node:assert";
 import type { Member } from "../../src/pool/entries.ts";
-import { gaps, overviewOf } from "../../src/pool/overview.ts";
+import { overviewOf } from "../../src/pool/overview.ts";
 import type { ServerEntry, StageOffer } from "../../src/pool/protocol.ts";
 import { exampleOffer, exampleServer, exampleStage } from "./example_entries.ts";
 
@@ -45,12 +45,4 @@ Deno.test("overviewOf() tells the layers that are missing, of each model", () =>
   const refused = [{ id: "b", reason: "it has no room" }];
   assert.deepEqual(missing([server({ refused }), stage("a", 0, 2), stage("b", 2, 4)]), [[{ start: 2, end: 4 }]]);
   assert.deepEqual(overviewOf("default", [server()]).models, [{ hash: "ab".repeat(32), layers: null, missing: [] }]);
-});
-
-Deno.test("gaps() knows ranges in any order that overlap or reach too far", () => {
-  const range = (start: number, end: number) => ({ start, end });
-  assert.deepEqual(gaps(10, []), [range(0, 10)]);
-  assert.deepEqual(gaps(10, [range(5, 8), range(0, 3), range(2, 4)]), [range(4, 5), range(8, 10)]);
-  assert.deepEqual(gaps(10, [range(0, 9), range(3, 5), range(9, 99)]), []);
-  assert.deepEqual(gaps(4, [range(6, 9)]), [range(0, 4)]);
 });
