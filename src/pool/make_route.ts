@@ -15,8 +15,10 @@ import {
 } from "./protocol.ts"; // deno-fmt-ignore
 import type { Route } from "./routed_pipeline.ts";
 
-/** Within which a stage must answer. It may dial the next one in vain before it takes the way by the broker. */
-const ANSWER_MILLIS = 5000;
+/** Within which a stage must answer. */
+const JOIN_MILLIS = 2000;
+/** It may dial the next one in vain before it takes the way by the broker. */
+const CONNECT_MILLIS = 5000;
 
 /** A step may take so much longer than stages were measured to need, and this long in any case, but no longer than that. */
 const PATIENCE = 20;
@@ -86,17 +88,22 @@ export async function makeRoute(
 
 async function join(maker: RouteMaker, route: number, id: string): Promise<InboxOffer> {
   const { session, activations } = maker;
-  const reply = await ask(maker, id, { type: "join", protocol: PROTOCOL, session, route, activations });
+  const reply = await ask(maker, id, { type: "join", protocol: PROTOCOL, session, route, activations }, JOIN_MILLIS);
   if (reply.type !== "joined") throw new RouteError(id, `It answers "${reply.type}" to a server that joins`);
   return reply.inbox;
 }
 
 async function connect(maker: RouteMaker, route: number, id: string, to: InboxOffer, name: string): Promise<void> {
-  await ask(maker, id, { type: "connect", session: maker.session, route, to, name });
+  await ask(maker, id, { type: "connect", session: maker.session, route, to, name }, CONNECT_MILLIS);
 }
 
-async function ask({ nats, pool }: RouteMaker, id: string, request: ControlRequest): Promise<ControlReply> {
-  const reply = await askStage(nats, pool, id, request, ANSWER_MILLIS);
+async function ask(
+  { nats, pool }: RouteMaker,
+  id: string,
+  request: ControlRequest,
+  millis: number,
+): Promise<ControlReply> {
+  const reply = await askStage(nats, pool, id, request, millis);
   if (reply.type === "refused") throw new RouteError(id, reply.reason);
   return reply;
 }

@@ -41,7 +41,7 @@ export class Routes implements AsyncDisposable {
   readonly #options: RoutesOptions;
   readonly #routes = new Set<MadeRoute>();
   readonly #failed = new Map<string, { readonly reason: string; readonly until: number }>(); // stages, as a route through them could not be made
-  readonly #burdens = new Map<string, number>(); // how often each was on a chain that could not be made, since one was
+  readonly #burdens = new Map<string, number>(); // how often each was on a chain that could not be made or broke, since one was made
   readonly #served = new Set<string>(); // stages that were on routes
   readonly #first = Promise.withResolvers<Ready>();
   readonly #timer: ReturnType<typeof setInterval>;
@@ -72,7 +72,15 @@ export class Routes implements AsyncDisposable {
 
   /** Stages that are not taken, or not for now. */
   get refused(): ServerEntry["refused"] {
-    return this.#verdicts.flatMap(({ id, reason }) => reason === null ? [] : [{ id, reason }]).slice(0, MOST_REFUSED);
+    const { members, wanted } = this.#options;
+    const reasonOf = (member: Member) => {
+      if (member.kind === "server") return null;
+      if (member.kind === "unknown") return member.reason;
+      const { offer } = member.entry;
+      return refusalOf(offer, { ...wanted, room: this.#room }) ?? this.#failed.get(offer.id)?.reason ?? null;
+    };
+    const verdicts = members.all.map((member) => ({ id: member.id, reason: reasonOf(member) }));
+    return verdicts.flatMap(({ id, reason }) => reason === null ? [] : [{ id, reason }]).slice(0, MOST_REFUSED);
   }
 
   /** Stages that were on routes and went. */
@@ -80,17 +88,16 @@ export class Routes implements AsyncDisposable {
     return this.#lost;
   }
 
-  /** Layers that no stage offers which can be taken. */
+  /** Layers that no stage offers which is suitable. */
   get missing(): LayerRange[] {
-    return missingLayers(this.#taken, this.#layers);
+    return missingLayers(this.#suitable, this.#layers);
   }
 
-  /** What is wanting, as `layers 10-19 of ring-nano`, with the reasons of stages that are not taken; null if there are routes, or may soon be. */
+  /** What is wanting, as `layers 10-19 of ring-nano` or `a route through the layers of ring-nano`, with the reasons of stages that are not taken; null if there are routes, or may soon be. */
   get wanting(): string | null {
     const { missing, refused } = this;
     if (this.#routes.size > 0 || missing.length + refused.length === 0) return null;
-    const layers = missing.length > 0 ? missing : this.#taken.map(({ layers }) => layers);
-    const what = `${missing.length > 0 ? "layers" : "a route through layers"} ${layers.map(rangeName).join(", ")}`;
+    const what = missing.length > 0 ? `layers ${missing.map(rangeName).join(", ")}` : "a route through the layers";
     const reasons = refused.slice(0, MOST_REASONS).map(({ id, reason }) => `; ${id} is not taken: ${reason}`);
     const more = refused.length > MOST_REASONS ? `; and ${refused.length - MOST_REASONS} more are not taken` : "";
     return `${what} of ${this.#options.modelName}${reasons.join("")}${more}`;
@@ -120,32 +127,22 @@ export class Routes implements AsyncDisposable {
 
   #lose(id: string): void {
     if (this.#served.delete(id)) this.#lost++;
-    this.#forgive(id);
+    this.#burdens.delete(id);
+    this.#failed.clear(); // for others it may have been to blame
     for (const route of this.#routes) if (route.stages.includes(id)) void route.end(`stage ${id} is lost`);
   }
 
-  /** Of everybody but servers, why it is not taken; null if it is. */
-  get #verdicts() {
-    const { members, wanted } = this.#options;
-    return members.all.filter((member) => member.kind !== "server").map((member) => {
-      if (member.kind === "unknown") return { id: member.id, offer: null, reason: member.reason };
-      const { offer } = member.entry;
-      const reason = refusalOf(offer, { ...wanted, room: this.#room }) ?? this.#failed.get(offer.id)?.reason ?? null;
-      return { id: offer.id, offer, reason };
-    });
-  }
-
-  get #taken(): StageOffer[] {
-    return this.#verdicts.flatMap(({ offer, reason }) => offer && reason === null ? [offer] : []);
-  }
-
-  /** Stages that may be on a route now: also those through which one could not be made a while ago. */
-  get #ready(): StageOffer[] {
-    const now = performance.now();
-    const rests = ({ id }: StageOffer) => (this.#failed.get(id)?.until ?? 0) > now;
+  /** Stages of this model that have room enough, also if a route through them could not be made. */
+  get #suitable(): StageOffer[] {
     const { members, wanted } = this.#options;
     return members.all.flatMap((member) => member.kind === "stage" ? [member.entry.offer] : [])
-      .filter((offer) => refusalOf(offer, { ...wanted, room: this.#room }) === null && !rests(offer));
+      .filter((offer) => refusalOf(offer, { ...wanted, room: this.#room }) === null);
+  }
+
+  /** Of these, those that may be on a route now. */
+  get #ready(): StageOffer[] {
+    const now = performance.now();
+    return this.#suitable.filter(({ id }) => (this.#failed.get(id)?.until ?? 0) <= now);
   }
 
   /** Begins with the next route that there should be, if there is one. */
@@ -190,13 +187,18 @@ export class Routes implements AsyncDisposable {
 
   /** A chain could not be made: others come first for a while. Nothing is kept of stages that have gone. */
   #note(error: unknown, chain: readonly StageOffer[]): void {
-    const there = new Set(this.#options.members.all.map(({ id }) => id));
-    for (const { id } of chain) if (there.has(id)) this.#burdens.set(id, (this.#burdens.get(id) ?? 0) + 1);
+    this.#burden(chain.map(({ id }) => id));
     const id = error instanceof RouteError ? error.stage : chain[0]!.id;
-    if (!there.has(id)) return;
-    const rest = Math.min(MOST_REST_MILLIS, REST_MILLIS * 2 ** (this.#burdens.get(id)! - 1));
+    const burden = this.#burdens.get(id);
+    if (burden === undefined) return;
+    const rest = Math.min(MOST_REST_MILLIS, REST_MILLIS * 2 ** (burden - 1));
     const reason = error instanceof Error ? error.message : String(error);
     this.#failed.set(id, { reason, until: performance.now() + rest });
+  }
+
+  #burden(stages: readonly string[]): void {
+    const there = new Set(this.#options.members.all.map(({ id }) => id));
+    for (const id of stages) if (there.has(id)) this.#burdens.set(id, (this.#burdens.get(id) ?? 0) + 1);
   }
 
   #forgive(id: string): void {
@@ -209,6 +211,7 @@ export class Routes implements AsyncDisposable {
     for (const id of route.stages) this.#served.add(id);
     const gone = () => {
       this.#routes.delete(route);
+      this.#burden(route.stages); // one of which is gone, it may be for longer
       void route.end("it is lost"); // tells its stages
       this.#look();
     };
