@@ -8,7 +8,7 @@ import type { Batch } from "./batch.ts";
 import { GenerateTask } from "./generate_task.ts";
 import type { EngineLimits } from "./limits.ts";
 import { Lookahead } from "./lookahead.ts";
-import { Recovery } from "./recovery.ts";
+import { isLost, Recovery } from "./recovery.ts";
 import type { Sampler } from "./sampler.ts";
 import { Room } from "./room.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -21,6 +21,9 @@ import { type Begun, UnderWay } from "./under_way.ts";
 
 /** Steps of so many rows are computed as those of one are, to the bit (backend.ts). */
 const ALIKE_ROWS = 8;
+
+/** Why those fail whose stages were lost too often. */
+const HOPELESS = new UnavailableError("Cannot go on: stages were lost again and again before a next token");
 
 /** Token ids in, token ids out: it knows no text and no tensors. */
 export class Engine {
@@ -95,7 +98,7 @@ export class Engine {
    * fail as lost. Not for stages that go through chains.
    */
   lose(lost: Released): void {
-    this.#failHopeless(this.#recovery.lose(lost));
+    this.#failAll(this.#recovery.lose(lost), HOPELESS);
     this.#wake();
   }
 
@@ -198,20 +201,13 @@ export class Engine {
     const { batch } = begun;
     try {
       const found = await this.#underWay.finish(begun);
-      this.#failHopeless(this.#recovery.note(batch, found.lost));
+      this.#failAll(this.#recovery.note(batch, found.lost), HOPELESS);
       const next = this.#underWay.first?.batch.step;
       await this.#sample(batch, new StepOutputs(this.#pipeline, batch.step, found, next?.follows ? next : null));
       this.#follow();
     } catch (error) {
-      this.#failAll(this.#recovery.fail(batch, error), error);
+      this.#failAll(this.#recovery.fail(batch, error), isLost(error) ? HOPELESS : error);
     }
-  }
-
-  #failHopeless(sequences: readonly Sequence[]): void {
-    this.#failAll(
-      sequences,
-      new UnavailableError("Cannot go on: stages were lost again and again before a next token"),
-    );
   }
 
   #failTooLong(): void {
@@ -232,7 +228,7 @@ export class Engine {
         const finish = task && await this.#lookahead.take(task, outputs, row);
         if (finish && this.#tasks.of(share.sequence)) this.#finish(share.sequence.id, finish);
       } catch (error) {
-        this.#failAll(this.#recovery.failShare(share, error), error);
+        this.#failAll(this.#recovery.failShare(share, error), isLost(error) ? HOPELESS : error);
       }
       row += share.outputs;
     }

@@ -90,4 +90,5 @@ export class Recovery {
   }
 }
 
-const isLost = (error: unknown): boolean => error instanceof StepError && error.lost;
+/** Whether those of a step that failed may begin anew, as their stages are gone. */
+export const isLost = (error: unknown): boolean => error instanceof StepError && error.lost;

@@ -193,3 +193,18 @@ Deno.test("Engine fails a request whose stages are lost again and again before i
   local.engine.generate(1, request([1]));
   assert.deepEqual((await local.end(1)).tokens, expectedTokens(DEPTH, [1], 8));
 });
+
+Deno.test("Engine fails a request whose steps are lost again and again with a sentence for its client", async () => {
+  const lostAlways = (pipeline: Pipeline): Runner => ({
+    broken: pipeline.broken,
+    run: () => Promise.reject(new StepError({ reason: "a link ended", lost: true })),
+    cancel: () => {},
+    release: () => Promise.resolve(),
+    store: (store) => pipeline.store(store),
+    logits: (id) => pipeline.logits(id),
+  });
+  await using local = await LocalEngine.open({ through: (join) => lostAlways(join().pipeline) });
+  local.engine.generate(0, request([1, 2, 3]));
+  const { reason, tokens } = await local.end(0);
+  assert.deepEqual([reason, tokens], ["Cannot go on: stages were lost again and again before a next token", []]);
+});
