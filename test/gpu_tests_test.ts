@@ -9,8 +9,8 @@ const ABOUT_THEM = /^test\/(alone|backend\/wgpu_native|dawn)\/|^test\/(load\/mea
 const OPENS =
   /\b(load|openEngine|openProvider|Device\.open|WebGpuBackend\.open|deviceKey|timeKernels|Tuning\.of)\([^)]*/g;
 
-/** WASM, or matrix units, which Dawn alone has. */
-const ELSEWHERE = /backend: "wasm"|gpu: "dawn"/;
+/** WASM, matrix units, which Dawn alone has, or the stages of a pool. */
+const ELSEWHERE = /backend: "wasm"|gpu: "dawn"|pool: \{/;
 
 /** A provider that something is opened with, by its name. */
 const NAMED = /(\bgpu: |\()"(deno|wgpu-native)\b/;
