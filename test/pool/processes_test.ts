@@ -36,6 +36,6 @@ Deno.test({
     await using pooled = await load({ pool: { nats: { url: pool.broker.url } } });
     await using alone = await load({ backend: "wasm", threads: 1 });
     assert.deepEqual(pooled.info.stages.map(({ layers }) => layers), [{ start: 0, end: 5 }, { start: 5, end: 10 }]);
-    assert.deepEqual(await rows(pooled), await rows(alone), "load() gives other logits");
+    assert.deepEqual(await rows(pooled), await rows(alone), "the pool gives other logits");
   },
 });
