@@ -1,5 +1,5 @@
 /** How a server asks a stage for something: requests and replies as JSON over the broker, read with suspicion. */
-import type { Msg, NatsConnection } from "@nats-io/nats-core";
+import { errors, type Msg, type NatsConnection } from "@nats-io/nats-core";
 import { z } from "zod";
 import { MOST_HOSTS } from "../wire/offer.ts";
 import { shown, text } from "./entries.ts";
@@ -74,11 +74,16 @@ export async function askStage(
     const { data } = await nats.request(subject, JSON.stringify(request), { timeout: timeoutMillis });
     return parsed(reply, data) ?? refused(`Cannot read what stage ${stage} answers`);
   } catch (error) {
-    return refused(`Stage ${stage} does not answer: ${error instanceof Error ? error.message : String(error)}`);
+    return refused(`Stage ${stage} ${absence(error)}`);
   }
 }
 
 /** Its reason gets into the server's entry. */
+function absence(error: unknown): string {
+  if (error instanceof errors.RequestError && error.isNoResponders()) return "is not at the broker any more";
+  return `does not answer: ${error instanceof Error ? error.message : String(error)}`;
+}
+
 export const refused = (reason: string): ControlReply => ({ type: "refused", reason: shown(reason) });
 
 function parsed<T>(schema: z.ZodType<T>, bytes: Uint8Array): T | null {
