@@ -1,6 +1,7 @@
 /** Pools on hosts of their own, which take both processors: the bits of one process, faults that lose nothing, and clear ends where nobody else has the layers. */
 import { strict as assert } from "node:assert";
-import { LOST_MILLIS } from "../../src/pool/protocol.ts";
+import { setTimeout } from "node:timers/promises";
+import { HEARTBEAT_MILLIS, LOST_MILLIS } from "../../src/pool/protocol.ts";
 import { NO_NATS } from "../nats_server.ts";
 import { suffer } from "../pool/faults.ts";
 import { NO_HOSTS } from "../pool/hosts.ts";
@@ -39,11 +40,11 @@ for (const transport of ["tcp", "nats"] as const) {
     assert.deepEqual(replies.map((reply, i) => difference(reply, wanted[i]!)), wanted.map(() => null));
     assert.ok(replies.at(-1)!.cached > 0, "nothing was taken from the prefix cache");
     assert.deepEqual(replies.slice(-3).map(({ cached }) => cached), wanted.slice(-3).map(({ cached }) => cached));
-    const { stages } = await pool.entries.read();
-    assert.deepEqual(
-      stages.flatMap(({ status }) => status.hops.map((hop) => hop.transport)),
-      Array(4).fill(transport),
-    );
+    const transports = async () =>
+      (await pool.entries.read()).stages.flatMap(({ status }) => status.hops.map((hop) => hop.transport));
+    // On a busy machine a route may have been made anew: stages tell of the old one until their next heartbeat.
+    for (let i = 0; i < 5 && (await transports()).length > 4; i++) await setTimeout(HEARTBEAT_MILLIS);
+    assert.deepEqual(await transports(), Array(4).fill(transport));
   });
 }
 
@@ -73,7 +74,7 @@ testPool(
     assert.equal(difference(await during, whole), null, "a moment's silence harms nothing");
 
     const cut = ask(pool.url, question);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await setTimeout(300);
     const begun = performance.now();
     pool.stages[1]!.takeDown();
     const { tokens, error, ended } = await cut;
