@@ -62,6 +62,7 @@ export class RoutedPipeline implements Runner, Disposable {
   #arrival = Promise.withResolvers<boolean>(); // of a route, where there is none; false when it was waited for long enough
   #patience: ReturnType<typeof setTimeout> | undefined;
   #waited = 0;
+  #perRow: number | null = null; // candidates, once there were some
 
   constructor(options: RoutedOptions) {
     this.#options = options;
@@ -72,7 +73,7 @@ export class RoutedPipeline implements Runner, Disposable {
     return [...this.#routes];
   }
 
-  /** Steps that had to wait for a route so far. */
+  /** Sequences that had to wait for a route so far, each time that they did. */
   get waited(): number {
     return this.#waited;
   }
@@ -102,6 +103,7 @@ export class RoutedPipeline implements Runner, Disposable {
 
   /** What is lost with a route leaves the parts on others as they are. */
   async run(step: Step, tokens: Uint32Array): Promise<Found> {
+    if (this.#routes.size === 0) this.#waited += step.segments.filter(({ start }) => start === 0).length;
     await this.#inTurn(() => this.#present());
     const parts = this.#send(step, tokens);
     const found = await Promise.all(parts.map((part) => this.#run(part).catch(ifLost)));
@@ -159,7 +161,6 @@ export class RoutedPipeline implements Runner, Disposable {
   /** Resolves once there is a route; rejects if there was none for too long. */
   async #present(): Promise<void> {
     if (this.#routes.size > 0) return;
-    this.#waited++;
     if (!await this.#arrival.promise) throw new UnavailableError(this.#options.absence());
   }
 
@@ -185,7 +186,10 @@ export class RoutedPipeline implements Runner, Disposable {
       route ? { ...part, route, id: ++this.#order } : []
     );
     this.#sent.set(step.id, { outputs: step.outputs.length, parts });
-    this.#sent.delete(step.id - REMEMBERED);
+    for (const id of this.#sent.keys()) { // of some that were asked for nothing was sent
+      if (id > step.id - REMEMBERED) break;
+      this.#sent.delete(id);
+    }
     return parts;
   }
 
@@ -212,8 +216,19 @@ export class RoutedPipeline implements Runner, Disposable {
     const deadline = route.deadline(tokens.length);
     const asked = route.pipeline.run({ id, segments, outputs, deadline }, tokens);
     const candidates = await inTime(route, deadline, asked);
-    check(route, () => checkAnswer({ type: "candidates", id, candidates }, outputs.length, this.#options));
+    check(route, () => {
+      checkAnswer({ type: "candidates", id, candidates }, outputs.length, this.#options);
+      this.#checkPerRow(candidates);
+    });
     return candidates;
+  }
+
+  /** All have as many candidates of a row, or those of one route would be put where another's belong. */
+  #checkPerRow({ perRow }: Candidates): void {
+    this.#perRow ??= perRow;
+    if (perRow !== this.#perRow) {
+      throw new FrameError(`Cannot take ${perRow} candidates of a row, where there were ${this.#perRow} before`);
+    }
   }
 
   /** Where they are gone, as others came between, the sequence may as well begin anew. */

@@ -356,6 +356,32 @@ Deno.test("RoutedPipeline gives up a route that does not answer in time, or what
   }
 });
 
+Deno.test("RoutedPipeline counts the sequences that wait for a route, not their steps", async () => {
+  using scene = pipelineOf();
+  const { routed } = scene;
+  const segments = [0, 1, 2].map((slot) => ({ slot, start: 0, rows: 1 }));
+  const asked = [
+    routed.run(step(0, segments, []), new Uint32Array(3)),
+    routed.run(step(1, [{ slot: 2, start: 1, rows: 1 }], []), new Uint32Array(1)),
+  ];
+  routed.add(new ScriptedRoute((step) => candidatesOf(step, 0)));
+  await Promise.all(asked);
+  await routed.run(step(2, [{ slot: 3, start: 0, rows: 1 }], []), new Uint32Array(1));
+  assert.equal(routed.waited, 3);
+});
+
+Deno.test("RoutedPipeline gives up a route with other candidates than others have, whose places they would take", async () => {
+  const one = new ScriptedRoute((step) => candidatesOf(step, 10));
+  const nine = Float32Array.of(9);
+  const two = new ScriptedRoute(() => ({ perRow: 1, ids: Uint32Array.of(9), logits: nine, logSumExp: nine }));
+  using scene = pipelineOf(one, two);
+  const segments = [0, 1].map((slot) => ({ slot, start: 0, rows: 1 }));
+  const { ids, lost } = await scene.routed.run(step(0, segments, [0, 1]), new Uint32Array(2));
+  assert.deepEqual([[...ids], lost], [[10, 50, 0, 0], new Set([1])]);
+  assert.match(two.pipeline.broken.reason.message, /Cannot take 1 candidates of a row, where there were 2 before/);
+  assert.deepEqual(scene.routed.routes.length, 1);
+});
+
 Deno.test("RoutedPipeline takes a failure of a stage for what it is, and one of reading whole rows for a loss", async () => {
   const failing = new ScriptedRoute(
     () => Promise.reject(new StepError({ reason: "out of pages", pages: 7 })),
