@@ -12,6 +12,9 @@ export function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): 
   };
 }
 
+/** Longest time limit: timers count milliseconds in 31 bits. */
+export const MOST_SECONDS = 2_000_000;
+
 /** Reads a number from `least` to `most`. */
 export function number(least: number, most = Infinity): (text: string) => number {
   return (text) => {

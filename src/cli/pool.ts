@@ -1,8 +1,8 @@
 /** `ringlet pool`: who is in a pool and how they do, again each second on a terminal. */
 import { Command } from "@commander-js/extra-typings";
-import { matching } from "./args.ts";
 import type { Host } from "./host.ts";
 import { type NatsFlags, natsFlags } from "./nats_flags.ts";
+import { poolName } from "./pool_flags.ts";
 import { brokerOf, modelsCommand, pushCommand } from "./pool_models.ts";
 import { poolTable } from "./pool_table.ts";
 import { Screen } from "./screen.ts";
@@ -27,12 +27,7 @@ Examples:
 export function poolCommand(host: Host) {
   return natsFlags(new Command("pool"))
     .description("watch a pool of stages, or hand out models to it")
-    .option(
-      "--pool <name>",
-      "which one",
-      matching(/^[A-Za-z0-9_-]{1,64}$/, 'a name of letters, digits, "-" and "_"'),
-      "default",
-    )
+    .option("--pool <name>", "which one", poolName, "default")
     .option("--once", "print it once")
     .option("--json", "print one JSON object, once")
     .addHelpText("after", help)

@@ -4,12 +4,16 @@ import type { JoinSettings } from "../mod.ts";
 import { integer, matching } from "./args.ts";
 import { type NatsFlags, natsFlags, toNatsOptions } from "./nats_flags.ts";
 
+/** Reads a pool's name, which is a part of subjects. */
+export const poolName = matching(/^[A-Za-z0-9_-]{1,64}$/, 'a name of letters, digits, "-" and "_"');
+
 /** Adds them to a command, those for the broker among them. Its action's flags are {@linkcode PoolFlags} too. */
 export function poolFlags<C>(command: C): C {
   // Not its own type, as natsFlags() says.
   const plain = command as unknown as CommandUnknownOpts;
-  const name = matching(/^[\w-]{1,64}$/, "a name of letters, digits, - and _");
-  plain.addOption(new Option("--pool <name>", "the pool's name (default: default)").argParser(name).helpGroup("Pool:"));
+  plain.addOption(
+    new Option("--pool <name>", "the pool's name (default: default)").argParser(poolName).helpGroup("Pool:"),
+  );
   plain.addOption(
     new Option("--advertise <host>", "address under which others reach it; may be repeated (default: all its own)")
       .argParser((text, all: string[] = []) => [...all, text]).helpGroup("Pool:"),

@@ -7,7 +7,16 @@ import type { LogEntry } from "../server/request_log.ts";
 import type { DeviceChoice } from "../mod.ts";
 import { Traffic } from "../server/traffic.ts";
 import { type AccessFlags, accessKeys } from "./api_keys.ts";
-import { given, integer, modelCommand, type ModelFlags, number, prefixCache, toLoadOptions } from "./args.ts";
+import {
+  given,
+  integer,
+  modelCommand,
+  type ModelFlags,
+  MOST_SECONDS,
+  number,
+  prefixCache,
+  toLoadOptions,
+} from "./args.ts";
 import { fetchedModel, modelName } from "./fetched_model.ts";
 import { deviceName } from "./device.ts";
 import type { Host, Model } from "./host.ts";
@@ -23,9 +32,6 @@ Examples:
   ringlet serve --port 8000 --api-key secret
   ringlet serve --host 0.0.0.0 --api-key-file keys.txt --max-sequences 16
   ringlet serve --nats nats://broker:4222 --model /models/Ring-mini-linear-2.0      on the stages of a pool (ringlet stage)`;
-
-/** Longest time limit: timers count milliseconds in 31 bits. */
-const MOST_SECONDS = 2_000_000;
 
 export function serveCommand(host: Host) {
   const command = modelCommand("serve")

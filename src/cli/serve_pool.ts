@@ -1,16 +1,13 @@
 /** The flags of a server whose stages are other processes. */
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import type { LoadOptions } from "../mod.ts";
-import { number } from "./args.ts";
+import { MOST_SECONDS, number } from "./args.ts";
 import { type PoolFlags, poolFlags, toPool } from "./pool_flags.ts";
 
 export interface ServePoolFlags extends PoolFlags {
   readonly poolTimeout?: number;
   readonly activations?: "f32" | "bf16";
 }
-
-/** Longest time limit: timers count milliseconds in 31 bits. */
-const MOST_SECONDS = 2_000_000;
 
 /** Adds them to a command, whose action's flags are {@linkcode ServePoolFlags} too. */
 export function servePoolFlags<C>(command: C): C {

@@ -1,7 +1,7 @@
 /** Opens layers of a model as a stage of a pool: in a worker, measured, and offered to whoever serves there. */
-import { randomBytes } from "node:crypto";
 import project from "../../deno.json" with { type: "json" };
 import { connectBroker } from "../pool/connection.ts";
+import { newMemberId } from "../pool/member_id.ts";
 import type { NatsOptions } from "../pool/nats_options.ts";
 import { PoolStage, type PoolStageEvent } from "../pool/pool_stage.ts";
 import { inboxSubject, PROTOCOL, type StageOffer } from "../pool/protocol.ts";
@@ -71,7 +71,7 @@ async function offerOf(
   return {
     protocol: PROTOCOL,
     version: project.version,
-    id: newId(host),
+    id: newMemberId(host),
     host,
     model,
     layers,
@@ -79,10 +79,4 @@ async function offerOf(
     info,
     speed: await Promise.race([speed, ended.then((reason) => Promise.reject(new Error(reason)))]),
   };
-}
-
-/** New at every start, and told apart by people: `box2-3f9a1c04`. */
-function newId(host: string): string {
-  const name = host.split(".")[0]!.replace(/[^A-Za-z0-9-]/g, "").slice(0, 40) || "stage";
-  return `${name}-${randomBytes(4).toString("hex")}`;
 }

@@ -17,14 +17,9 @@ const ANSWER_MILLIS = 2000;
 /** Between two looks for those who are silent. */
 const LOOK_MILLIS = 250;
 
-/** A member that puts itself into the bucket every {@linkcode HEARTBEAT_MILLIS} until it is disposed of, which takes its key out. */
-export interface Announcement extends AsyncDisposable {
-  /** Puts the entry now, as it has changed. */
-  refresh(): void;
-}
-
 /**
- * Resolves once the entry is in the bucket, which is made if it is not there. From then on a broker that is away is waited for.
+ * Resolves once a member's entry is in the bucket, which is made if it is not there. From then on the member puts itself there again every
+ * {@linkcode HEARTBEAT_MILLIS}, and a broker that is away is waited for, until it is disposed of, which takes its key out.
  * @param entry what to put, with each heartbeat's number
  * @throws {Error} in one sentence if the broker has no JetStream or does not let us
  */
@@ -33,12 +28,12 @@ export async function announce(
   pool: string,
   key: string,
   entry: (beat: number) => StageEntry | ServerEntry,
-): Promise<Announcement> {
+): Promise<AsyncDisposable> {
   let beat = 0;
   let bucket = await openBucket(nats, pool);
   let putting = false;
   const put = () => bucket.put(key, JSON.stringify(entry(++beat)), { timeout: ANSWER_MILLIS });
-  const refresh = async () => {
+  const beatAgain = async () => {
     if (putting || nats.isClosed()) return;
     putting = true;
     try {
@@ -53,9 +48,8 @@ export async function announce(
   await put().catch((error) => {
     throw new Error(`Cannot join the pool ${pool} at ${nats.getServer()}: it does not take ${key} (${error.message})`);
   });
-  const timer = setInterval(refresh, HEARTBEAT_MILLIS);
+  const timer = setInterval(beatAgain, HEARTBEAT_MILLIS);
   return {
-    refresh,
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       if (!nats.isClosed()) await within(ANSWER_MILLIS, bucket.delete(key)).catch(() => {});

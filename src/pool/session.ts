@@ -1,5 +1,4 @@
 /** A server in its pool: in the list of members, with routes through the others. */
-import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import project from "../../deno.json" with { type: "json" };
 import type { PoolStatus } from "../pipeline/pool_status.ts";
@@ -7,6 +6,7 @@ import type { Released } from "../pipeline/steps.ts";
 import { openWire } from "../wire/open.ts";
 import type { Wire, WireOptions } from "../wire/wire.ts";
 import { connectBroker } from "./connection.ts";
+import { newMemberId } from "./member_id.ts";
 import { announce, Members } from "./membership.ts";
 import type { NatsOptions } from "./nats_options.ts";
 import {
@@ -92,7 +92,7 @@ export class Session implements AsyncDisposable {
     const subject = (inbox: string) => inboxSubject(pool, inbox);
     const wire = stack.use(await openWire(nats, { subject, direct, secure }));
     const members = stack.use(await Members.watch(nats, pool));
-    const name = newId();
+    const name = newMemberId(hostname());
     const session = new Session(options, hooks, members, { nats, pool, wire, session: name, activations });
     stack.use(session.pipeline);
     stack.use(session.#routes);
@@ -158,10 +158,4 @@ export class Session implements AsyncDisposable {
     this.#restarted += lost.slots.length;
     this.#hooks.onLost(lost);
   }
-}
-
-/** New at every start, and told apart by people. */
-function newId(): string {
-  const name = hostname().split(".")[0]!.replace(/[^A-Za-z0-9-]/g, "").slice(0, 40) || "server";
-  return `${name}-${randomBytes(4).toString("hex")}`;
 }

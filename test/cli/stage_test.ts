@@ -161,7 +161,7 @@ Deno.test("wrong use of stage is said before anything is opened", async () => {
     [["--layers", "0-9"], /Cannot join a pool without --nats/],
     [["--nats", "nats://x:1"], /required option '--layers <range>' not specified/],
     [["--nats", "nats://x:1", "--layers", "0-3,4-9"], /a range like 10-19/],
-    [["--nats", "nats://x:1", "--layers", "0-9", "--pool", "a.b"], /letters, digits, - and _/],
+    [["--nats", "nats://x:1", "--layers", "0-9", "--pool", "a.b"], /letters, digits, "-" and "_"/],
     [["--nats", "http://x:1", "--layers", "0-9"], /like nats:\/\/host:4222/],
   ];
   for (const [args, message] of cases) {

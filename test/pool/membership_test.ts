@@ -40,7 +40,6 @@ testPool("members are heard of when they come, change and leave in order", async
     type: "joined",
     member: { kind: "stage", id: "a", entry: exampleStage("a") },
   });
-  stage.refresh();
   assert.deepEqual(await next(members), {
     type: "changed",
     member: { kind: "stage", id: "a", entry: exampleStage("a", 2) },
