@@ -62,13 +62,16 @@ class OpenWire implements Wire {
     const events = this.#events(inbox, (frame) => codec.decode(frame), (ended) => ended === peer);
     const byBroker = new NatsPeer(this.#nats, receiverWay(subject, secrets), events, codec.maxBytes);
     let peer: Peer = this.#add(byBroker);
+    let closed = false;
     const forget = this.#listener?.expect(secrets, (connection) => {
       const sealing = this.#options.secure ? sealingOf(secrets.receiver, secrets.sender) : null;
       peer = this.#add(new TcpPeer(connection, events, codec.maxBytes, sealing));
       byBroker[Symbol.dispose]();
+      if (closed) peer.close(); // while it introduced itself
     });
     byBroker.met.then((met) => met && forget?.());
     const close = () => {
+      closed = true;
       forget?.();
       peer.close();
     };
