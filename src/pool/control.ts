@@ -78,12 +78,12 @@ export async function askStage(
   }
 }
 
-/** Its reason gets into the server's entry. */
 function absence(error: unknown): string {
   if (error instanceof errors.RequestError && error.isNoResponders()) return "is not at the broker any more";
   return `does not answer: ${error instanceof Error ? error.message : String(error)}`;
 }
 
+/** Its reason gets into the server's entry. */
 export const refused = (reason: string): ControlReply => ({ type: "refused", reason: shown(reason) });
 
 function parsed<T>(schema: z.ZodType<T>, bytes: Uint8Array): T | null {

@@ -96,11 +96,15 @@ export class Routes implements AsyncDisposable {
   /** What is wanting, as `layers 10-19 of ring-nano` or `a route through the layers of ring-nano`, with the reasons of stages that are not taken; null if there are routes, or may soon be. */
   get wanting(): string | null {
     const { missing, refused } = this;
-    if (this.#routes.size > 0 || missing.length + refused.length === 0) return null;
+    const joins = this.#groups(this.#suitable).some((group) => nextChain(group, [], this.#layers) !== null);
+    if (this.#routes.size > 0 || (joins && refused.length === 0)) return null;
     const what = missing.length > 0 ? `layers ${missing.map(rangeName).join(", ")}` : "a route through the layers";
     const reasons = refused.slice(0, MOST_REASONS).map(({ id, reason }) => `; ${id} is not taken: ${reason}`);
     const more = refused.length > MOST_REASONS ? `; and ${refused.length - MOST_REASONS} more are not taken` : "";
-    return `${what} of ${this.#options.modelName}${reasons.join("")}${more}`;
+    const ranges = missing.length > 0 || joins
+      ? ""
+      : `; ${this.#suitable.map(({ layers }) => rangeName(layers)).join(", ")} do not join`;
+    return `${what} of ${this.#options.modelName}${ranges}${reasons.join("")}${more}`;
   }
 
   /** Tells what has become of a member. */

@@ -82,6 +82,17 @@ test("Session lets requests wait for a stage that comes back, and fails them in 
   await answer(server, 7, 4);
 });
 
+test("Session says so where all layers are there and no route is, as ranges do not join", async () => {
+  await using pool = await LocalPool.start();
+  await pool.stage(0, 2);
+  await pool.stage(2, 3);
+  const server = await pool.server();
+  const sentence = "Waiting for a route through the layers of fake in pool p; 0-2, 2-3 do not join";
+  await until(() => server.waits.at(-1) === sentence);
+  await pool.stage(0, 1);
+  await until(() => routesOf(server).length === 1);
+});
+
 test("Session does not take stages of another model or version, or with less room than its engine has", async () => {
   await using pool = await LocalPool.start();
   await pool.stage(0, 1);
