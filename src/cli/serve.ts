@@ -26,6 +26,8 @@ import { onStopSignals } from "./stop_signals.ts";
 
 const help = `
 Serves OpenAI's API below /v1, /health (ready for requests), /health/live, /metrics and /openapi.json.
+With --nats the stages of a pool compute, whose flags are theirs (ringlet stage); --model may be nats:NAME, which
+ringlet pool push has put there, and of which a server fetches no weights.
 The first Ctrl-C or SIGTERM lets running answers end, the second does not.
 
 Examples:

@@ -41,8 +41,8 @@ export async function joinPool(settings: JoinSettings): Promise<JoinedStage> {
   const wire = stack.use(await openWire(broker.nats, { subject, direct, secure: broker.secure }));
   const { input, output, ended } = opened;
   const parts = { broker, pool, wire, offer, input, output, ended };
-  const { onEvent } = settings;
-  const stage = stack.use(await PoolStage.join({ ...parts, ...(onEvent && { onEvent }) }));
+  const { onEvent, signal } = settings;
+  const stage = stack.use(await PoolStage.join({ ...parts, ...(onEvent && { onEvent }), ...(signal && { signal }) }));
   const all = stack.move();
   return { pool, offer, ended: stage.ended, [Symbol.asyncDispose]: () => all[Symbol.asyncDispose]() };
 }

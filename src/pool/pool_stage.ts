@@ -38,6 +38,8 @@ export interface PoolStageParts {
   /** Resolves to the reason once the worker runs no more. */
   readonly ended: Promise<string>;
   readonly onEvent?: (event: PoolStageEvent) => void;
+  /** Gives up joining. */
+  readonly signal?: AbortSignal;
 }
 
 /** Disposing leaves the pool in order. What it was made of outlives it. */
@@ -62,7 +64,10 @@ export class PoolStage implements AsyncDisposable {
     stack.use(serveControl(nats, pool, offer.id, (request) => host.answer(request), () => host.countMalformed()));
     const ended = Promise.race([parts.ended, host.hangs]);
     stack.defer(() => Promise.race([host.drain(DRAIN_MILLIS), ended.then(() => {})]));
-    while (broker.upSince === null) await new Promise((resolve) => setTimeout(resolve, RETRY_MILLIS));
+    while (broker.upSince === null) {
+      parts.signal?.throwIfAborted();
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MILLIS));
+    }
     stack.use(await announce(nats, pool, stageKey(offer.id), (beat) => ({ offer, status: host.status, beat })));
     void tellRefusals(members, offer.id, onEvent);
     void tellBroker(broker, onEvent);
