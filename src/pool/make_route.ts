@@ -13,7 +13,7 @@ import {
   PROTOCOL,
   type StageOffer,
 } from "./protocol.ts"; // deno-fmt-ignore
-import type { Route } from "./routed_pipeline.ts";
+import type { Route } from "./route.ts";
 
 /** Within which a stage must answer. */
 const JOIN_MILLIS = 2000;

@@ -1,5 +1,5 @@
 /** Several pipelines as one: each sequence stays on the route that it began on, and begins anew on another when that is lost. */
-import { type Pipeline, StepError } from "../pipeline/pipeline.ts";
+import { StepError } from "../pipeline/pipeline.ts";
 import { type Found, type Runner, UnavailableError } from "../pipeline/runner.ts";
 import type { Candidates, Released, Segment, Step } from "../pipeline/steps.ts";
 import { checkAnswer } from "../wire/check.ts";
@@ -7,15 +7,7 @@ import { FrameError } from "../wire/frame_error.ts";
 import { isCrowded, lightest } from "./balance.ts";
 import { joinedCandidates, joinedLogits, type Part, partsOf } from "./parts.ts";
 import { Pins } from "./pins.ts";
-
-/** A way through stages that have all layers. */
-export interface Route {
-  readonly pipeline: Pick<Pipeline, "run" | "release" | "cancel" | "logits" | "broken" | "break">;
-  /** Their ids: routes may share some. */
-  readonly stages: readonly string[];
-  /** Milliseconds after which the route is given up if a step of so many rows has not come through, with those before it. */
-  deadline(rows: number): number;
-}
+import { check, inTime, type Route } from "./route.ts";
 
 export interface RoutedOptions {
   /** V, of rows of logits. */
@@ -242,32 +234,8 @@ export class RoutedPipeline implements Runner, Disposable {
   }
 }
 
-/** What a route answers; where it is too late the route is given up, and whatever it fails with then is a loss. */
-async function inTime<T>({ pipeline }: Route, millis: number, asked: Promise<T>): Promise<T> {
-  const late = setTimeout(() => pipeline.break(`a step took longer than ${Math.round(millis / 1000)} s`), millis);
-  try {
-    return await asked;
-  } catch (error) {
-    if (!pipeline.broken.aborted) throw error;
-    throw new StepError({ reason: pipeline.broken.reason.message, lost: true });
-  } finally {
-    clearTimeout(late);
-  }
-}
-
 /** What a part that is lost has instead of candidates. */
 function ifLost(error: unknown): StepError {
   if (error instanceof StepError && error.lost) return error;
   throw error;
-}
-
-/** A route whose answers do not fit what was asked is given up. */
-function check({ pipeline }: Route, fits: () => void): void {
-  try {
-    fits();
-  } catch (error) {
-    if (!(error instanceof FrameError)) throw error;
-    pipeline.break(error.message);
-    throw new StepError({ reason: error.message, lost: true });
-  }
 }
