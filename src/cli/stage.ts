@@ -14,7 +14,7 @@ their own where they can. All stages and the server must have the same checkpoin
 --rope-scaling; a server has as many sequences and tokens as the least of its stages has room for. Layers may be there
 several times: such stages share the sequences, and where one is lost those of it begin anew on another.
 --model nats:NAME fetches from the broker what the layers need of a model that ringlet pool push has put there.
-Ctrl-C or SIGTERM leaves the pool once the steps under way have gone on.
+Ctrl-C or SIGTERM leaves the pool in order: sequences on it go on elsewhere at once, if somebody has its layers.
 
 Examples:
   ringlet stage --nats nats://broker:4222 --model /models/Ring-mini-linear-2.0 --layers 0-9

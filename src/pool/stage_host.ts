@@ -169,12 +169,12 @@ export class StageHost implements Disposable {
   async #connect(request: Connect): Promise<ControlReply> {
     const { session, route: number, to, name } = request;
     const route = this.#routeOf(request);
-    if (route === null || route.connected) return refused(`Route ${number} does not wait here to be connected`);
+    if (route === null || !route.claim()) return refused(`Route ${number} does not wait here to be connected`);
     const { wire, onEvent } = this.#options;
     const out = this.#isLast
       ? await wire.connect(to, fromStageCodec(this.#room))
       : await wire.connect(to, toStageCodec(this.#room, "hidden", this.#activations));
-    if (route.ended || route.connected) {
+    if (route.ended) {
       out.link[Symbol.dispose]();
       return refused(`Route ${number} ended while it was being connected`);
     }

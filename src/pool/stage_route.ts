@@ -19,6 +19,7 @@ export class StageRoute implements Way {
   readonly #onEnd: (reason: string) => void;
   readonly #connecting: ReturnType<typeof setTimeout>;
   #onward: { readonly name: string; readonly out: Outbound<ToStage | FromStage> } | null = null;
+  #claimed = false;
   #ended = false;
 
   /** `onEnd` hears once why it has ended. */
@@ -51,6 +52,12 @@ export class StageRoute implements Way {
     if (this.#onward === null) return null;
     const { name, out: { transport, roundTripMillis } } = this.#onward;
     return { route: this.route, to: name, transport, roundTripMillis };
+  }
+
+  /** Whether it may be connected, which is once: each try dials. */
+  claim(): boolean {
+    if (this.#claimed) return false;
+    return this.#claimed = true;
   }
 
   /** From here on messages pass, to the stage of that id or the `server`. */

@@ -108,6 +108,7 @@ Deno.test("a server is refused in one sentence what it may not have", async () =
   assert.match(await ask({ ...connect, route: 9 }), /Route 9 does not wait here/);
   assert.match(await ask({ ...connect, route: 4, session: "other" }), /Route 4 does not wait here/);
   assert.match(await ask({ ...connect, route: 4 }), /Cannot reach inbox\.9/);
+  assert.match(await ask({ ...connect, route: 4 }), /Route 4 does not wait here/, "it was tried");
   assert.deepEqual(events.map(({ type }) => type), ["refused", "refused", "refused", "refused"]);
   there.pop(); // the server is gone, though its route is not
   assert.equal(await ask(join(1, "other")), "joined");
