@@ -8,8 +8,9 @@ import type { StepQueue, Way } from "./step_queue.ts";
 /** Time that a server has to connect a route that it has joined. */
 const CONNECT_MILLIS = 15_000;
 
-/** Messages of a route that may wait: far more than the steps that a server lets be under way. */
+/** Messages of a route that may wait, and steps among them: far more than a server lets be under way, which are as many as a route has stages. */
 const MOST_WAITING = 1000;
+const MOST_STEPS = 128;
 
 export class StageRoute implements Way {
   readonly session: string;
@@ -91,7 +92,8 @@ export class StageRoute implements Way {
       if (this.#ended) return;
       if (!this.connected) return this.end("a message came before it was connected");
       this.#queue.push(this, message);
-      if (this.#queue.lengthOf(this) > MOST_WAITING) return this.end("more messages came than may be under way");
+      const { messages, steps } = this.#queue.waitingOf(this);
+      if (messages > MOST_WAITING || steps > MOST_STEPS) return this.end("more came than may be under way");
     }
     this.end("the link to it ended");
   }

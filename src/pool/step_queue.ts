@@ -77,9 +77,10 @@ export class StepQueue implements Disposable {
     return this.#waiting.length + this.#inWorker.length;
   }
 
-  /** Messages of one route that wait. */
-  lengthOf(way: Way): number {
-    return this.#waiting.filter((work) => work.way === way).length;
+  /** Messages of one route that wait, and the steps among them, which may have megabytes. */
+  waitingOf(way: Way): { readonly messages: number; readonly steps: number } {
+    const own = this.#waiting.filter((work) => work.way === way);
+    return { messages: own.length, steps: own.filter(({ step }) => step !== null).length };
   }
 
   /** A message has come on a route. What has failed before goes on at once; all else in its turn. */

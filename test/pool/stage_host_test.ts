@@ -242,6 +242,35 @@ Deno.test("a route that is not connected yet keeps no messages, and ends with it
   }
 });
 
+Deno.test("a route on which more steps come than may be under way ends, and others go on", async () => {
+  const network = new LocalNetwork();
+  const gate = Promise.withResolvers<void>();
+  const slow = (model: FakeStage): StageModel => {
+    const forward = model.forward.bind(model);
+    return Object.assign(model, {
+      forward: (...args: Parameters<typeof forward>) => gate.promise.then(() => forward(...args)),
+    });
+  };
+  const { host, events } = openStage(network, { start: 0, end: 3 }, { change: slow });
+  using _host = host;
+  await using good = await makeRoute(network, [host], 1);
+  const begun = good.run(step(0, 0, 0, 1), Uint32Array.of(3));
+  const own = new LocalWire(network);
+  const inbox = inboxOf(await host.answer(join(2)));
+  const back = await own.receive(fromStageCodec(ROOM));
+  await host.answer({ type: "connect", session: "s", route: 2, to: back.offer, name: "server" });
+  const { link } = await own.connect(inbox, toStageCodec(ROOM, "tokens", "f32"));
+  for (let id = 1; id <= 200; id++) {
+    link.send({ type: "tokens", step: step(id, 1, id - 1, 1), tokens: Uint32Array.of(3) });
+  }
+  await turns();
+  const last = events.at(-1)!;
+  assert.deepEqual([last.type, last.type === "left" && last.reason], ["left", "more came than may be under way"]);
+  assert.ok(host.status.queue < 5);
+  gate.resolve();
+  assert.equal((await begun).ids[0], best([3]));
+});
+
 Deno.test("a worker that does not get on is told of", async () => {
   const network = new LocalNetwork();
   const stuck = (model: FakeStage): StageModel => Object.assign(model, { forward: () => new Promise<never>(() => {}) });
