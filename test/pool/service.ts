@@ -7,7 +7,6 @@ const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 /** As systemd's RestartSec. */
 const RESTART_MILLIS = 500;
 
-/** Pages of keys and values, kernels' builds and logs say nothing here that stderr does not. */
 export class Service implements AsyncDisposable {
   readonly host: Host;
   /** How it ended each time, by itself or not: an exit code or a signal. */
