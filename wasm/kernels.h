@@ -110,12 +110,12 @@ void draw(uint32_t *trail, const uint32_t *ids, const float *logits, const float
 // y[i] = exp(x[i]), relative error ≤ 2e-7: what all kernels use, exported for its test
 void exponential(float *y, const float *x, uint32_t begin, uint32_t end);
 
-// Makes pieces of run `run`, whose first one has the number `first`, beside other threads until none is left to be taken;
-// 0 if the threads are done for: board as in tickets.ts, program as in program.ts
-uint32_t share(uint32_t *board, const uint32_t *program, uint32_t run, uint32_t first, uint32_t thread);
+// Makes pieces of run `run` beside other threads until none is left to be taken; 0 if the threads are done for: board as
+// in tickets.ts, program as in program.ts
+uint32_t share(uint32_t *board, const uint32_t *program, uint32_t run, uint32_t thread);
 
-// Waits until all pieces below `number` are done; 0 if they never will be
-uint32_t wait_done(uint32_t *board, uint32_t number);
+// Waits until all pieces of the run are done; 0 if they never will be
+uint32_t wait_done(uint32_t *board, const uint32_t *program, uint32_t run);
 
 // Shares every run that the thread is called to, until the threads are let go
 uint32_t serve(uint32_t *board, uint32_t thread);

@@ -272,15 +272,15 @@ export interface KernelsExports extends ModuleExports {
   exponential(y: Ptr<"f32">, x: Ptr<"f32">, begin: number, end: number): void;
 
   /**
-   * Makes pieces of run `run`, whose first one has the number `first`, beside other threads until none is left to be taken;
-   * 0 if the threads are done for: board as in tickets.ts, program as in program.ts
+   * Makes pieces of run `run` beside other threads until none is left to be taken; 0 if the threads are done for: board as
+   * in tickets.ts, program as in program.ts
    */
-  share(board: Ptr<"u32">, program: Ptr<"u32">, run: number, first: number, thread: number): number;
+  share(board: Ptr<"u32">, program: Ptr<"u32">, run: number, thread: number): number;
 
   /**
-   * Waits until all pieces below `number` are done; 0 if they never will be
+   * Waits until all pieces of the run are done; 0 if they never will be
    */
-  wait_done(board: Ptr<"u32">, number: number): number;
+  wait_done(board: Ptr<"u32">, program: Ptr<"u32">, run: number): number;
 
   /**
    * Shares every run that the thread is called to, until the threads are let go

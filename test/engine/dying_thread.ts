@@ -1,7 +1,7 @@
 /** workers/thread.ts that takes a piece of work and ends: of a stage with one such thread in the first run that it comes to, with more in the 30th. */
 import { parentPort } from "node:worker_threads";
 import type { Joining } from "../../src/backend/wasm/threads.ts";
-import { boardWords, calledTo, NEXT } from "../../src/backend/wasm/tickets.ts";
+import { boardWords, calledTo, takenOf } from "../../src/backend/wasm/tickets.ts";
 import type { OpenThread } from "../../src/pipeline/messages.ts";
 
 function die({ memory, board, threads, index }: Joining): void {
@@ -11,8 +11,8 @@ function die({ memory, board, threads, index }: Joining): void {
   for (let left = threads === 2 ? 1 : 30;; left--) {
     while (Atomics.load(words, call) === run) Atomics.pause();
     run = Atomics.load(words, call);
-    const next = Atomics.load(words, NEXT);
-    if (left <= 1 && Atomics.compareExchange(words, NEXT, next, next + 1) === next) Deno.exit();
+    const taken = Atomics.load(words, takenOf(index));
+    if (left <= 1 && Atomics.compareExchange(words, takenOf(index), taken, taken + 1) === taken) Deno.exit();
   }
 }
 

@@ -3,14 +3,14 @@ import type { KernelsExports } from "../../../wasm/kernels.ts";
 import { KERNELS } from "../../../wasm/kernels_calls.ts";
 import type { Memory, Ptr } from "../../../wasm/memory.ts";
 import { type Call, COUNTS, type Counts, type Cut, lengthOf, threadsFor } from "./call.ts";
-import { isWhole, type Task, tasksOf, totalOf } from "./tasks.ts";
+import { type Group, groupsOf, ownPieces } from "./tasks.ts";
 
-/** The number of tasks, and where the calls are. */
-const [TASKS, CALLS] = [0, 1];
-const HEAD_WORDS = 4;
+/** groups, threads, and where the others are: calls, the groups' first tasks, pieces before each group, pieces before the run */
+const [GROUPS, THREADS, CALLS, FIRST, BEFORE, BEGUN] = [0, 1, 2, 3, 4, 5];
+const HEAD_WORDS = 8;
 
-/** first, pieces, gate, until, rouses, from, calls */
-const TASK_WORDS = 8;
+/** from, calls, pieces, and none */
+const TASK_WORDS = 4;
 
 /** kernel, length, grain, begin, end, own, own bytes; then the arguments, the last of which takes what has no place among them. */
 const [LENGTH, ARGUMENTS] = [1, 8];
@@ -22,47 +22,67 @@ export class Program {
   readonly #memory: Memory<KernelsExports>;
   readonly #calls: readonly Call[];
   readonly #cut: Cut;
+  /** Where its parts begin, and its end, in words. */
+  readonly #parts: { readonly [Part in "calls" | "first" | "before" | "begun" | "end"]: number };
   #counts: Counts = [];
-  #tasks: readonly Task[] = [];
   #threads = 1;
 
   constructor(memory: Memory<KernelsExports>, calls: readonly Call[], cut: Cut) {
     this.#memory = memory;
     this.#calls = calls;
     this.#cut = cut;
-    this.at = memory.alloc("u32", HEAD_WORDS + calls.length * (TASK_WORDS + CALL_WORDS));
+    const callsAt = HEAD_WORDS + calls.length * TASK_WORDS;
+    const first = callsAt + calls.length * CALL_WORDS;
+    const before = first + calls.length;
+    const begun = before + (calls.length + 1) * cut.threads;
+    this.#parts = { calls: callsAt, first, before, begun, end: begun + cut.threads };
+    this.at = memory.alloc("u32", this.#parts.end);
     const words = this.#words();
-    words[CALLS] = this.at + 4 * this.#callsAt;
-    calls.forEach((call, i) => writeCall(call, words.subarray(this.#callsAt + i * CALL_WORDS)));
+    const pointers = { [CALLS]: callsAt, [FIRST]: first, [BEFORE]: before, [BEGUN]: begun };
+    for (const [word, at] of Object.entries(pointers)) words[Number(word)] = this.at + 4 * at;
+    calls.forEach((call, i) => writeCall(call, words.subarray(callsAt + i * CALL_WORDS)));
   }
 
-  /** How many pieces it is cut into. */
-  get pieces(): number {
-    return totalOf(this.#tasks);
-  }
-
-  /** Cuts it for a step, while no thread goes through it, and tells for how many threads it has work. */
-  cut(counts: Counts): number {
+  /**
+   * Cuts it for a step, while no thread goes through it, and tells for how many threads it has work; `done` tells how many pieces of a thread
+   * were done in all runs before.
+   */
+  cut(counts: Counts, done: (thread: number) => number): number {
     if (this.#counts.length === 0 || counts.some((count, i) => count !== this.#counts[i])) this.#write(counts);
+    const words = this.#words();
+    for (let thread = 0; thread < this.#threads; thread++) words[this.#parts.begun + thread] = done(thread);
     return this.#threads;
   }
 
   #write(counts: Counts): void {
     this.#counts = counts;
     this.#threads = threadsFor(this.#calls.map(({ range }) => range), counts, this.#cut);
-    this.#tasks = tasksOf(this.#calls, counts, { ...this.#cut, threads: this.#threads });
+    const groups = groupsOf(this.#calls, counts, { ...this.#cut, threads: this.#threads });
     const words = this.#words();
-    this.#calls.forEach((call, i) => writeCounts(call, counts, words.subarray(this.#callsAt + i * CALL_WORDS)));
-    words[TASKS] = this.#tasks.length;
-    words.set(taskWords(this.#tasks), HEAD_WORDS);
+    this.#calls.forEach((call, i) => writeCounts(call, counts, words.subarray(this.#parts.calls + i * CALL_WORDS)));
+    words[GROUPS] = groups.length;
+    words[THREADS] = this.#threads;
+    words.set(groups.flat().flatMap(({ from, calls, pieces }) => [from, calls, pieces, 0]), HEAD_WORDS);
+    this.#writeGroups(groups, words);
   }
 
-  get #callsAt(): number {
-    return HEAD_WORDS + this.#calls.length * TASK_WORDS;
+  #writeGroups(groups: readonly Group[], words: Uint32Array): void {
+    const { first, before } = this.#parts;
+    const threads = this.#threads;
+    let tasks = 0;
+    words.fill(0, before, before + threads);
+    groups.forEach((group, i) => {
+      words[first + i] = tasks;
+      tasks += group.length;
+      for (let thread = 0; thread < threads; thread++) {
+        const at = before + i * threads + thread;
+        words[at + threads] = words[at]! + ownPieces(group, thread, threads);
+      }
+    });
   }
 
   #words(): Uint32Array {
-    return this.#memory.view("u32", this.at, HEAD_WORDS + this.#calls.length * (TASK_WORDS + CALL_WORDS));
+    return this.#memory.view("u32", this.at, this.#parts.end);
   }
 }
 
@@ -89,19 +109,5 @@ function writeCounts({ args, range }: Call, counts: Counts, words: Uint32Array):
   args.forEach((arg, i) => {
     const count = COUNTS.findIndex((name) => name === arg);
     if (count >= 0) words[ARGUMENTS + i] = counts[count]!;
-  });
-}
-
-/** When a task and all beside it are done, threads that sleep are roused where several may go on, or the stage's own. */
-function taskWords(tasks: readonly Task[]): number[] {
-  const total = totalOf(tasks);
-  const groups = Map.groupBy(tasks, ({ gate }) => gate);
-  const isWorth = (gate: number) => gate === total || groups.get(gate)!.length > 1 || !isWhole(groups.get(gate)![0]!);
-  return [...groups.values()].flatMap((group) => {
-    const until = totalOf(group);
-    const rouses = Number(isWorth(until));
-    return group.flatMap((
-      { first, pieces, gate, from, calls },
-    ) => [first, pieces, gate, until, rouses, from, calls, 0]);
   });
 }

@@ -1,4 +1,4 @@
-/** Calls that follow each other, cut into the pieces that threads take by their numbers. */
+/** Calls that follow each other, cut into the pieces that threads make. */
 import { type Call, type Counts, type Cut, piecesOf } from "./call.ts";
 
 /** A call that is cut, or several that follow each other as one piece. */
@@ -7,31 +7,27 @@ export interface Task {
   readonly from: number;
   readonly calls: number;
   readonly pieces: number;
-  /** The number of its first piece, counted from the run's first. */
-  readonly first: number;
-  /** How many pieces must be done before it. */
-  readonly gate: number;
 }
 
-/** The number behind the last piece of tasks in their order. */
-export function totalOf(tasks: readonly Task[]): number {
-  const last = tasks.at(-1);
-  return last === undefined ? 0 : last.first + last.pieces;
-}
-
-/** Whether a task is one piece and comes behind all others. */
-export const isWhole = ({ pieces, first, gate }: Task): boolean => pieces === 1 && first === gate;
+/** Tasks that are made at the same time, when all groups before are done. */
+export type Group = readonly Task[];
 
 /** Small calls that follow each other become one task: to hand over each would take longer. */
-export function tasksOf(calls: readonly Call[], counts: Counts, cut: Cut): Task[] {
-  const tasks: Task[] = [];
+export function groupsOf(calls: readonly Call[], counts: Counts, cut: Cut): Group[] {
+  const groups: Task[][] = [];
   calls.forEach(({ range, beside }, from) => {
     const pieces = piecesOf(range, counts, cut);
-    const [last, first] = [tasks.at(-1), totalOf(tasks)];
-    const parallel = beside && last?.calls === 1;
-    if (!parallel && pieces === 1 && last !== undefined && isWhole(last)) {
-      tasks[tasks.length - 1] = { ...last, calls: last.calls + 1 };
-    } else tasks.push({ from, calls: 1, pieces, first, gate: parallel ? last.gate : first });
+    const group = groups.at(-1);
+    const last = group?.at(-1);
+    if (beside && last?.calls === 1) group!.push({ from, calls: 1, pieces });
+    else if (pieces === 1 && group?.length === 1 && last!.pieces === 1) group[0] = { ...last!, calls: last!.calls + 1 };
+    else groups.push([{ from, calls: 1, pieces }]);
   });
-  return tasks;
+  return groups;
+}
+
+/** How many pieces of a group are a thread's own: piece 0 is thread 0's, piece 1 is thread 1's, and so on in turns. */
+export function ownPieces(group: Group, thread: number, threads: number): number {
+  const pieces = group.reduce((sum, { pieces }) => sum + pieces, 0);
+  return Math.ceil(Math.max(0, pieces - thread) / threads);
 }

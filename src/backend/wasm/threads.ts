@@ -79,12 +79,10 @@ export class Threads implements Disposable {
   }
 
   #share(program: Program, counts: Counts): void {
-    const { number, first } = this.#tickets.begin(program.at, () => program.cut(counts));
+    const run = this.#tickets.begin(program.at, (done) => program.cut(counts, done));
     try {
       const [kernels, board] = [this.#kernels, this.#board];
-      if (kernels.share(board, program.at, number, first, 0) && kernels.wait_done(board, first + program.pieces)) {
-        return;
-      }
+      if (kernels.share(board, program.at, run, 0) && kernels.wait_done(board, program.at, run)) return;
     } catch (error) {
       this.#tickets.fail();
       throw new DeviceLostError(`A thread of the CPU failed: ${error instanceof Error ? error.message : error}`);
