@@ -119,8 +119,8 @@ INLINE uint32_t count_before(const struct program *p, uint32_t group, uint32_t o
 
 // Makes what is left of a thread's pieces of a group that may begin. Whoever does it may be late: what it has read of the
 // program is of this run only if that is still on, and then a piece is its own if it takes the number.
-static void make_pieces_of(uint32_t owner, uint32_t *board, const struct program *p, uint32_t run, uint32_t group,
-                           uint32_t thread) {
+static uint32_t make_pieces_of(uint32_t owner, uint32_t *board, const struct program *p, uint32_t run, uint32_t group,
+                               uint32_t thread) {
   uint32_t made = 0, *taken = word_of(board, owner, CLAIMED);
   for (;;) {
     uint32_t number = get(taken);
@@ -131,10 +131,11 @@ static void make_pieces_of(uint32_t owner, uint32_t *board, const struct program
     make(p, group, piece, thread);
     made++;
   }
-  if (made == 0) return;
+  if (made == 0) return 0;
   uint32_t *done = word_of(board, owner, DONE);
   add_to_word(done, made);
   if (get(done + SLEEPERS) > 0) __builtin_wasm_memory_atomic_notify((int *)done, -1u);
+  return made;
 }
 
 // Whether all pieces of a thread before a group are done.
@@ -150,16 +151,21 @@ INLINE uint32_t may_begin(uint32_t *board, const struct program *p, uint32_t gro
   return 1;
 }
 
-// Helps with a group that this thread has made its pieces of, unless it is soon over.
-static void help_with(uint32_t *board, const struct program *p, uint32_t run, uint32_t group, uint32_t thread) {
-  for (uint32_t looks = 0; looks < PATIENCE; looks += pause(looks)) {
-    if (may_begin(board, p, group + 1)) return;
+// Helps with a group that this thread has made its pieces of, unless it is over after so many looks. Tells the patience
+// for the next one: none as long as others do not come, who may have no processor.
+static uint32_t help_with(uint32_t *board, const struct program *p, uint32_t run, uint32_t group, uint32_t thread,
+                          uint32_t patience) {
+  for (uint32_t looks = 0;; looks += pause(looks)) {
+    if (may_begin(board, p, group + 1)) return patience;
+    if (looks >= patience) break;
   }
   const uint32_t threads = get(&p->threads);
+  uint32_t made = 0;
   for (uint32_t i = 1; i <= threads; i++) {
     const uint32_t owner = (thread + i) % threads;
-    if (!has_done(board, p, group + 1, owner)) make_pieces_of(owner, board, p, run, group, thread);
+    if (!has_done(board, p, group + 1, owner)) made += make_pieces_of(owner, board, p, run, group, thread);
   }
+  return made > 0 ? 0 : PATIENCE;
 }
 
 // Waits until a group may begin. Who sleeps over it sleeps over a piece that somebody has taken.
@@ -174,10 +180,10 @@ static uint32_t wait_before(uint32_t *board, const struct program *p, uint32_t r
 uint32_t share(uint32_t *board, const uint32_t *program, uint32_t run, uint32_t thread) {
   const struct program *p = (const struct program *)program;
   const uint32_t groups = get(&p->groups), owns = thread < get(&p->threads);
-  for (uint32_t group = 0; group < groups; group++) {
+  for (uint32_t group = 0, patience = PATIENCE; group < groups; group++) {
     if (!wait_before(board, p, run, group)) return get(board + STATE) == OPEN;
     if (owns) make_pieces_of(thread, board, p, run, group, thread);
-    help_with(board, p, run, group, thread);
+    patience = help_with(board, p, run, group, thread, patience);
   }
   return 1;
 }
