@@ -31,6 +31,7 @@ export {
   storedModels,
   watchPool,
 } from "./load/pool.ts";
+export { threadsOf } from "./load/threads.ts";
 export { chooseDevice, type DeviceChoice } from "./load/settle.ts";
 export type { ModelSplit } from "./load/split.ts";
 export type {

@@ -84,7 +84,10 @@ export const modelOptions = {
     "auto takes a hardware GPU if there is one, else WASM, unless software was measured to be faster",
   )
     .choices(["auto", "webgpu", "wasm"] as const).default("auto" as const).helpGroup("Model:"),
-  threads: new Option("--threads <n>", "threads of a WASM stage (default: the processors, up to 16)")
+  threads: new Option(
+    "--threads <n>",
+    "threads of a WASM stage (default: the processors, up to 16, or fewer for a small model)",
+  )
     .argParser(integer(1)).helpGroup("Model:"),
   quantize: new Option("--quantize <kind>", "matrices in 8 bits (q8), or routed experts in 4 and the others in 8 (q4)")
     .choices(["none", "q8", "q4"] as const).default("none" as const).helpGroup("Model:"),

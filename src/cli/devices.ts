@@ -64,7 +64,7 @@ export function devicesCommand(host: Host) {
         path,
         given({ maxContext, maxSequences, quantize, kvCache, ropeScaling, randomWeights }),
       );
-      const threads = flags.threads ?? navigator.hardwareConcurrency;
+      const threads = await host.threadsOf({ ...settings, randomWeights });
       const split = await splitOf(host, { ...settings, randomWeights });
       const needs = size.weightBytes + size.stateBytes + size.cacheBytes + size.activationBytes;
       // Software adapters compute in the computer's own memory; WebGPU does not tell how much a hardware one has.

@@ -56,6 +56,7 @@ export interface Host {
   ): Promise<ProviderReport>;
   measureDevice(options: LoadOptions): Promise<Ceilings>;
   modelWork(settings: EngineSettings): Promise<Pick<ModelWork, "step" | "parameters">>;
+  threadsOf(settings: EngineSettings): Promise<number>;
   chunkRows(options: LoadOptions): Promise<number>;
   listDevices(): Promise<DeviceInfo[]>;
   plannedGpuInstallation(gpu: InstallableGpu): GpuInstallation;

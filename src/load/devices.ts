@@ -18,7 +18,7 @@ export const CHUNK_ROWS = { alone: 2048, besideOthers: 512, withoutGpu: 256 } as
 /** What the device that a model would be opened on can do at best; takes a second. */
 export async function measureDevice(options: LoadOptions): Promise<Ceilings> {
   const { backend, gpu } = await settled(options);
-  return await measure({ backend, gpu: firstGpu({ backend, gpu }), threads: threadsOf(options) });
+  return await measure({ backend, gpu: firstGpu({ backend, gpu }), threads: await threadsOf(options) });
 }
 
 /** Rows of one prefill step that suit the device, the model and the number of sequences; measured at the first start on a GPU. */

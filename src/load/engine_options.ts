@@ -20,11 +20,11 @@ const DEFAULT_CONTEXT = 131072;
  */
 export async function engineOptions(settings: EngineSettings, config: Config): Promise<EngineOptions> {
   const options = await sharedOptions(settings, config);
-  const { backend, gpus, slots, prefixCache, chainsFollow } = options;
+  const { backend, threads, gpus, slots, prefixCache, chainsFollow } = options;
   const layers = backend === "wasm"
     ? (await wasmShares(settings, config, options)).map(({ layers }) => layers)
     : layerRanges(settings, config.layers);
-  const devices = deviceCount({ ...settings, backend, gpu: gpus }, layers.length);
+  const devices = deviceCount({ ...settings, backend, threads, gpu: gpus }, layers.length);
   return {
     ...options,
     layers,
@@ -54,7 +54,7 @@ export async function sharedOptions(asked: EngineSettings, config: Config) {
   return {
     model,
     backend,
-    threads: backend === "wasm" ? threadsOf(settings) : 1,
+    threads: backend === "wasm" ? await threadsOf(settings) : 1,
     ...(settings.memoryBytes === undefined ? {} : { memoryBytes: settings.memoryBytes }),
     ...(kernels && { kernels: kernels.chosen }),
     gpu: firstGpu(settings),

@@ -22,7 +22,7 @@ import {
   type ReplyWork,
   TYPICAL_REPLY,
 } from "./provider_choice.ts";
-import { threadsOf } from "./threads.ts";
+import { mostThreads } from "./threads.ts";
 
 const { version } = project;
 
@@ -50,7 +50,7 @@ export async function measuredChoice(options: EngineSettings, onMeasure: OnMeasu
 async function measured(options: LoadOptions, onMeasure: OnMeasure): Promise<ProviderTable> {
   const { signal } = options;
   const file = deviceFileOf(options);
-  return await measureProviders({ file, version, threads: threadsOf(options), onMeasure, signal });
+  return await measureProviders({ file, version, threads: mostThreads(options), onMeasure, signal });
 }
 
 const candidatesFor = ({ backend }: LoadOptions) => ({ wasm: backend !== "webgpu" });

@@ -42,14 +42,14 @@ export function layerRanges(options: LoadOptions, count: number): LayerRange[] {
  * @throws {RangeError} if a memory does not hold one of them
  */
 export async function wasmSplit(settings: EngineSettings, config: Config, options: SharedOptions): Promise<ModelSplit> {
-  const { gpus, slots, pages, prefixCache: { alignment, snapshots } } = options;
+  const { gpus, threads, slots, pages, prefixCache: { alignment, snapshots } } = options;
   const availableBytes = hostRoom();
   const wanted = {
     ...options,
     positions: pages * alignment,
     snapshots: (stages: number) => snapshotsFor(slots, stages, false) + snapshots,
     keptLogits: (stages: number) =>
-      keptLogits(deviceCount({ ...settings, backend: "wasm", gpu: gpus }, stages), stages),
+      keptLogits(deviceCount({ ...settings, backend: "wasm", threads, gpu: gpus }, stages), stages),
   };
   const shareOf = await sharesOf(config, wanted);
   const asked = asksForStages(settings);

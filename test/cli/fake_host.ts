@@ -102,6 +102,7 @@ export async function ringlet(args: readonly string[], { script = [], stdin, hos
     installGpu: () => Promise.resolve("/cache/lib"),
     deviceChoices: () => Promise.resolve(null),
     modelSize: () => Promise.resolve({ ...SHARE, context: 8192 }),
+    threadsOf: () => Promise.resolve(4),
     modelSplit: () => Promise.resolve({ stages: [SHARE], neededBytes: 28e6, availableBytes: 4e9 }),
     watchPool: () => {
       throw new Error("there is no broker");
