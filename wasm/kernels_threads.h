@@ -151,13 +151,13 @@ INLINE uint32_t may_begin(uint32_t *board, const struct program *p, uint32_t gro
   return 1;
 }
 
-// Helps with a group that this thread has made its pieces of, unless it is over after so many looks. Tells the patience
-// for the next one: none as long as others do not come, who may have no processor.
+// Helps with a group that this thread has made its pieces of, unless it is over after so many looks; whether it is over.
+// There is no patience for the next one as long as others do not come, who may have no processor.
 static uint32_t help_with(uint32_t *board, const struct program *p, uint32_t run, uint32_t group, uint32_t thread,
-                          uint32_t patience) {
+                          uint32_t *patience) {
   for (uint32_t looks = 0;; looks += pause(looks)) {
-    if (may_begin(board, p, group + 1)) return patience;
-    if (looks >= patience) break;
+    if (may_begin(board, p, group + 1)) return 1;
+    if (looks >= *patience) break;
   }
   const uint32_t threads = get(&p->threads);
   uint32_t made = 0;
@@ -165,7 +165,8 @@ static uint32_t help_with(uint32_t *board, const struct program *p, uint32_t run
     const uint32_t owner = (thread + i) % threads;
     if (!has_done(board, p, group + 1, owner)) made += make_pieces_of(owner, board, p, run, group, thread);
   }
-  return made > 0 ? 0 : PATIENCE;
+  *patience = made > 0 ? 0 : PATIENCE;
+  return 0;
 }
 
 // Waits until a group may begin. Who sleeps over it sleeps over a piece that somebody has taken.
@@ -180,10 +181,11 @@ static uint32_t wait_before(uint32_t *board, const struct program *p, uint32_t r
 uint32_t share(uint32_t *board, const uint32_t *program, uint32_t run, uint32_t thread) {
   const struct program *p = (const struct program *)program;
   const uint32_t groups = get(&p->groups), owns = thread < get(&p->threads);
-  for (uint32_t group = 0, patience = PATIENCE; group < groups; group++) {
-    if (!wait_before(board, p, run, group)) return get(board + STATE) == OPEN;
+  uint32_t may = 1, patience = PATIENCE;
+  for (uint32_t group = 0; group < groups; group++) {
+    if (!may && !wait_before(board, p, run, group)) return get(board + STATE) == OPEN;
     if (owns) make_pieces_of(thread, board, p, run, group, thread);
-    patience = help_with(board, p, run, group, thread, patience);
+    may = help_with(board, p, run, group, thread, &patience);
   }
   return 1;
 }
