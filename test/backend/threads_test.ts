@@ -1,5 +1,6 @@
 /** Several threads of the WASM backend: the same bits as one, however many there are and whatever they share out; and how they fail and end. */
 import { strict as assert } from "node:assert";
+import { MessageChannel } from "node:worker_threads";
 import { type Backend, DeviceLostError, type Ops } from "../../src/backend/backend.ts";
 import { StartedThreads } from "../../src/backend/wasm/started_threads.ts";
 import { WasmBackend } from "../../src/backend/wasm/wasm_backend.ts";
@@ -112,6 +113,16 @@ Deno.test("further threads do what their stage's own leaves, and the memory that
   const runBehind = await recorded(backend, N, 6);
   assert.deepEqual(await runBehind(), await behind());
   assert.deepEqual(await run(), await expected());
+});
+
+Deno.test("nobody waits for threads that do not come", async () => {
+  using alone = await WasmBackend.open();
+  const [left, right] = [new MessageChannel(), new MessageChannel()];
+  using together = await WasmBackend.open([left.port1, right.port1], LEAST_WORK);
+  const steps = [[[0, 0, 9], [1, 0, 1]], [[0, 9, 1], [1, 1, 1]], [[1, 2, 20]]] as const;
+  const [expected, actual] = [await sequences(alone, 2, 64), await sequences(together, 2, 64)];
+  for (const segments of steps) assert.deepEqual(await actual(segments), await expected(segments));
+  for (const { port2 } of [left, right]) port2.close();
 });
 
 /** A step over a token that no memory holds. */
