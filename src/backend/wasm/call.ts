@@ -57,8 +57,8 @@ export interface Cut {
 /** To hand a piece to another thread takes 0.1 to 0.2 µs. */
 export const LEAST_WORK = 1 << 12;
 
-/** So many pieces of the least size are worth another thread, which must be woken and asks for every piece. */
-const WORTH_A_THREAD = 8;
+/** So many pieces of the least size are worth another thread, which must be woken and waited for. */
+const WORTH_A_THREAD = 2;
 
 /** Pieces for each thread where there is work enough, so that one that comes late or is held up takes fewer. */
 const PIECES_EACH = 2;
