@@ -39,7 +39,7 @@ export interface LoadOptions {
   readonly stages?: number;
   /** Their layers, `0-9,10-19`, instead of equal shares. */
   readonly layers?: string;
-  /** Threads of each stage that computes on the CPU; by default one for each 2 MiB of weights that a row reads, but no more than 16 or than there are processors. */
+  /** Threads of each stage that computes on the CPU; by default one for each 1.5 MiB of weights that a row reads, but no more than 16 or than there are processors. */
   readonly threads?: number;
   /** Positions that a sequence may have; the model's own, up to 131,072, by default. Memory is taken as sequences grow. */
   readonly maxContext?: number;

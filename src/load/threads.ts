@@ -6,7 +6,7 @@ import { EMBEDDED_MODEL, type EngineSettings, type LoadOptions } from "./options
 const MOST_THREADS = 16;
 
 /** Weights that a row reads, for each thread: less is read in less time than a thread takes to begin, and with them in its own cache. */
-const BYTES_EACH = 2 ** 21;
+const BYTES_EACH = 1.5 * 2 ** 20;
 
 /** Threads by default where no model is meant. */
 export const mostThreads = ({ threads }: LoadOptions): number =>
