@@ -3,9 +3,9 @@
  * [--small 400] [--large 20] [filter]`. Half of there and back, over the wire's ways with steps encoded and decoded, beside floors that carry
  * the same bytes without our code; by turns, so that what else the machine does falls on all.
  */
-// deno-lint-ignore-file no-console
 import { parseArgs } from "node:util";
 import { digits, median } from "../src/cli/bench_figures.ts";
+import { processTerminal } from "../src/cli/terminal.ts";
 import { NatsServer } from "../test/nats_server.ts";
 import { HIDDEN, MOST_ROWS, type Way, WAYS } from "./hops/ways.ts";
 
@@ -21,9 +21,11 @@ const { values: flags, positionals: [filter = ""] } = parseArgs({
   allowPositionals: true,
 });
 
+const { write } = processTerminal();
+
 if (flags.answer !== undefined) {
   await WAYS[flags.answer]!(flags.url!, true);
-  console.log("ready");
+  write("ready\n");
 } else await measure();
 
 async function measure(): Promise<void> {
@@ -74,15 +76,15 @@ function append(all: Map<string, number[]>, name: string, more: readonly number[
 }
 
 function print(what: string, unit: string, scale: number, all: ReadonlyMap<string, number[]>): void {
-  console.log(`\nA hop of ${what}, ${unit}`);
-  console.log(
-    `${"10 %".padStart(8)}${"median".padStart(8)}${"95 %".padStart(8)}${"99 %".padStart(8)}${"added".padStart(8)}`,
+  write(`\nA hop of ${what}, ${unit}\n`);
+  write(
+    `${"10 %".padStart(8)}${"median".padStart(8)}${"95 %".padStart(8)}${"99 %".padStart(8)}${"added".padStart(8)}\n`,
   );
   const floor = median([...all.values()][0]!);
   for (const [name, millis] of all) {
     const sorted = millis.toSorted((a, b) => a - b);
     const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
     const figures = [at(0.1), median(millis), at(0.95), at(0.99), median(millis) - floor];
-    console.log(`${figures.map((figure) => digits(figure * scale).padStart(8)).join("")}  ${name}`);
+    write(`${figures.map((figure) => digits(figure * scale).padStart(8)).join("")}  ${name}\n`);
   }
 }

@@ -95,6 +95,21 @@ async function spawn(folder: string, within: readonly string[]): Promise<Deno.Ch
   throw new Error(`nats-server does not start: ${await Deno.readTextFile(`${folder}/log`).catch(() => "no log")}`);
 }
 
+/** A test beside a broker of its own; left out where there is none. */
+export function testOnBroker(name: string, run: (broker: NatsServer) => Promise<void>): void {
+  Deno.test({
+    name,
+    ignore: NO_NATS !== null,
+    // The client keeps timers of requests and pings until they fire.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      await using broker = await NatsServer.start();
+      await run(broker);
+    },
+  });
+}
+
 /** A port that nobody listens on at the moment. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

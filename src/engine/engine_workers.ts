@@ -1,7 +1,7 @@
 /** The workers of one engine, joined by ports: the first has the engine and the first stage, the others a stage each, and threads for each stage. */
 import { MessageChannel } from "node:worker_threads";
-import { type Link, portLink } from "../pipeline/link.ts";
 import type { EngineOptions, FromEngine, OpenEngine, OpenStage, StageInfo, ToEngine } from "../pipeline/messages.ts";
+import { EnginePort } from "./engine_port.ts";
 import { StageWorker } from "./stage_worker.ts";
 import { ThreadWorker } from "./thread_worker.ts";
 
@@ -20,13 +20,12 @@ export interface WorkerEntries {
 }
 
 /**
- * The process starts all workers itself, for Deno takes half a
- * second to start a worker from within another, and as long again until it hears its first message.
+ * The process starts all workers itself, for Deno takes half a second to start a worker from within another, and as long again until it hears
+ * its first message.
  */
 export class EngineWorkers implements EngineHost {
   readonly #stages: readonly StageWorker[];
-  readonly #link: Link<readonly FromEngine[], ToEngine>;
-  readonly #sent = new Uint32Array(new SharedArrayBuffer(4));
+  readonly #port = new EnginePort();
 
   constructor(
     options: EngineOptions,
@@ -34,17 +33,15 @@ export class EngineWorkers implements EngineHost {
     onProgress: (loadedBytes: number, totalBytes: number) => void,
   ) {
     const { layers, threads: each = 1, gpus = [], ...shared } = options;
-    const { port1, port2: port } = new MessageChannel();
     const channels = layers.length === 1 ? [] : layers.map(() => new MessageChannel()); // one out of each stage
     const [output, results] = [channels[0]?.port1, channels.at(-1)?.port2];
     const further = output && results ? { output, results } : null;
     const threads = layers.map(() => Array.from({ length: each - 1 }, () => new ThreadWorker(entries.thread)));
     const [own, ...others] = threads.map((threads) => threads.map(({ port }) => port));
-    const engine: OpenEngine = { type: "open", options, threadPorts: own!, port, sent: this.#sent.buffer, further };
+    const engine: OpenEngine = { type: "open", options, threadPorts: own!, ...this.#port.far, further };
     const progress = totalProgress(layers.length, onProgress);
-    this.#link = portLink(port1);
     this.#stages = [
-      new StageWorker(entries.engine, engine, [port, ...Object.values(further ?? {})], threads[0]!, progress(0)),
+      new StageWorker(entries.engine, engine, [engine.port, ...Object.values(further ?? {})], threads[0]!, progress(0)),
       ...channels.slice(1).map(({ port1: output }, i) => {
         const input = channels[i]!.port2;
         const gpu = gpus[i + 1] ?? shared.gpu;
@@ -70,16 +67,15 @@ export class EngineWorkers implements EngineHost {
   }
 
   send(message: ToEngine): void {
-    this.#link.send(message);
-    Atomics.add(this.#sent, 0, 1);
+    this.#port.send(message);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<readonly FromEngine[]> {
-    return this.#link[Symbol.asyncIterator]();
+    return this.#port[Symbol.asyncIterator]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#link[Symbol.dispose]();
+    this.#port[Symbol.dispose]();
     await Promise.all(this.#stages.map((stage) => stage[Symbol.asyncDispose]()));
   }
 }

@@ -1,7 +1,7 @@
 /** The worker of an engine whose stages are other processes, as its process sees it. */
-import { MessageChannel, Worker } from "node:worker_threads";
-import { type Link, portLink } from "../pipeline/link.ts";
+import { Worker } from "node:worker_threads";
 import type { EngineInfo, FromEngine, OpenPool, PoolEngineOptions, PoolEvent, ToEngine } from "../pipeline/messages.ts";
+import { EnginePort } from "./engine_port.ts";
 import type { EngineHost } from "./engine_workers.ts";
 
 /** Time to leave the pool in order. */
@@ -9,21 +9,18 @@ const LEAVE_MILLIS = 3000;
 
 export class PoolWorker<Pool> implements EngineHost {
   readonly #worker: Worker;
-  readonly #link: Link<readonly FromEngine[], ToEngine>;
-  readonly #sent = new Uint32Array(new SharedArrayBuffer(4));
+  readonly #port = new EnginePort();
   readonly #opened = Promise.withResolvers<EngineInfo>();
   readonly #ended = Promise.withResolvers<string>();
   readonly #left = Promise.withResolvers<void>();
 
   constructor(entry: URL, pool: Pool, options: PoolEngineOptions, onWaiting: (what: string | null) => void) {
-    const { port1, port2: port } = new MessageChannel();
-    this.#link = portLink(port1);
     this.#worker = new Worker(entry);
     this.#worker.on("message", (event: PoolEvent) => this.#hear(event, onWaiting));
     this.#worker.on("error", (error) => this.#end(error.message));
     this.#worker.on("exit", () => this.#end("its worker ended without a word"));
-    const open: OpenPool<Pool> = { type: "open", pool, options, port, sent: this.#sent.buffer };
-    this.#worker.postMessage(open, [port]);
+    const open: OpenPool<Pool> = { type: "open", pool, options, ...this.#port.far };
+    this.#worker.postMessage(open, [open.port]);
   }
 
   /** Rejects with the reason if it cannot be opened. */
@@ -36,12 +33,11 @@ export class PoolWorker<Pool> implements EngineHost {
   }
 
   send(message: ToEngine): void {
-    this.#link.send(message);
-    Atomics.add(this.#sent, 0, 1);
+    this.#port.send(message);
   }
 
   [Symbol.asyncIterator](): AsyncIterator<readonly FromEngine[]> {
-    return this.#link[Symbol.asyncIterator]();
+    return this.#port[Symbol.asyncIterator]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -50,7 +46,7 @@ export class PoolWorker<Pool> implements EngineHost {
     const timer = setTimeout(late.resolve, LEAVE_MILLIS);
     await Promise.race([this.#left.promise, this.#ended.promise, late.promise]);
     clearTimeout(timer);
-    this.#link[Symbol.dispose]();
+    this.#port[Symbol.dispose]();
     await this.#worker.terminate();
   }
 

@@ -15,11 +15,8 @@ export interface PoolStatus {
   readonly malformed: number;
 }
 
-/** As a stage's last heartbeat has it. */
-export interface PoolStageStatus {
-  readonly id: string;
-  readonly host: string;
-  readonly layers: LayerRange;
+/** How a stage of a pool does, as it tells with each heartbeat. */
+export interface StageFigures {
   /** Since the stage was opened. */
   readonly steps: number;
   readonly rows: number;
@@ -28,9 +25,25 @@ export interface PoolStageStatus {
   readonly busy: number;
   /** Steps that wait for it or are in it. */
   readonly queue: number;
-  /** Frames and connections that it refused. */
+  /** Frames and connections that it refused, as they were malformed or not of a peer. */
   readonly malformed: number;
-  readonly hops: readonly { readonly transport: "tcp" | "nats"; readonly roundTripMillis: number | null }[];
+  readonly hops: readonly HopStatus[];
+}
+
+/** One way out of a stage. */
+export interface HopStatus {
+  readonly route: number;
+  /** The next stage's id, or `server`. */
+  readonly to: string;
+  readonly transport: "tcp" | "nats";
+  /** Of a small frame there and back; null before it was measured. */
+  readonly roundTripMillis: number | null;
+}
+
+export interface PoolStageStatus extends StageFigures {
+  readonly id: string;
+  readonly host: string;
+  readonly layers: LayerRange;
 }
 
 export interface PoolRouteStatus {

@@ -1,9 +1,10 @@
 /** A pool at a glance: from the entries of its members, what each stage does, and what is missing. */
 import type { BackendName } from "../pipeline/messages.ts";
+import type { StageFigures } from "../pipeline/pool_status.ts";
 import type { LayerRange } from "../pipeline/steps.ts";
 import { missingLayers } from "./chains.ts";
 import type { Member } from "./entries.ts";
-import type { HopStatus, ServerEntry, StageEntry } from "./protocol.ts";
+import type { ServerEntry, StageEntry } from "./protocol.ts";
 
 export interface Overview {
   readonly pool: string;
@@ -20,7 +21,7 @@ export interface Overview {
 
 export type ServerView = Omit<ServerEntry, "protocol" | "beat">;
 
-export interface StageView {
+export interface StageView extends StageFigures {
   readonly id: string;
   readonly host: string;
   readonly version: string;
@@ -37,14 +38,6 @@ export interface StageView {
   readonly routes: readonly number[];
   /** Why it is refused, in one sentence; else null. */
   readonly reason: string | null;
-  readonly steps: number;
-  readonly rows: number;
-  /** Of the last second: rows, and the share of the time in which it computed. */
-  readonly rowsPerSecond: number;
-  readonly busy: number;
-  readonly queue: number;
-  readonly malformed: number;
-  readonly hops: readonly HopStatus[];
   readonly weightBytes: number;
   readonly stateBytes: number;
   /** Keys and values at most. */

@@ -1,5 +1,6 @@
 /** What the members of a pool say to each other over NATS: what a stage offers, how it does, and how a server makes a route through it. */
 import type { KvCacheType, Quantize, StageInfo } from "../pipeline/messages.ts";
+import type { HopStatus, StageFigures } from "../pipeline/pool_status.ts";
 import type { LayerRange } from "../pipeline/steps.ts";
 import type { Activations } from "../wire/room.ts";
 import type { Offer as InboxOffer } from "../wire/wire.ts";
@@ -67,33 +68,9 @@ export interface StageOffer {
   readonly speed: { readonly rowMillis: number; readonly promptRows: number };
 }
 
-/** One way out of a stage. */
-export interface HopStatus {
-  readonly route: number;
-  /** The next stage's id, or `server`. */
-  readonly to: string;
-  readonly transport: Transport;
-  /** Of a small frame there and back; null before it was measured. */
-  readonly roundTripMillis: number | null;
-}
-
-export type Transport = "tcp" | "nats";
-
-/** How a stage does, with each heartbeat. */
-export interface StageStatus {
+export interface StageStatus extends StageFigures {
   /** The server that it works for; null before the first and after the last route. */
   readonly session: string | null;
-  /** Since it was opened. */
-  readonly steps: number;
-  readonly rows: number;
-  /** Of the last second: rows, and the share of the time in which it computed. */
-  readonly rowsPerSecond: number;
-  readonly busy: number;
-  /** Steps that wait for it or are in it. */
-  readonly queue: number;
-  /** Frames and connections that were refused, as they were malformed or not of a peer. */
-  readonly malformed: number;
-  readonly hops: readonly HopStatus[];
 }
 
 /** The value of a stage's key, as JSON. */
@@ -149,7 +126,7 @@ export type ControlRequest =
 
 export type ControlReply =
   | { readonly type: "joined"; readonly inbox: InboxOffer }
-  | { readonly type: "connected"; readonly transport: Transport }
+  | { readonly type: "connected"; readonly transport: HopStatus["transport"] }
   | { readonly type: "left" }
   /** One sentence. */
   | { readonly type: "refused"; readonly reason: string };

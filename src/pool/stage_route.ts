@@ -2,7 +2,7 @@
 import type { Link } from "../pipeline/link.ts";
 import type { FromStage, ToStage } from "../pipeline/steps.ts";
 import type { Outbound } from "../wire/wire.ts";
-import type { HopStatus } from "./protocol.ts";
+import type { HopStatus } from "../pipeline/pool_status.ts";
 import type { StepQueue, Way } from "./step_queue.ts";
 
 /** Time that a server has to connect a route that it has joined. */

@@ -10,7 +10,7 @@ import { inboxSubject, PROTOCOL, type StageEntry } from "../../src/pool/protocol
 import { fromStageCodec, toStageCodec } from "../../src/wire/codec.ts";
 import { openWire } from "../../src/wire/open.ts";
 import { Stages } from "../model/stages.ts";
-import { freePort, NatsServer, NO_NATS } from "../nats_server.ts";
+import { freePort, testOnBroker } from "../nats_server.ts";
 import { ringlet as inWorld } from "./fake_host.ts";
 import { ran, ringlet } from "./process.ts";
 
@@ -75,20 +75,7 @@ const stepOf = (id: number, start: number, rows: number): Step => ({
   deadline: 60_000,
 });
 
-function testPool(name: string, run: (server: NatsServer) => Promise<void>) {
-  Deno.test({
-    name,
-    ignore: NO_NATS !== null,
-    sanitizeOps: false, // the broker's client keeps a timer of its last ping until it fires
-    sanitizeResources: false,
-    async fn() {
-      await using server = await NatsServer.start();
-      await run(server);
-    },
-  });
-}
-
-testPool("two stages that are joined give the bits of one process, and leave in order", async (server) => {
+testOnBroker("two stages that are joined give the bits of one process, and leave in order", async (server) => {
   await using broker = await connectBroker({ url: server.url }, "server");
   await using members = await Members.watch(broker.nats, "default");
   await using first = new StageProcess("--nats", server.url, "--layers", "0-4");
@@ -135,7 +122,7 @@ testPool("two stages that are joined give the bits of one process, and leave in 
   await assert.rejects(pipeline.run(stepOf(2, 41, 1), Uint32Array.of(7)), /a stage ended without a word/);
 });
 
-testPool("a stage waits for a broker that restarts, says so, and is in the pool again", async (server) => {
+testOnBroker("a stage waits for a broker that restarts, says so, and is in the pool again", async (server) => {
   await using stage = new StageProcess("--nats", server.url, "--layers", "0-0", "--pool", "other", "--no-direct");
   await stage.says(/in pool other/);
   await server.stop();

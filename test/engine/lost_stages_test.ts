@@ -7,6 +7,7 @@ import type { Runner } from "../../src/pipeline/runner.ts";
 import type { Released, Step } from "../../src/pipeline/steps.ts";
 import { expectedTokens } from "../stage/fake_stage.ts";
 import { GREEDY, LocalEngine, request } from "./local_engine.ts";
+import { anyTask, assertAsAlone } from "./random_tasks.ts";
 import { text } from "./text.ts";
 
 const DEPTH = 3;
@@ -78,15 +79,8 @@ async function open(options: Parameters<typeof LocalEngine.open>[0]) {
   return { local, lose: () => replaced!.lose() };
 }
 
-const task = fc.record({
-  kind: fc.constantFrom("generate", "generate", "draw", "score", "think", "abort"),
-  prompt: fc.nat(3),
-  length: fc.integer({ min: 1, max: 60 }),
-  maxTokens: fc.integer({ min: 1, max: 30 }),
-  turns: fc.nat(6),
-});
 const scene = fc.record({
-  tasks: fc.array(task, { minLength: 2, maxLength: 10 }),
+  tasks: fc.array(anyTask, { minLength: 2, maxLength: 10 }),
   losses: fc.array(fc.nat(12), { minLength: 1, maxLength: 8 }),
   stages: fc.integer({ min: 1, max: 3 }),
   stepsPerTurn: fc.integer({ min: 1, max: 3 }),
@@ -95,23 +89,6 @@ const scene = fc.record({
   count: fc.integer({ min: 0, max: 4 }),
   cachedPages: fc.integer({ min: 1, max: 30 }),
 });
-type Task = typeof task extends fc.Arbitrary<infer T> ? T : never;
-
-const CLOSE = [11, 12, 13]; // forced at once, and read in one chunk
-
-/** Submits a task; so hot that candidates hardly suffice where it draws, and whole rows are asked for. */
-function submit({ engine }: LocalEngine, id: number, { kind, prompt, length, maxTokens }: Task): void {
-  const tokens = text(prompt, length);
-  if (kind === "score") {
-    return engine.score(id, { tokens: Uint32Array.from(tokens), logits: false, chunks: [3, 1, 5] });
-  }
-  const thinking = { budget: 2, end: Uint32Array.of(49, 49), close: Uint32Array.from(CLOSE) };
-  const sampling = { ...GREEDY, temperature: 50, seed: id };
-  engine.generate(
-    id,
-    request(tokens, { maxTokens, ...(kind === "think" && { thinking }), ...(kind === "draw" && { sampling }) }),
-  );
-}
 
 Deno.test("Engine gives each request what it gives alone, whenever stages are lost", async () => {
   let [begunAnew, found] = [0, 0];
@@ -126,22 +103,7 @@ Deno.test("Engine gives each request what it gives alone, whenever stages are lo
           lose();
         }
       })();
-      for (const [id, one] of tasks.entries()) {
-        submit(local, id, one);
-        for (let turn = 0; turn < one.turns; turn++) await setImmediate();
-        if (one.kind === "abort") local.engine.abort(id - 1);
-      }
-      await using alone = await LocalEngine.open({ ...options, slots: 1, stages: 1, context: 300 });
-      for (const [id, one] of tasks.entries()) {
-        submit(alone, id, one);
-        const [outcome, expected] = [await local.end(id), await alone.end(id)];
-        assert.equal(outcome.reason, null);
-        found += outcome.stats!.cachedTokens;
-        if (outcome.finish === "abort") continue;
-        assert.deepEqual(outcome.tokens, expected.tokens);
-        const scores = [outcome, expected].map(({ rows }) => rows.flatMap(({ logprobs }) => [...logprobs]));
-        assert.deepEqual(scores[0], scores[1]);
-      }
+      found += await assertAsAlone(local, tasks, { ...options, context: 300 });
       await losing;
       assert.equal(local.engine.freeSlots, options.slots);
       local.engine.tellStatus();

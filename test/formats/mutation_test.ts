@@ -5,6 +5,7 @@ import { checkTensors } from "../../src/model/check_tensors.ts";
 import { loadConfig } from "../../src/model/load_config.ts";
 import { expectedTensors } from "../../src/model/tensor_names.ts";
 import { concat, folderOf, tinyCheckpoint } from "./tiny_checkpoint.ts";
+import { type Random, randomOf } from "../random.ts";
 
 const MUTANTS = 200;
 /** A sound copy loads in 10 ms; reading nothing that a damaged header claims keeps the others as quick. */
@@ -13,19 +14,6 @@ const MAX_MILLIS = 2000;
 const INDEX = "model.safetensors.index.json";
 const SHARDS = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
 const JSON_FILES = ["config.json", "generation_config.json", INDEX] as const;
-
-type Random = (below: number) => number;
-
-/** Marsaglia's xorshift32. */
-function randomOf(seed: number): Random {
-  let state = Math.imul(seed, 0x9e3779b1) | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const encode = (text: string) => new TextEncoder().encode(text);

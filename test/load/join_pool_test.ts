@@ -8,7 +8,7 @@ import { Members } from "../../src/pool/membership.ts";
 import { inboxSubject, PROTOCOL } from "../../src/pool/protocol.ts";
 import { fromStageCodec, toStageCodec } from "../../src/wire/codec.ts";
 import { openWire } from "../../src/wire/open.ts";
-import { NatsServer, NO_NATS } from "../nats_server.ts";
+import { testOnBroker } from "../nats_server.ts";
 
 const SMALL: Omit<JoinSettings, "nats"> = {
   ...{ threads: 1, maxContext: 512, maxSequences: 2, prefixCache: 2 ** 26 },
@@ -17,18 +17,8 @@ const SMALL: Omit<JoinSettings, "nats"> = {
   layers: "0-9",
 };
 
-function testPool(name: string, run: (settings: JoinSettings) => Promise<void>) {
-  Deno.test({
-    name,
-    ignore: NO_NATS !== null,
-    sanitizeOps: false, // the broker's client keeps a timer of its last ping until it fires
-    sanitizeResources: false,
-    async fn() {
-      await using server = await NatsServer.start();
-      await run({ ...SMALL, nats: { url: server.url } });
-    },
-  });
-}
+const testPool = (name: string, run: (settings: JoinSettings) => Promise<void>): void =>
+  testOnBroker(name, ({ url }) => run({ ...SMALL, nats: { url } }));
 
 testPool("what is offered is what serve would open, for these layers", async (settings) => {
   const heard: number[] = [];

@@ -4,22 +4,8 @@ import { Kvm } from "@nats-io/kv";
 import { type Broker, connectBroker } from "../../src/pool/connection.ts";
 import { announce, type MemberEvent, Members } from "../../src/pool/membership.ts";
 import { bucketOf, LOST_MILLIS, serverKey, stageKey } from "../../src/pool/protocol.ts";
-import { NatsServer, NO_NATS } from "../nats_server.ts";
+import { NatsServer, testOnBroker } from "../nats_server.ts";
 import { exampleServer, exampleStage } from "./example_entries.ts";
-
-function testPool(name: string, run: (server: NatsServer) => Promise<void>) {
-  Deno.test({
-    name,
-    ignore: NO_NATS !== null,
-    // The client keeps a timer of its last ping until it fires.
-    sanitizeOps: false,
-    sanitizeResources: false,
-    async fn() {
-      await using server = await NatsServer.start();
-      await run(server);
-    },
-  });
-}
 
 const join = ({ url }: NatsServer): Promise<Broker> => connectBroker({ url }, "stage");
 
@@ -30,7 +16,7 @@ async function next(members: Members, wanted: (event: MemberEvent) => boolean = 
 
 const comesOrGoes = ({ type }: MemberEvent) => type !== "changed";
 
-testPool("members are heard of when they come, change and leave in order", async (server) => {
+testOnBroker("members are heard of when they come, change and leave in order", async (server) => {
   await using own = await join(server);
   await using other = await join(server);
   await using members = await Members.watch(own.nats, "default");
@@ -52,7 +38,7 @@ testPool("members are heard of when they come, change and leave in order", async
   assert.deepEqual(members.all.map(({ id }) => id), ["s"]);
 });
 
-testPool("those who are there already are told to whoever comes, other pools are not", async (server) => {
+testOnBroker("those who are there already are told to whoever comes, other pools are not", async (server) => {
   await using own = await join(server);
   await using _a = await announce(own.nats, "one", stageKey("a"), (beat) => exampleStage("a", beat));
   await using _b = await announce(own.nats, "two", stageKey("b"), (beat) => exampleStage("b", beat));
@@ -60,7 +46,7 @@ testPool("those who are there already are told to whoever comes, other pools are
   assert.deepEqual(members.all.map(({ id }) => id), ["a"]);
 });
 
-testPool("who falls silent is lost", async (server) => {
+testOnBroker("who falls silent is lost", async (server) => {
   await using own = await join(server);
   const bucket = await new Kvm(own.nats).create(bucketOf("default"));
   await using members = await Members.watch(own.nats, "default");
@@ -72,7 +58,7 @@ testPool("who falls silent is lost", async (server) => {
   assert.ok(performance.now() - begun >= LOST_MILLIS - 100);
 });
 
-testPool(
+testOnBroker(
   "nobody is lost while the broker is away, and all are back in the bucket after its restart",
   async (server) => {
     await using own = await join(server);
@@ -90,7 +76,7 @@ testPool(
   },
 );
 
-testPool("entries that cannot be read are members that nobody knows", async (server) => {
+testOnBroker("entries that cannot be read are members that nobody knows", async (server) => {
   await using own = await join(server);
   const bucket = await new Kvm(own.nats).create(bucketOf("default"));
   await using members = await Members.watch(own.nats, "default");
@@ -121,7 +107,7 @@ testPool("entries that cannot be read are members that nobody knows", async (ser
   assert.deepEqual(members.all.map(({ id }) => id), ["a", "b"]);
 });
 
-testPool("a broker that does not let us make a pool is told of in one sentence", async (_server) => {
+testOnBroker("a broker that does not let us make a pool is told of in one sentence", async (_server) => {
   const rights = `publish: ["$JS.API.INFO", "_INBOX.>"], subscribe: ">"`;
   const more = `authorization { users: [{ user: a, password: b, permissions: { ${rights} } }] }`;
   await using plain = await NatsServer.start(more);

@@ -6,7 +6,7 @@ import type { Part } from "../../src/pool/models/fetch_files.ts";
 import { ModelStoreError } from "../../src/pool/models/manifest.ts";
 import { pushModel } from "../../src/pool/models/push.ts";
 import { MODELS_BUCKET, ModelStore } from "../../src/pool/models/store.ts";
-import { NatsServer, NO_NATS } from "../nats_server.ts";
+import { type NatsServer, testOnBroker } from "../nats_server.ts";
 
 const PIECE = 1000;
 const FILES = { "config.json": 300, "empty.txt": 0, "model.safetensors": 3500, "tokenizer.json": 2000 };
@@ -32,8 +32,7 @@ class World implements AsyncDisposable {
     };
   }
 
-  static async start(): Promise<World> {
-    const server = await NatsServer.start();
+  static async start(server: NatsServer): Promise<World> {
     const broker = await connectBroker({ url: server.url }, "watch");
     const store = await ModelStore.open(broker.nats, { make: true });
     const world = new World(server, broker, store, await Deno.makeTempDir(), await Deno.makeTempDir());
@@ -82,24 +81,15 @@ class World implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.broker[Symbol.asyncDispose]();
-    await this.server[Symbol.asyncDispose]();
     for (const folder of [this.folder, this.cache]) await Deno.remove(folder, { recursive: true });
   }
 }
 
-function testStore(name: string, run: (world: World) => Promise<void>) {
-  Deno.test({
-    name,
-    ignore: NO_NATS !== null,
-    // The client keeps timers of requests and pings until they fire.
-    sanitizeOps: false,
-    sanitizeResources: false,
-    async fn() {
-      await using world = await World.start();
-      await run(world);
-    },
+const testStore = (name: string, run: (world: World) => Promise<void>): void =>
+  testOnBroker(name, async (server) => {
+    await using world = await World.start(server);
+    await run(world);
   });
-}
 
 const abortAt = (bytes: number) => {
   const controller = new AbortController();

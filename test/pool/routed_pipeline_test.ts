@@ -6,7 +6,8 @@ import { StepError } from "../../src/pipeline/pipeline.ts";
 import type { Candidates, Released, Segment, Step } from "../../src/pipeline/steps.ts";
 import type { Route } from "../../src/pool/route.ts";
 import { RoutedPipeline } from "../../src/pool/routed_pipeline.ts";
-import { GREEDY, LocalEngine, request } from "../engine/local_engine.ts";
+import { LocalEngine, request } from "../engine/local_engine.ts";
+import { anyTask, assertAsAlone } from "../engine/random_tasks.ts";
 import { text } from "../engine/text.ts";
 import { joinFakes } from "../pipeline/joined_stages.ts";
 import { expectedTokens, VOCABULARY } from "../stage/fake_stage.ts";
@@ -53,16 +54,9 @@ async function open(options: Parameters<typeof LocalEngine.open>[0], patience = 
   return { local, routed, lost, add, [Symbol.asyncDispose]: close };
 }
 
-const task = fc.record({
-  kind: fc.constantFrom("generate", "generate", "draw", "score", "abort"),
-  prompt: fc.nat(3),
-  length: fc.integer({ min: 1, max: 60 }),
-  maxTokens: fc.integer({ min: 1, max: 30 }),
-  turns: fc.nat(6),
-});
 const event = fc.record({ kind: fc.constantFrom("add", "lose"), turns: fc.nat(12), which: fc.nat(5) });
 const scene = fc.record({
-  tasks: fc.array(task, { minLength: 2, maxLength: 10 }),
+  tasks: fc.array(anyTask, { minLength: 2, maxLength: 10 }),
   routes: fc.nat(3),
   events: fc.array(event, { minLength: 1, maxLength: 10 }),
   stages: fc.integer({ min: 1, max: 3 }),
@@ -71,17 +65,6 @@ const scene = fc.record({
   maxRows: fc.integer({ min: 6, max: 12 }),
   count: fc.integer({ min: 0, max: 4 }),
 });
-type Task = typeof task extends fc.Arbitrary<infer T> ? T : never;
-
-/** So hot that candidates hardly suffice where it draws, and whole rows are asked for. */
-function submit({ engine }: LocalEngine, id: number, { kind, prompt, length, maxTokens }: Task): void {
-  const tokens = text(prompt, length);
-  if (kind === "score") {
-    return engine.score(id, { tokens: Uint32Array.from(tokens), logits: false, chunks: [3, 1, 5] });
-  }
-  const sampling = { ...GREEDY, temperature: 50, seed: id };
-  engine.generate(id, request(tokens, { maxTokens, ...(kind === "draw" && { sampling }) }));
-}
 
 async function turn(turns: number): Promise<void> {
   for (let i = 0; i < turns; i++) await setImmediate();
@@ -104,22 +87,7 @@ Deno.test("RoutedPipeline gives each request what it gives alone, whatever route
           together = Math.max(together, routed.routes.length);
         }
       })();
-      for (const [id, one] of tasks.entries()) {
-        submit(local, id, one);
-        await turn(one.turns);
-        if (one.kind === "abort") local.engine.abort(id - 1);
-      }
-      await using alone = await LocalEngine.open({ ...options, slots: 1, stages: 1, context: 300 });
-      for (const [id, one] of tasks.entries()) {
-        submit(alone, id, one);
-        const [outcome, expected] = [await local.end(id), await alone.end(id)];
-        assert.equal(outcome.reason, null);
-        found += outcome.stats!.cachedTokens;
-        if (outcome.finish === "abort") continue;
-        assert.deepEqual(outcome.tokens, expected.tokens);
-        const scores = [outcome, expected].map(({ rows }) => rows.flatMap(({ logprobs }) => [...logprobs]));
-        assert.deepEqual(scores[0], scores[1]);
-      }
+      found += await assertAsAlone(local, tasks, { ...options, context: 300 });
       await changing;
       waited += routed.waited;
       losses += lost.length;

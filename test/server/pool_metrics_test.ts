@@ -12,7 +12,10 @@ const stage = (id: string, more: Partial<Stage> = {}): Stage => ({
   ...more,
 });
 
-const hop = (transport: "tcp" | "nats", roundTripMillis: number | null) => ({ transport, roundTripMillis });
+const hop = (transport: "tcp" | "nats", roundTripMillis: number | null) => ({
+  ...{ route: 0, to: "server" },
+  ...{ transport, roundTripMillis },
+});
 
 /** A server whose engine tells what is in `pool` at the moment. */
 class Pooled extends ScriptedModel {

@@ -5,22 +5,10 @@ import { fromStageCodec, toStageCodec } from "../../src/wire/codec.ts";
 import { FrameError } from "../../src/wire/frame_error.ts";
 import type { Codec } from "../../src/wire/wire.ts";
 import { fromStage, ROOM, toStage } from "./messages.ts";
+import { randomOf } from "../random.ts";
 
 const MESSAGES = 60;
 const SEED = 7;
-
-type Random = (below: number) => number;
-
-/** Marsaglia's xorshift32. */
-function randomOf(seed: number): Random {
-  let state = Math.imul(seed, 0x9e3779b1) | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 interface Hop<Message> {
   readonly name: string;
